@@ -1,0 +1,148 @@
+"""Every way spot-connect can refuse, one class per cause.
+
+An error says three things: what could not be done to which object, what was said, and what to do
+next. The console prints exactly these and exits with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+
+class SpotConnectError(Exception):
+    """Base of every error a user can meet.
+
+    Args:
+        what: what could not be done, and to which object.
+        said: what AWS, the server or the system said; empty when there is nothing to add.
+        advice: what the user can do next; empty when there is nothing.
+
+    Example:
+        >>> str(SpotConnectError("cannot reach vm1", "connection refused", "try again"))
+        'cannot reach vm1: connection refused. try again'
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, said: str = "", advice: str = "") -> None:
+        self.what = what
+        self.said = said
+        self.advice = advice
+        super().__init__(what, said, advice)
+
+    def __str__(self) -> str:
+        text = f"{self.what}: {self.said}" if self.said else self.what
+        return f"{text.rstrip('.')}. {self.advice}" if self.advice else text
+
+
+class UsageError(SpotConnectError, ValueError):
+    """The request itself is wrong; nothing was called and nothing was changed."""
+
+    exit_code = 2
+
+
+class UnknownProfile(UsageError):
+    """No profile has that name."""
+
+
+class InstanceNotFound(SpotConnectError):
+    """No live instance has that name or id."""
+
+
+class LocalCloudError(SpotConnectError):
+    """The local cloud could not be started, reached or stopped."""
+
+
+class StateError(SpotConnectError):
+    """A file in the state directory cannot be read or written."""
+
+
+class DeadlinePassed(SpotConnectError):
+    """Something awaited did not happen in time."""
+
+
+class AwsError(SpotConnectError):
+    """AWS refused, or could not be asked.
+
+    ``code`` is the AWS error code, for instance ``UnauthorizedOperation``; empty when AWS was not reached.
+    """
+
+    exit_code = 4
+
+    def __init__(self, what: str, said: str = "", advice: str = "", code: str = "") -> None:
+        super().__init__(what, said, advice)
+        self.code = code
+
+
+class NoCredentials(AwsError):
+    """There are no usable AWS credentials, or they have expired."""
+
+
+class NotAuthorized(AwsError):
+    """The credentials are valid but may not do this."""
+
+
+class NoCapacity(AwsError):
+    """AWS has no spot capacity in the pools that were tried."""
+
+
+class QuotaReached(AwsError):
+    """An account limit stands in the way."""
+
+
+class PriceTooLow(AwsError):
+    """The maximum price is below the current spot price."""
+
+
+class Throttled(AwsError):
+    """AWS asks for fewer calls."""
+
+
+class AwsObjectMissing(AwsError):
+    """Something named in the request does not exist in this Region."""
+
+
+class AwsUnreachable(AwsError):
+    """The AWS endpoint did not answer."""
+
+
+class SshError(SpotConnectError):
+    """The SSH connection failed."""
+
+    exit_code = 5
+
+
+class SshUnreachable(SshError):
+    """Nothing answers on the instance's SSH port."""
+
+
+class SshRefused(SshError):
+    """The server answered but did not accept our key and user name."""
+
+
+class HostKeyChanged(SshError):
+    """The server's host key is not the one that belongs to this instance."""
+
+
+class SshLost(SshError):
+    """The line broke while it was in use."""
+
+
+class TransferFailed(SshError):
+    """A file could not be uploaded or downloaded."""
+
+
+class ScriptFailed(SpotConnectError):
+    """A script or command on the instance ended with a status other than 0.
+
+    ``exit_status`` is that status (128 + n when signal n ended it) and is also the console's exit code;
+    ``output`` is what was captured of its output, empty when it was streamed.
+    """
+
+    def __init__(self, what: str, exit_status: int, output: str = "", advice: str = "") -> None:
+        super().__init__(what, f"exit status {exit_status}", advice)
+        self.exit_status = exit_status
+        self.output = output
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """The script's own status, so that the console cannot turn a failure into something else."""
+        return self.exit_status

@@ -1,0 +1,52 @@
+"""What the library tells while it works; the console decides how it looks."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+
+class Transfer(Protocol):
+    """A progress bar under way."""
+
+    def advance(self, done: int) -> None:
+        """``done`` more bytes have arrived."""
+
+
+class Reporter(Protocol):
+    """Hears what happens. Nothing it does may change what happens."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know: one line."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should act on: one line."""
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """Something that may take a while, for as long as the context is open."""
+
+    def transfer(self, name: str, total: int) -> AbstractContextManager[Transfer]:
+        """``total`` bytes of the file ``name`` are about to move."""
+
+
+class _NoTransfer:
+    def advance(self, done: int) -> None:
+        """Tell nobody."""
+
+
+class Silent:
+    """A reporter that tells nobody."""
+
+    def note(self, text: str) -> None:
+        """Tell nobody."""
+
+    def warn(self, text: str) -> None:
+        """Tell nobody."""
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """Tell nobody."""
+        return nullcontext()
+
+    def transfer(self, name: str, total: int) -> AbstractContextManager[Transfer]:
+        """Tell nobody."""
+        return nullcontext(_NoTransfer())

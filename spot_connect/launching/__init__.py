@@ -1,0 +1,1 @@
+"""Find or launch an instance, open its door, and end it."""

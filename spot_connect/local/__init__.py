@@ -1,0 +1,1 @@
+"""The local cloud: AWS and its machines, rehearsed on this computer."""

@@ -1,0 +1,1 @@
+"""The SSH boundary; the only place that imports paramiko."""
