@@ -1,0 +1,84 @@
+"""The profile file: the user's own copy if there is one, else the shipped one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spot_connect.core.errors import StateError
+from spot_connect.core.profiles import Profile, format_profiles, parse_one, parse_profiles
+from spot_connect.core.profiles import Settings as ProfileSettings
+from spot_connect.store.state import State
+
+SHIPPED = Path(__file__).parent.parent / "data" / "profiles.txt"
+
+
+class ProfileFile:
+    """Profiles by name.
+
+    The shipped file is never written. The first save makes the user's own copy, ``profiles.txt`` in the state
+    directory, which an upgrade of the package leaves alone.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.own = state.home / "profiles.txt"
+
+    @property
+    def path(self) -> Path:
+        """The file that is read now."""
+        return self.own if self.own.exists() else SHIPPED
+
+    def load(self) -> dict[str, ProfileSettings]:
+        """Every profile as the file has it, all of them checked.
+
+        Raises:
+            UsageError: a broken edit; the error names the file and the line.
+            StateError: the file cannot be read.
+        """
+        path = self.path
+        return parse_profiles(self._text(path), str(path))
+
+    def get(self, name: str) -> Profile:
+        """One profile.
+
+        Raises:
+            UnknownProfile: there is none of that name; the error has the nearest names.
+            UsageError: a broken edit; the error names the file and the line.
+            StateError: the file cannot be read.
+        """
+        path = self.path
+        return Profile.from_mapping(name, parse_one(self._text(path), str(path), name))
+
+    def save(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace the user's profiles; what was there before stays in ``profiles.txt.bak``.
+
+        Raises:
+            UsageError: a profile that could not be read back; nothing was written.
+            StateError: the file cannot be written; the old one is as it was.
+        """
+        with self._state.lock("profiles", wait_seconds=30):
+            self._write(format_profiles(profiles))
+
+    def change(self, edit: Callable[[dict[str, ProfileSettings]], Mapping[str, Mapping[str, Any]]]) -> None:
+        """Save what ``edit`` makes of all profiles; whatever it raises, nothing was written.
+
+        Raises:
+            UsageError: a broken edit in the file, or a profile that could not be read back.
+            StateError: the file cannot be read or written.
+        """
+        with self._state.lock("profiles", wait_seconds=30):
+            self._write(format_profiles(edit(self.load())))
+
+    def _write(self, text: str) -> None:
+        old = self._state.read(self.own)
+        if old is not None:
+            self._state.write_atomic(self.own.with_name("profiles.txt.bak"), old)
+        self._state.write_atomic(self.own, text)
+
+    def _text(self, path: Path) -> str:
+        text = self._state.read_text(path)
+        if text is None:
+            raise StateError(f"cannot read {path}", "it is not there", "Install spot-connect again.")
+        return text

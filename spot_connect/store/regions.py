@@ -1,0 +1,47 @@
+"""In which Region a name was last seen: a hint that saves asking all of them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from spot_connect.core.errors import DeadlinePassed, StateError
+from spot_connect.store.state import State
+
+
+class RegionHints:
+    """Region hints by instance name. A lost or broken file, or one that cannot be written, is never an error."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._path = state.path("regions.json")
+
+    def hint(self, name: str) -> str | None:
+        """The Region the name was last seen in, if anybody remembers."""
+        return self._read().get(name)
+
+    def remember(self, name: str, region: str) -> None:
+        """Note where the name is."""
+        if self.hint(name) != region:
+            self._change(name, region)
+
+    def forget(self, name: str) -> None:
+        """Drop the hint for a name."""
+        if self.hint(name) is not None:
+            self._change(name, None)
+
+    def _change(self, name: str, region: str | None) -> None:
+        with suppress(StateError, DeadlinePassed), self._state.lock("regions", wait_seconds=5):
+            hints = self._read()
+            hints.pop(name, None)
+            if region is not None:
+                hints[name] = region
+            self._state.write_atomic(self._path, json.dumps(hints, indent=1, sort_keys=True) + "\n")
+
+    def _read(self) -> dict[str, str]:
+        try:
+            found = json.loads(self._state.read(self._path) or b"{}")
+        except (StateError, ValueError, RecursionError):
+            return {}
+        items = found.items() if isinstance(found, dict) else ()
+        return {name: region for name, region in items if isinstance(region, str)}

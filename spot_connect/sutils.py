@@ -1,0 +1,238 @@
+"""Profiles, images, prices and the directory of private keys.
+
+Example:
+    >>> from spot_connect import sutils
+    >>> sutils.load_profiles()["t3.micro"]["instance_type"]
+    't3.micro'
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from spot_connect.core import images
+from spot_connect.core.errors import UsageError
+from spot_connect.store import moves, tables
+from spot_connect.store.profiles import ProfileFile
+from spot_connect.store.settings import Settings
+from spot_connect.store.state import realm
+from spot_connect.store.workloads import split_to_files
+
+__all__ = [
+    "change_default_image",
+    "change_default_region",
+    "default_region",
+    "get_default_kp_dir",
+    "load_profiles",
+    "reset_profiles",
+    "save_profiles",
+    "set_default_kp_dir",
+    "split_workloads",
+]
+
+
+def load_profiles() -> dict[str, dict[str, Any]]:
+    """Every profile, name to settings: the user's own ``profiles.txt`` if there is one, else the shipped profiles.
+
+    Raises:
+        UsageError: a broken edit; the error names the file and the line.
+        StateError: the file cannot be read.
+    """
+    return _profiles().load()
+
+
+def save_profiles(profiles: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make ``profiles`` the user's own; those they replace stay in ``profiles.txt.bak``.
+
+    Raises:
+        UsageError: an unknown key or a wrong value; nothing was written.
+        StateError: the file cannot be written.
+
+    Example::
+
+        profiles = sutils.load_profiles()
+        profiles["cheap"] = {**profiles["t3.micro"], "price": "0.004"}
+        sutils.save_profiles(profiles)
+    """
+    _profiles().save(profiles)
+
+
+def default_region() -> str:
+    """The Region that most profiles are for.
+
+    Raises:
+        UsageError: a broken edit of the profiles; the error names the file and the line.
+    """
+    return _usual_region(load_profiles())
+
+
+def change_default_region(region: str) -> None:
+    """Move every profile to ``region``, with the images and prices of that Region, or none of them.
+
+    Images become those of the same name and architecture. A price that was the on-demand price becomes the one
+    there; a cap of your own keeps its distance to the spot price. The figures come from the shipped tables.
+
+    Raises:
+        UsageError: an unknown Region, or an image without a counterpart there; nothing was changed.
+        StateError: the file cannot be written; nothing was changed.
+
+    Example::
+
+        sutils.change_default_region("eu-west-1")
+    """
+    _profiles().change(lambda profiles: moves.moved(profiles, region))
+
+
+def change_default_image(
+    image_id: str,
+    *,
+    architecture: str | None = None,
+    region: str | None = None,
+    username: str = "",
+    image_name: str = "",
+) -> tuple[str, ...]:
+    """Give the profiles another image; the names of those it does not fit, which stay as they are.
+
+    For an image of the shipped table each profile gets the image of that name in its own Region and for its own
+    architecture. For any other image ``architecture`` must be given, and the profiles of that architecture in
+    ``region`` (the default Region when left out) get it.
+
+    Args:
+        image_id: ``ami-`` and 8 or 17 hexadecimal digits.
+        architecture: ``x86_64`` or ``arm64``, of an image that the table does not have.
+        region: where that image is.
+        username: its login name; guessed from ``image_name`` when left out, and else not changed.
+        image_name: what it is called.
+
+    Raises:
+        UsageError: not an image id, or an unknown image without ``architecture``; nothing was changed.
+        StateError: the file cannot be written; nothing was changed.
+    """
+    known = tables.image_by_id(image_id)
+    if known is None:
+        _check_own_image(image_id, architecture)
+    left: tuple[str, ...] = ()
+
+    def edit(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        nonlocal left
+        if known is not None:
+            changed, left = moves.with_image(profiles, known)
+            return changed
+        login = username or images.username_for(image_name)
+        where = moves.known_region(region or _usual_region(profiles))
+        row = tables.ImageRow(image_name, image_id, where, architecture or "", login, "", "", "")
+        changed, left = moves.with_own_image(profiles, row)
+        return changed
+
+    _profiles().change(edit)
+    return left
+
+
+def reset_profiles(price_increase: float = 1.15, region: str | None = None, image: str | None = None) -> None:
+    """Make new profiles for every instance type sold in a Region, capped at ``price_increase`` times the spot price.
+
+    Profiles under names of your own stay as they are. The figures come from the shipped tables. What is not given
+    is asked for, if there is a terminal to ask at.
+
+    Args:
+        price_increase: at least 1.
+        region: the Region code.
+        image: an image id of the shipped table, or the name or family of an image there.
+
+    Raises:
+        UsageError: an unknown Region or image, or nobody to ask; nothing was changed.
+        StateError: the file cannot be written; nothing was changed.
+
+    Example::
+
+        sutils.reset_profiles(1.2, region="eu-west-1", image="ubuntu-24.04")
+    """
+    factor = _factor(price_increase)
+    region = moves.known_region(region or _ask("Region", "region", tables.regions(), default_region()))
+    choices = dict.fromkeys(row.name for row in tables.images(region))
+    image = image or _ask("Image", "image", dict.fromkeys(choices, ""), images.DEFAULT_IMAGE_NAME)
+    made = moves.fresh(region, image, factor)
+    types = {kind.instance_type for kind in tables.types()}
+    _profiles().change(
+        lambda profiles: {name: own for name, own in profiles.items() if name not in types} | made,
+    )
+
+
+def get_default_kp_dir() -> str:
+    """The directory private keys are kept in.
+
+    Raises:
+        StateError: the settings file is damaged.
+    """
+    return str(Settings(realm()).key_directory)
+
+
+def set_default_kp_dir(directory: str | Path) -> None:
+    """Keep private keys in ``directory`` from now on; keys that exist stay where they are.
+
+    Raises:
+        StateError: the settings cannot be written.
+    """
+    Settings(realm()).set_key_directory(directory)
+
+
+def split_workloads(
+    n_jobs: int, workload: Any, wrkdir: str | Path | None = None, filename: str | None = None
+) -> list[str]:
+    """Split a workload into pickle files, one for each job; the paths in order.
+
+    There are as many files as jobs, fewer when there are fewer items; none is empty and their sizes differ by one
+    item at the most. A list gives lists, a dictionary dictionaries, an array or data frame slices of its rows.
+
+    Args:
+        n_jobs: at least 1.
+        workload: the items.
+        wrkdir: where the files go; the current directory when left out.
+        filename: the files are ``<filename>_0.pickle`` and so on; ``workload`` when left out.
+
+    Raises:
+        UsageError: ``n_jobs`` is no positive whole number, or the workload cannot be split or pickled.
+        StateError: a file cannot be written.
+
+    Example::
+
+        sutils.split_workloads(3, list(range(10)), "work", "part")  # part_0.pickle, part_1.pickle, part_2.pickle
+    """
+    return split_to_files(n_jobs, workload, Path(wrkdir or "."), filename or "workload")
+
+
+def _profiles() -> ProfileFile:
+    return ProfileFile(realm())
+
+
+def _usual_region(profiles: Mapping[str, Mapping[str, Any]]) -> str:
+    regions = Counter(settings.get("region") for settings in profiles.values() if settings.get("region"))
+    return str(regions.most_common(1)[0][0]) if regions else "us-east-1"
+
+
+def _check_own_image(image_id: str, architecture: str | None) -> None:
+    images.image_id(image_id)
+    if architecture not in images.ARCHITECTURES:
+        call = f"change_default_image({image_id!r}, architecture='x86_64', username='ubuntu')"
+        raise UsageError(f"image {image_id} is not in the table", "its architecture is needed", f"For example {call}.")
+
+
+def _factor(price_increase: float) -> Decimal:
+    if isinstance(price_increase, bool) or not isinstance(price_increase, (int, float, Decimal)):
+        raise UsageError(f"{price_increase!r} is not a number", advice="Give 1.15 for caps 15 % above the spot price.")
+    return Decimal(str(price_increase))
+
+
+def _ask(what: str, argument: str, choices: Mapping[str, str], usual: str) -> str:
+    """The user's choice by name or number; an empty answer is the usual one."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"no {argument} was given and there is no terminal to ask at", advice=f"Give {argument}=...")
+    names = list(choices)
+    listed = "\n".join(f"{index:3} {name} {choices[name]}".rstrip() for index, name in enumerate(names, 1))
+    answer = input(f"{listed}\n{what}, name or number [{usual}]: ").strip() or usual
+    return names[int(answer) - 1] if answer.isdigit() and 0 < int(answer) <= len(names) else answer
