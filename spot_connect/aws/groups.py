@@ -1,0 +1,110 @@
+"""Security groups and their ingress rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spot_connect.aws.refusals import asking
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import AwsError
+from spot_connect.core.firewall import Rule
+from spot_connect.core.models import GroupRule
+from spot_connect.core.names import MANAGED_TAG
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A security group; ``ours`` when we made it and may change its rules."""
+
+    id: str
+    name: str
+    vpc_id: str
+    ours: bool
+
+
+def find(cloud: Cloud, name: str, vpc_id: str = "") -> Group | None:
+    """The group called ``name`` (or with that id), in ``vpc_id`` when it is given."""
+    wanted = {"group-id" if name.startswith("sg-") else "group-name": name, "vpc-id": vpc_id}
+    filters = [{"Name": key, "Values": [value]} for key, value in wanted.items() if value]
+    with asking(f"look for the security group {name} in {cloud.region}"):
+        found = cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    return _group(found[0]) if found else None
+
+
+def create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Group:
+    """The group ``name`` in ``vpc_id``, made now, or the one somebody else has just made."""
+    marks = [{"Key": key, "Value": value} for key, value in tags.items()]
+    try:
+        with asking(f"create the security group {name} in {cloud.region}"):
+            answer = cloud.ec2.create_security_group(
+                GroupName=name,
+                Description="spot-connect",
+                VpcId=vpc_id,
+                TagSpecifications=[{"ResourceType": "security-group", "Tags": marks}],
+            )
+    except AwsError as error:
+        existing = find(cloud, name, vpc_id) if error.code == "InvalidGroup.Duplicate" else None
+        if existing is None:
+            raise
+        return existing
+    return Group(answer["GroupId"], name, vpc_id, ours=True)
+
+
+def rules(cloud: Cloud, group_id: str) -> tuple[GroupRule, ...]:
+    """The ingress rules of a group that name an IPv4 block; one call."""
+    filters = [{"Name": "group-id", "Values": [group_id]}]
+    found: list[GroupRule] = []
+    with asking(f"read the rules of the security group {group_id}"):
+        for page in cloud.ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters):
+            found += [_rule(raw) for raw in page["SecurityGroupRules"] if not raw["IsEgress"] and raw.get("CidrIpv4")]
+    return tuple(found)
+
+
+def allow(cloud: Cloud, group_id: str, wanted: Iterable[Rule], description: str) -> None:
+    """Let the rules stand in the group; one that already stands is left as it is."""
+    for rule in wanted:
+        permission = {
+            "IpProtocol": rule.protocol,
+            "FromPort": rule.first,
+            "ToPort": rule.last,
+            _ranges_key(rule): [{_cidr_key(rule): rule.cidr, "Description": description}],
+        }
+        try:
+            with asking(f"open {rule} in the security group {group_id}"):
+                cloud.ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[permission])
+        except AwsError as error:
+            if error.code != "InvalidPermission.Duplicate":
+                raise
+
+
+def revoke(cloud: Cloud, group_id: str, rule_ids: Iterable[str]) -> None:
+    """Take the rules out of the group; one that is already gone is no error."""
+    ids = list(rule_ids)
+    if not ids:
+        return
+    try:
+        with asking(f"close old rules in the security group {group_id}"):
+            cloud.ec2.revoke_security_group_ingress(GroupId=group_id, SecurityGroupRuleIds=ids)
+    except AwsError as error:
+        if error.code not in ("InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"):
+            raise
+
+
+def _ranges_key(rule: Rule) -> str:
+    return "Ipv6Ranges" if ":" in rule.cidr else "IpRanges"
+
+
+def _cidr_key(rule: Rule) -> str:
+    return "CidrIpv6" if ":" in rule.cidr else "CidrIp"
+
+
+def _group(raw: Mapping[str, Any]) -> Group:
+    ours = any(tag["Key"] == MANAGED_TAG for tag in raw.get("Tags", ()))
+    return Group(raw["GroupId"], raw["GroupName"], raw.get("VpcId", ""), ours)
+
+
+def _rule(raw: Mapping[str, Any]) -> GroupRule:
+    rule = Rule(raw["IpProtocol"], raw.get("FromPort", 0), raw.get("ToPort", 65535), raw["CidrIpv4"])
+    return GroupRule(raw["SecurityGroupRuleId"], rule, raw.get("Description", ""))

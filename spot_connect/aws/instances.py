@@ -1,0 +1,204 @@
+"""EC2 instances: find, describe, launch on the spot market, terminate."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from spot_connect.aws.refusals import asking
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import AwsError, AwsUnreachable, Throttled
+from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec, Subnet
+from spot_connect.core.names import MANAGED_TAG, NAME_TAG
+from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
+
+_TOKEN_SPENT = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
+_TAGGED_AT_LAUNCH = ("instance", "volume", "network-interface", "spot-instances-request")
+_BACK_OFF = (1.0, 2.0, 4.0, 8.0)
+
+
+def named(cloud: Cloud, name: str) -> tuple[Instance, ...]:
+    """Live instances that carry our name tag, oldest first; one call.
+
+    Example:
+        >>> named(Cloud("us-east-1"), "vm1")  # doctest: +SKIP
+        (Instance(id='i-0123456789abcdef0', ...),)
+    """
+    return _find(cloud, f"look for {name} in {cloud.region}", {f"tag:{NAME_TAG}": [name]})
+
+
+def of_launch_group(cloud: Cloud, name: str) -> tuple[Instance, ...]:
+    """Live instances of spot requests whose launch group is ``name``, as spot-connect 1.0 named them."""
+    filters = _filters({"launch-group": [name], "state": ["active"]})
+    with asking(f"look for spot requests of {name} in {cloud.region}"):
+        answer = cloud.ec2.describe_spot_instance_requests(Filters=filters)
+    ids = [request["InstanceId"] for request in answer["SpotInstanceRequests"] if request.get("InstanceId")]
+    return _find(cloud, f"look for {name} in {cloud.region}", {"instance-id": ids}) if ids else ()
+
+
+def managed(cloud: Cloud) -> tuple[Instance, ...]:
+    """Every live instance that we launched in the Region, oldest first."""
+    return _find(cloud, f"list the instances in {cloud.region}", {"tag-key": [MANAGED_TAG]})
+
+
+def by_id(cloud: Cloud, instance_id: str) -> Instance | None:
+    """The instance with that id in whatever state, or ``None``."""
+    found = _described(cloud, f"look for {instance_id} in {cloud.region}", {"instance-id": [instance_id]})
+    return next(found, None)
+
+
+def launch(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, *, price: str = "", clock: Clock = SYSTEM_CLOCK) -> Instance:
+    """One spot instance of ``spec`` in ``subnet``.
+
+    A failed line or a server error is asked again with the same ClientToken, so that no second instance can
+    come of it ("Ensuring idempotency in Amazon EC2 API requests", EC2 Developer Guide).
+
+    Raises:
+        NoCapacity: this pool has none; another zone may.
+        PriceTooLow, QuotaReached, NotAuthorized: another zone would not help.
+    """
+    request = run_request(spec, subnet, price)
+    token = str(uuid.uuid4())
+    for pause in (*_BACK_OFF, None):
+        try:
+            return _run(cloud, spec, subnet, request, token)
+        except (Throttled, AwsUnreachable):
+            if pause is None:
+                raise
+            clock.sleep(pause)
+        except AwsError as error:
+            if error.code not in _TOKEN_SPENT or pause is None:
+                raise
+            token = str(uuid.uuid4())
+    raise AssertionError("the last attempt returns or raises")
+
+
+def run_request(spec: LaunchSpec, subnet: Subnet, price: str = "") -> dict[str, Any]:
+    """The RunInstances parameters for ``spec``, without a token.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    """
+    spot: dict[str, str] = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+    if spec.max_price is not None:
+        spot["MaxPrice"] = str(spec.max_price)
+    tags = [{"Key": key, "Value": value} for key, value in {**spec.tags, **_price_tag(price)}.items()]
+    request: dict[str, Any] = {
+        "ImageId": spec.image.id,
+        "InstanceType": spec.instance_type,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "KeyName": spec.key_name,
+        "NetworkInterfaces": [_interface(subnet, spec.group_id)],
+        "BlockDeviceMappings": [_root_volume(spec)],
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "Monitoring": {"Enabled": spec.monitoring},
+        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 2},
+        "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": spot},
+        "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in _TAGGED_AT_LAUNCH],
+    }
+    if spec.instance_profile:
+        kind = "Arn" if spec.instance_profile.startswith("arn:") else "Name"
+        request["IamInstanceProfile"] = {kind: spec.instance_profile}
+    if spec.user_data:
+        request["UserData"] = spec.user_data
+    return request
+
+
+def terminate(cloud: Cloud, instances: Iterable[Instance]) -> None:
+    """End the instances, their spot requests first, so that a persistent request cannot launch again."""
+    doomed = tuple(instances)
+    requests = [instance.spot_request_id for instance in doomed if instance.spot_request_id]
+    names = ", ".join(instance.name for instance in doomed)
+    if requests:
+        with asking(f"cancel the spot requests of {names}"):
+            cloud.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=requests)
+    with asking(f"terminate {names}"):
+        cloud.ec2.terminate_instances(InstanceIds=[instance.id for instance in doomed])
+
+
+def console_text(cloud: Cloud, instance_id: str) -> str:
+    """What the instance has printed on its console so far; empty when EC2 has nothing yet.
+
+    EC2 keeps the last 64 KB; only Nitro instances give the latest text at once.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+    """
+    try:
+        return _console(cloud, instance_id, Latest=True)
+    except AwsError as error:
+        if error.code not in ("UnsupportedOperation", "InvalidParameterCombination"):
+            raise
+    return _console(cloud, instance_id)
+
+
+def _console(cloud: Cloud, instance_id: str, **options: bool) -> str:
+    with asking(f"read the console of {instance_id}"):
+        return str(cloud.ec2.get_console_output(InstanceId=instance_id, **options).get("Output", ""))
+
+
+def _run(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, request: dict[str, Any], token: str) -> Instance:
+    with asking(f"launch {spec.name} ({spec.instance_type}) in {subnet.zone}"):
+        answer = cloud.ec2_once.run_instances(**request, ClientToken=token)
+    return _instance(cloud.region, answer["Instances"][0])
+
+
+def _price_tag(price: str) -> dict[str, str]:
+    return {"spot-connect:price": price} if price else {}
+
+
+def _interface(subnet: Subnet, group_id: str) -> dict[str, Any]:
+    return {
+        "DeviceIndex": 0,
+        "SubnetId": subnet.id,
+        "Groups": [group_id],
+        "AssociatePublicIpAddress": True,
+        "DeleteOnTermination": True,
+    }
+
+
+def _root_volume(spec: LaunchSpec) -> dict[str, Any]:
+    volume = {
+        "VolumeSize": max(spec.volume_gib, spec.image.root_gib),
+        "VolumeType": "gp3",
+        "Encrypted": True,
+        "DeleteOnTermination": True,
+    }
+    return {"DeviceName": spec.image.root_device, "Ebs": volume}
+
+
+def _find(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]]) -> tuple[Instance, ...]:
+    found = _described(cloud, what, {**wanted, "instance-state-name": LIVE_STATES})
+    return tuple(sorted(found, key=lambda instance: (instance.launched, instance.id)))
+
+
+def _described(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]]) -> Iterator[Instance]:
+    with asking(what):
+        for page in cloud.ec2.get_paginator("describe_instances").paginate(Filters=_filters(wanted)):
+            for reservation in page["Reservations"]:
+                for raw in reservation["Instances"]:
+                    yield _instance(cloud.region, raw)
+
+
+def _filters(wanted: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    return [{"Name": name, "Values": list(values)} for name, values in wanted.items()]
+
+
+def _instance(region: str, raw: Mapping[str, Any]) -> Instance:
+    return Instance(
+        id=raw["InstanceId"],
+        region=region,
+        state=raw["State"]["Name"],
+        type=raw["InstanceType"],
+        zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
+        launched=raw["LaunchTime"],
+        tags={tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())},
+        key_name=raw.get("KeyName", ""),
+        public_ip=raw.get("PublicIpAddress", ""),
+        vpc_id=raw.get("VpcId", ""),
+        subnet_id=raw.get("SubnetId", ""),
+        groups={group["GroupId"]: group["GroupName"] for group in raw.get("SecurityGroups", ())},
+        is_spot=raw.get("InstanceLifecycle") == "spot",
+        spot_request_id=raw.get("SpotInstanceRequestId", ""),
+        state_reason=raw.get("StateReason", {}).get("Code", ""),
+        raw=raw,
+    )

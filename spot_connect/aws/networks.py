@@ -1,0 +1,57 @@
+"""Where an instance can be put, and from where we call."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+
+from netaddr import AddrFormatError, IPAddress
+
+from spot_connect.aws.refusals import asking
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import AwsObjectMissing, AwsUnreachable
+from spot_connect.core.models import Subnet
+
+_CHECK_IP = "https://checkip.amazonaws.com"
+
+
+def subnets(cloud: Cloud, vpc_id: str = "") -> tuple[Subnet, ...]:
+    """One subnet a zone: those of ``vpc_id``, else the Region's default ones.
+
+    Raises:
+        AwsObjectMissing: there is none.
+    """
+    wanted = {"Name": "vpc-id", "Values": [vpc_id]} if vpc_id else {"Name": "default-for-az", "Values": ["true"]}
+    with asking(f"look for subnets in {cloud.region}"):
+        pages = list(cloud.ec2.get_paginator("describe_subnets").paginate(Filters=[wanted]))
+    found = {raw["AvailabilityZone"]: raw for page in pages for raw in page["Subnets"]}
+    if not found:
+        where = f"the VPC {vpc_id}" if vpc_id else f"the default VPC of {cloud.region}"
+        raise AwsObjectMissing(
+            f"cannot find a subnet in {where}",
+            advice=f"Run `aws ec2 create-default-vpc --region {cloud.region}` once.",
+        )
+    return tuple(Subnet(raw["SubnetId"], zone, raw["VpcId"]) for zone, raw in sorted(found.items()))
+
+
+def region_names(cloud: Cloud) -> tuple[str, ...]:
+    """The Regions that the account has enabled."""
+    with asking("list the Regions"):
+        return tuple(sorted(raw["RegionName"] for raw in cloud.ec2.describe_regions()["Regions"]))
+
+
+def own_address(url: str = _CHECK_IP) -> str:
+    """The IPv4 address that AWS sees us come from.
+
+    Raises:
+        AwsUnreachable: the service that tells it did not answer with an address.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the caller's own constant
+            return str(IPAddress(answer.read(100).decode("ascii", "replace").strip()))
+    except (urllib.error.URLError, OSError, AddrFormatError, ValueError) as error:
+        raise AwsUnreachable(
+            "cannot find out this computer's public address",
+            f"{url}: {error}",
+            "Check the network, or name who may connect with -fw tcp,22,22,ADDRESS/32.",
+        ) from error

@@ -1,0 +1,22 @@
+"""The console script."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says; the exit status.
+
+    0 ok, 1 failure, 2 wrong usage, 4 AWS refused, 5 SSH, 6 interrupted by AWS, 130 Ctrl-C; a script's own status
+    other than 0 is passed on.
+
+    Example:
+        >>> main(["--version"])  # doctest: +SKIP
+        0
+    """
+    from spot_connect.console.app import run
+
+    return run(argv)

@@ -1,0 +1,79 @@
+"""From the words of the command line to the verb that does it."""
+
+from __future__ import annotations
+
+import sys
+
+from spot_connect.console.parser import VERBS, main_parser, verb_parser
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+_BEFORE_A_VERB = ("--local", "--debug")
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Do what ``argv`` says; the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except BaseException as error:  # noqa: BLE001 - the one place that turns errors into exit statuses
+        from spot_connect.console.exits import tell
+
+        return tell(error, debug="--debug" in words)
+
+
+def _dispatch(words: list[str]) -> int:
+    leading = next((index for index, word in enumerate(words) if word not in _BEFORE_A_VERB), len(words))
+    verb = words[leading] if leading < len(words) else ""
+    if verb not in VERBS:
+        return _connect(words)
+    rest = words[:leading] + words[leading + 1 :]
+    parser = verb_parser(verb)
+    arguments = parser.parse_args(_flags_last(rest))
+    if verb == "list":
+        from spot_connect.console.listing import show
+
+        return show(arguments)
+    if verb == "terminate":
+        from spot_connect.console.ending import terminate
+
+        return terminate(arguments.names, arguments.region, local=arguments.use_local)
+    from spot_connect.console.local import act
+
+    return act(arguments)
+
+
+def _flags_last(words: list[str]) -> list[str]:
+    # A verb of verbs (`local up`) hands what follows to another parser, which does not know these flags.
+    general = [word for word in words if word in _BEFORE_A_VERB]
+    return general + [word for word in words if word not in _BEFORE_A_VERB]
+
+
+def _connect(words: list[str]) -> int:
+    parser = main_parser()
+    arguments = parser.parse_args(words)
+    if arguments.version:
+        return _version()
+    if not words:
+        parser.print_help(sys.stderr)
+        return 2
+    return _connect_as(arguments)
+
+
+def _connect_as(arguments: argparse.Namespace) -> int:
+    from spot_connect.console.connecting import connect
+
+    return connect(arguments)
+
+
+def _version() -> int:
+    from spot_connect import __version__
+    from spot_connect.screen.streams import say
+
+    say(f"spot_connect {__version__}")
+    return 0

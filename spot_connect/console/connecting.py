@@ -1,0 +1,92 @@
+"""Launch or come back: upload, run, and leave a prompt."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spot_connect.core.errors import ScriptFailed, UsageError
+from spot_connect.launching.realm import local_is_chosen
+from spot_connect.screen.reporter import Screen
+from spot_connect.spotted import SpotInstance, existing, existing_files
+
+
+def connect(arguments: argparse.Namespace) -> int:
+    """Do what the flags of the main command say; the exit status."""
+    name = _name(arguments)
+    if arguments.terminate:
+        from spot_connect.console.ending import terminate
+
+        return terminate([name], arguments.region, local=arguments.use_local)
+    _check_paths(arguments)
+    screen = Screen(local=local_is_chosen(arguments.use_local))
+    with _machine(arguments, name, screen) as machine:
+        screen.note(f"connected to {machine.name} ({machine.id}, {machine.region}) at {machine.address}")
+        if arguments.upload:
+            machine.upload(list(arguments.upload), arguments.remotepath)
+        return _run_and_prompt(arguments, machine, screen)
+
+
+def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> int:
+    status = 0
+    if arguments.script:
+        try:
+            machine.run(list(arguments.script))
+        except ScriptFailed as failure:
+            if not _wants_prompt(arguments):
+                raise
+            screen.warn(str(failure))
+            status = failure.exit_status
+    if _wants_prompt(arguments):
+        return machine.prompt() or status
+    return status
+
+
+def _wants_prompt(arguments: argparse.Namespace) -> bool:
+    if arguments.activeprompt is not None:
+        return bool(arguments.activeprompt)
+    return bool(arguments.bare_name) and not arguments.script and not arguments.upload
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    given = [name for name in (arguments.bare_name, arguments.name, arguments.instanceid) if name]
+    if len(given) != 1:
+        raise UsageError(
+            "cannot tell which machine is meant" if given else "no machine is named",
+            f"given were {', '.join(given)}" if given else "",
+            "Give one of NAME, -n NAME or -iid ID.",
+        )
+    return str(given[0])
+
+
+def _check_paths(arguments: argparse.Namespace) -> None:
+    existing(list(arguments.upload))
+    existing_files(list(arguments.script))
+    if arguments.userdata:
+        existing_files(arguments.userdata)
+
+
+def _machine(arguments: argparse.Namespace, name: str, screen: Screen) -> SpotInstance:
+    user_data = Path(arguments.userdata).read_text(encoding="utf-8") if arguments.userdata else ""
+    return SpotInstance(
+        name,
+        instance_id=bool(arguments.instanceid),
+        profile=arguments.profile or None,
+        key_pair=arguments.keypair,
+        kp_dir=arguments.keydir,
+        security_group=arguments.securitygroup,
+        instance_profile=arguments.instanceprofile,
+        efs_mount=bool(arguments.filesystem) and arguments.efsmount,
+        firewall=arguments.firewall,
+        image_id=arguments.imageid,
+        price=arguments.price,
+        region=arguments.region,
+        username=arguments.username,
+        filesystem=arguments.filesystem if arguments.efsmount else None,
+        new_mount=arguments.newmount,
+        monitoring=arguments.monitoring,
+        instance_type=arguments.instancetype,
+        user_data=user_data,
+        local=arguments.use_local,
+        reporter=screen,
+    )

@@ -1,0 +1,42 @@
+"""Errors in words, and the exit status that goes with each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from spot_connect.core.errors import SpotConnectError
+
+INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+
+def tell(error: BaseException, *, debug: bool) -> int:
+    """Say what went wrong on standard error; the exit status for it."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, SpotConnectError):
+        _write(f"spot_connect: {_wrapped(error)}")
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        _write("spot_connect: interrupted")
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        # Python would complain once more when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    kind = type(error).__name__
+    _write(f"spot_connect: this is a bug in spot-connect: {kind}: {error}")
+    if not debug:
+        _write("  Run the same command with --debug, and report what it prints.")
+    return 1
+
+
+def _wrapped(error: SpotConnectError) -> str:
+    said = f"{error.what}: {error.said}" if error.said else error.what
+    return f"{said}\n  {error.advice}" if error.advice else said
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

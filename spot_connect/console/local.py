@@ -1,0 +1,95 @@
+"""The verb ``local``: start, stop and look at the local cloud."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+
+from spot_connect.core.errors import LocalCloudError
+from spot_connect.local import service
+from spot_connect.screen.reporter import Screen
+from spot_connect.screen.streams import say
+
+_ASLEEP = "the local cloud is not running"
+
+
+def act(arguments: argparse.Namespace) -> int:
+    """Do one of the actions; the exit status."""
+    actions: dict[str, Callable[[argparse.Namespace, Screen], int]] = {
+        "up": _up,
+        "down": _down,
+        "status": _status,
+        "env": _environment,
+        "reset": _reset,
+        "logs": _logs,
+    }
+    return actions[arguments.action](arguments, Screen(local=True))
+
+
+def _up(arguments: argparse.Namespace, screen: Screen) -> int:
+    with screen.step("starting the local cloud"):
+        report = service.up(
+            isolation=arguments.isolation,
+            fresh=arguments.fresh,
+            boot_seconds=arguments.boot_seconds,
+            on_wait=screen.note,
+        )
+    screen.note(f"cloud {'already' if report.already_running else 'is'} up at {report.endpoint.url}")
+    screen.note(f"isolation {report.level}: {report.description}")
+    for note in report.notes:
+        screen.note(note)
+    return 0
+
+
+def _down(_: argparse.Namespace, screen: Screen) -> int:
+    with screen.step("stopping the local cloud"):
+        was_up = service.down()
+    screen.note("cloud is down; what it held is kept" if was_up else _ASLEEP)
+    return 0
+
+
+def _status(arguments: argparse.Namespace, screen: Screen) -> int:
+    report = service.status()
+    if arguments.json:
+        say(json.dumps({"running": False} if report is None else _record(report), indent=2))
+    elif report is None:
+        screen.note(f"{_ASLEEP}; `spot_connect local up` starts it")
+    else:
+        counts = ", ".join(f"{count} {state}" for state, count in report.instances.items()) or "no instances"
+        screen.note(f"cloud is up at {report.endpoint.url} (process {report.pid}): {counts}")
+        screen.note(f"isolation {report.level}: {report.description}")
+    return 0 if report else 1
+
+
+def _record(report: service.StatusReport) -> dict[str, object]:
+    record = asdict(report)
+    record["endpoint"] = report.endpoint.url
+    return {"running": True, **record}
+
+
+def _environment(_: argparse.Namespace, screen: Screen) -> int:
+    if service.status() is None:
+        raise LocalCloudError(f"cannot show its variables: {_ASLEEP}", advice="Run `spot_connect local up` first.")
+    shell = "powershell" if os.name == "nt" else "sh"
+    say(service.shell_lines(service.environment(service.ensure_up()), shell))
+    screen.note('set them with: eval "$(spot_connect local env)"')
+    return 0
+
+
+def _reset(_: argparse.Namespace, screen: Screen) -> int:
+    with screen.step("ending every instance and forgetting everything"):
+        service.reset()
+    screen.note("cloud is empty")
+    return 0
+
+
+def _logs(arguments: argparse.Namespace, screen: Screen) -> int:
+    if not arguments.follow:
+        say(service.log_text())
+        return 0
+    for line in service.follow_log():
+        say(line.rstrip("\n"))
+    return 0

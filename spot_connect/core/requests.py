@@ -1,0 +1,54 @@
+"""What a user asks for: a named machine, and what it is to be like when it has to be launched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from spot_connect.core.errors import UsageError
+from spot_connect.core.firewall import Rule
+from spot_connect.core.profiles import Profile
+
+USER_DATA_LIMIT = 16 * 1024
+"""Bytes EC2 takes, before base64 (EC2 User Guide, "Run commands at launch")."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """A machine by name; ``profile`` is ``None`` when only a running one will do."""
+
+    name: str
+    profile: Profile | None = None
+    region: str = ""
+    instance_type: str = ""
+    image_id: str = ""
+    price: Decimal | None = None
+    username: str = ""
+    key_pair: str = ""
+    security_group: str = ""
+    firewall: tuple[Rule, ...] = ()
+    instance_profile: str = ""
+    monitoring: bool = False
+    user_data: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.user_data.encode()) > USER_DATA_LIMIT:
+            raise UsageError(
+                f"cannot launch {self.name}",
+                f"its user data is over {USER_DATA_LIMIT} bytes",
+                "Keep it short and upload the rest with -u or -s.",
+            )
+
+    @property
+    def launch_only(self) -> tuple[str, ...]:
+        """The settings given that mean nothing to a machine that already runs, by the names users know."""
+        given = {
+            "profile": self.profile is not None,
+            "instance type": bool(self.instance_type),
+            "image": bool(self.image_id),
+            "price": self.price is not None,
+            "instance profile": bool(self.instance_profile),
+            "monitoring": self.monitoring,
+            "user data": bool(self.user_data),
+        }
+        return tuple(name for name, is_given in given.items() if is_given)

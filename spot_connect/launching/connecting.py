@@ -1,0 +1,194 @@
+"""From a name to an open SSH line: find the machine or launch it, wait for it, trust it, log in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spot_connect.aws import instances
+from spot_connect.core.errors import InstanceNotFound, SpotConnectError, SshUnreachable
+from spot_connect.core.models import LIVE_STATES, Address, Instance
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.waiting import Seen, wait_for
+from spot_connect.launching import doors, ending, finding, trust
+from spot_connect.launching.launch import launch
+from spot_connect.launching.realm import Realm
+from spot_connect.ssh.connection import Connection, wait_for_login, wait_until_ready
+from spot_connect.store.keys import KeyFiles
+
+_DEFAULT_USER = "ec2-user"
+_ADDRESS_SECONDS = 180.0
+_BOOT_SECONDS = 300.0
+_RECONNECT_SECONDS = 20.0
+_FIRST_LOGIN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A machine and the line to it; ``launched`` when this call made it."""
+
+    instance: Instance
+    connection: Connection
+    launched: bool
+
+
+def reach(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
+    """The machine called ``request.name``: the one that runs, or a new one if a profile was given.
+
+    Raises:
+        InstanceNotFound: nothing runs under that name and no profile was given.
+    """
+    found = _find(realm, request, reporter, everywhere=request.profile is None)
+    if found is None and request.profile is None:
+        raise InstanceNotFound(
+            f"cannot connect to {request.name}",
+            "no instance of that name runs in any Region",
+            f"Launch it with a profile: spot_connect -n {request.name!r} -p t2.micro",
+        )
+    if found is not None:
+        _say_ignored(request, reporter)
+        return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
+    return _launch_and_open(realm, request, files, reporter)
+
+
+def reach_id(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
+    """The running machine whose id is ``request.name``; never launches."""
+    found = finding.by_id(realm, request.name, request.region)
+    _say_ignored(request, reporter)
+    return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
+
+
+def open_line(
+    realm: Realm,
+    instance: Instance,
+    request: LaunchRequest,
+    files: KeyFiles,
+    reporter: Reporter,
+    *,
+    fresh: bool = False,
+) -> Connection:
+    """A logged-in SSH connection to the machine, its door opened to our address first."""
+    key = doors.key_file(files, instance, request.key_pair)
+    if not fresh:
+        doors.refresh(realm, instance, request.firewall, reporter)
+    address = _address(realm, instance)
+    connection = _connection(realm, instance, address, request, key, reporter, fresh=fresh)
+    with reporter.step(f"waiting for {instance.name} at {address}"):
+        wait_until_ready(
+            address,
+            seconds=_BOOT_SECONDS if fresh or instance.state == "pending" else _RECONNECT_SECONDS,
+            alive=lambda: _must_live(realm, instance),
+        )
+        wait_for_login(connection, seconds=_FIRST_LOGIN_SECONDS if fresh else 0)
+    return connection
+
+
+def _find(realm: Realm, request: LaunchRequest, reporter: Reporter, *, everywhere: bool) -> Instance | None:
+    profile_region = request.profile.region if request.profile else ""
+    regions = finding.likely_regions(realm, request.name, request.region, profile_region)
+    return finding.by_name(realm, request.name, regions, reporter, everywhere=everywhere and not request.region)
+
+
+def _launch_and_open(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
+    def waiting(_: str) -> None:
+        reporter.note(f"another terminal is launching {request.name}; waiting for it")
+
+    with realm.state.lock(f"launch-{request.name}", wait_seconds=_BOOT_SECONDS, on_wait=waiting):
+        found = _find(realm, request, reporter, everywhere=False)
+        if found is None:
+            made = launch(realm, request, files, reporter)
+            realm.hints.remember(request.name, made.region)
+    if found is not None:
+        return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
+    return _open_new(realm, made, request, files, reporter)
+
+
+def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
+    try:
+        settled = _settled(realm, made, reporter)
+        if settled.id != made.id:
+            reporter.note(f"another computer launched {request.name} first; using its {settled.id}")
+            ending.terminate(realm, [made])
+        connection = open_line(realm, settled, request, files, reporter, fresh=settled.id == made.id)
+        return Reached(settled, connection, launched=settled.id == made.id)
+    except KeyboardInterrupt:
+        ending.terminate(realm, [made])
+        reporter.note(f"interrupted: {request.name} ({made.id}) was terminated again")
+        raise
+    except SpotConnectError:
+        reporter.warn(f"{request.name} ({made.id}) is still running; `spot_connect terminate {request.name}` ends it")
+        raise
+
+
+def _settled(realm: Realm, made: Instance, reporter: Reporter) -> Instance:
+    """The machine of that name once it has an address: ours, or an older one if two computers raced."""
+    cloud = realm.cloud(made.region)
+
+    def look() -> Seen[Instance]:
+        rivals = instances.named(cloud, made.name)
+        first = rivals[0] if rivals else made
+        if not rivals:
+            _must_live(realm, made)
+        return Seen(first if first.address else None, f"it is {first.state}")
+
+    with reporter.step(f"starting {made.name} ({made.id}) in {made.zone}"):
+        return wait_for(f"address for {made.name}", look, seconds=_ADDRESS_SECONDS, every=0.5)
+
+
+def _must_live(realm: Realm, instance: Instance) -> None:
+    now = instances.by_id(realm.cloud(instance.region), instance.id)
+    if now is not None and now.state not in LIVE_STATES:
+        raise InstanceNotFound(
+            f"cannot connect to {instance.name}",
+            f"it is {now.state} ({now.state_reason or 'no reason given'})",
+            "Launch it again with the same command and -p.",
+        )
+
+
+def _address(realm: Realm, instance: Instance) -> Address:
+    if instance.address:
+        return instance.address
+    if instance.state == "pending":
+        return _waited_address(realm, instance)
+    raise SshUnreachable(
+        f"cannot connect to {instance.name}",
+        f"it is {instance.state} and has no public address",
+        "Start it, or give it a public address, in the EC2 console.",
+    )
+
+
+def _waited_address(realm: Realm, instance: Instance) -> Address:
+    cloud = realm.cloud(instance.region)
+
+    def look() -> Seen[Address]:
+        now = instances.by_id(cloud, instance.id)
+        return Seen(now.address if now else None, f"it is {now.state if now else 'not to be seen'}")
+
+    return wait_for(f"address for {instance.name}", look, seconds=_ADDRESS_SECONDS, every=0.5)
+
+
+def _connection(
+    realm: Realm,
+    instance: Instance,
+    address: Address,
+    request: LaunchRequest,
+    key: Path,
+    reporter: Reporter,
+    *,
+    fresh: bool,
+) -> Connection:
+    profile_user = request.profile.username if request.profile else ""
+    return Connection(
+        address,
+        request.username or instance.username or profile_user or _DEFAULT_USER,
+        key,
+        verify=trust.verifier(realm, instance, reporter, fresh=fresh),
+        known=trust.pinned(realm, instance),
+    )
+
+
+def _say_ignored(request: LaunchRequest, reporter: Reporter) -> None:
+    if request.launch_only:
+        settings = ", ".join(request.launch_only)
+        reporter.note(f"{request.name} runs already; ignoring what only a launch can set: {settings}")

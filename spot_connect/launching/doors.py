@@ -1,0 +1,150 @@
+"""What lets the user in and nobody else: the key pair and the security group."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import platform
+import re
+from pathlib import Path
+
+from spot_connect.aws import groups, keys
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import AwsError, AwsObjectMissing
+from spot_connect.core.firewall import SSH_PORT, Rule, ssh_from
+from spot_connect.core.models import Instance
+from spot_connect.core.names import MANAGED_TAG, key_pair_name, security_group_name
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.launching.realm import Realm
+from spot_connect.store.keys import KeyFiles
+
+MANAGED = {MANAGED_TAG: "true"}
+
+
+def own_mark() -> str:
+    """The description of rules that this user on this computer opened; only these are closed again later."""
+    who = f"spot-connect {getpass.getuser()}@{platform.node()}"
+    return re.sub(r"[^A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]", "-", who)[:255]
+
+
+def key_pair(cloud: Cloud, files: KeyFiles, request: LaunchRequest, reporter: Reporter) -> str:
+    """The name of a key pair whose private half lies here; made when it is missing.
+
+    The private half is on disk before AWS hears of the public one. A key pair of the same name that belongs to
+    another computer is left alone, and ours gets a name of its own.
+
+    Raises:
+        AwsObjectMissing: the user named a key pair whose private half is not here.
+    """
+    name = request.key_pair or key_pair_name(request.name)
+    existing = keys.find(cloud, name)
+    mine = files.read(name)
+    if existing and mine and keys.same_key(existing.public_key, mine.public_line):
+        return name
+    if existing is None:
+        public = mine.public_line if mine else files.create(name).public_line
+        return _imported(cloud, name, public)
+    if request.key_pair:
+        raise AwsObjectMissing(
+            f"cannot use the key pair {name}",
+            f"its private half is not {files.path(name)}",
+            "Copy it there, or leave -kp out to have a key pair made.",
+        )
+    return _own_variant(cloud, files, name, reporter)
+
+
+def security_group(cloud: Cloud, request: LaunchRequest, vpc_id: str) -> groups.Group:
+    """The group for the machine, made when it is missing.
+
+    Raises:
+        AwsObjectMissing: the user named a group by id that does not exist.
+    """
+    name = request.security_group or security_group_name(request.name)
+    found = groups.find(cloud, name, vpc_id)
+    if found is not None:
+        return found
+    if name.startswith("sg-"):
+        raise AwsObjectMissing(f"cannot find the security group {name} in {cloud.region}")
+    return groups.create(cloud, name, vpc_id, MANAGED)
+
+
+def wanted_rules(realm: Realm, firewall: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules asked for, and SSH from our own address unless one of them is about SSH."""
+    if any(rule.opens_ssh for rule in firewall):
+        return firewall
+    return (*firewall, ssh_from(realm.own_address))
+
+
+def open_group(realm: Realm, cloud: Cloud, group_id: str, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
+    """Let the rules asked for stand in one of our groups, and close what our old address had opened."""
+    wanted = wanted_rules(realm, firewall)
+    for rule in wanted:
+        if rule.is_open_to_the_world:
+            reporter.warn(f"port {rule.first} is open to every address, as {rule} asks")
+    standing = groups.rules(cloud, group_id)
+    there = {entry.rule for entry in standing}
+    mark = own_mark()
+    groups.allow(cloud, group_id, [rule for rule in wanted if rule not in there], mark)
+    old = [
+        entry.id
+        for entry in standing
+        if entry.description == mark and entry.rule.first == SSH_PORT and entry.rule not in wanted
+    ]
+    groups.revoke(cloud, group_id, old)
+
+
+def refresh(realm: Realm, instance: Instance, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
+    """Open the door of a running machine to our address of today, if the door is ours."""
+    expected = security_group_name(instance.name)
+    ours = next((group_id for group_id, name in instance.groups.items() if name == expected), "")
+    if not ours:
+        if firewall:
+            reporter.warn(f"{instance.name} has no security group of ours; the firewall rules were not applied")
+        return
+    open_group(realm, realm.cloud(instance.region), ours, firewall, reporter)
+
+
+def key_file(files: KeyFiles, instance: Instance, chosen: str = "") -> Path:
+    """The private key that opens the machine.
+
+    Raises:
+        AwsObjectMissing: the machine was launched without a key, or the key is on another computer.
+    """
+    name = chosen or instance.key_name
+    if not name:
+        raise AwsObjectMissing(f"cannot log in to {instance.name}", "it was launched without a key pair")
+    if files.read(name) is None:
+        raise AwsObjectMissing(
+            f"cannot log in to {instance.name}",
+            f"its private key {files.path(name)} is not on this computer",
+            "Copy it from the computer that launched it, or name another key with -kp.",
+        )
+    return files.path(name)
+
+
+def _own_variant(cloud: Cloud, files: KeyFiles, name: str, reporter: Reporter) -> str:
+    # The computer's name keeps the variant the same from call to call, so that its key is made once.
+    variant = f"{name}.{hashlib.sha256(own_mark().encode()).hexdigest()[:8]}"
+    mine = files.read(variant) or files.create(variant)
+    existing = keys.find(cloud, variant)
+    if existing is None:
+        reporter.note(f"the key pair {name} belongs to another computer; using {variant}")
+        return _imported(cloud, variant, mine.public_line)
+    if keys.same_key(existing.public_key, mine.public_line):
+        return variant
+    raise AwsObjectMissing(
+        f"cannot use the key pair {variant}",
+        f"its private half is not {files.path(variant)}",
+        "Name another key pair with -kp.",
+    )
+
+
+def _imported(cloud: Cloud, name: str, public_line: str) -> str:
+    try:
+        keys.put(cloud, name, public_line, MANAGED)
+    except AwsError as error:
+        existing = keys.find(cloud, name) if error.code == "InvalidKeyPair.Duplicate" else None
+        if existing is None or not keys.same_key(existing.public_key, public_line):
+            raise
+    return name

@@ -1,0 +1,51 @@
+"""End machines, and forget what this computer knew about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from spot_connect.aws import instances
+from spot_connect.core.errors import InstanceNotFound
+from spot_connect.core.models import Instance
+from spot_connect.core.reporting import Reporter
+from spot_connect.launching import finding
+from spot_connect.launching.realm import Realm
+
+
+def terminate(realm: Realm, doomed: Iterable[Instance]) -> None:
+    """End the machines, one call a Region; their pins go, their keys and groups stay for the next launch."""
+    by_region: dict[str, list[Instance]] = {}
+    for instance in doomed:
+        by_region.setdefault(instance.region, []).append(instance)
+    for region, group in by_region.items():
+        instances.terminate(realm.cloud(region), group)
+        for instance in group:
+            realm.pins.forget(instance.id)
+
+
+def terminate_names(realm: Realm, names: Sequence[str], region: str, reporter: Reporter) -> tuple[Instance, ...]:
+    """End the machines with these names or ids; all are found before the first is ended.
+
+    Raises:
+        InstanceNotFound: one of them does not run; none was ended.
+    """
+    doomed = {instance.id: instance for name in names for instance in _all_called(realm, name, region, reporter)}
+    found = tuple(doomed.values())
+    with reporter.step(f"terminating {', '.join(instance.name for instance in found)}"):
+        terminate(realm, found)
+    for name in names:
+        realm.hints.forget(name)
+    return found
+
+
+def _all_called(realm: Realm, name: str, region: str, reporter: Reporter) -> tuple[Instance, ...]:
+    if name.startswith("i-") and len(name) in (10, 19):
+        return (finding.by_id(realm, name, region),)
+    regions = finding.likely_regions(realm, name, region, "")
+    found = finding.by_name(realm, name, regions, reporter, everywhere=not region)
+    if found is None:
+        where = region or "any Region"
+        raise InstanceNotFound(
+            f"cannot terminate {name}", f"no instance of that name runs in {where}", "See `spot_connect list`."
+        )
+    return instances.named(realm.cloud(found.region), name) or (found,)

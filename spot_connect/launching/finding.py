@@ -1,0 +1,98 @@
+"""Find a machine by name or id, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from spot_connect.aws import instances, networks
+from spot_connect.core.errors import AwsError, InstanceNotFound
+from spot_connect.core.models import LIVE_STATES, Instance
+from spot_connect.core.reporting import Reporter
+from spot_connect.launching.realm import Realm
+
+
+def by_name(
+    realm: Realm, name: str, regions: Sequence[str], reporter: Reporter, *, everywhere: bool
+) -> Instance | None:
+    """The live machine called ``name``, or ``None``.
+
+    It is looked for in ``regions``, then, with ``everywhere``, in every Region of the account, so that any
+    computer finds it.
+    """
+    found = _first(realm, regions, name)
+    if not found and everywhere:
+        others = [place for place in networks.region_names(realm.cloud(regions[0])) if place not in regions]
+        with reporter.step(f"looking for {name} in {len(others)} other Regions"):
+            found = _first(realm, others, name, _named_if_allowed)
+    if not found:
+        return None
+    if len(found) > 1:
+        ids = ", ".join(f"{instance.id} ({instance.type})" for instance in found)
+        reporter.warn(f"{len(found)} instances are called {name}: {ids}; using the oldest")
+    realm.hints.remember(name, found[0].region)
+    return found[0]
+
+
+def likely_regions(realm: Realm, name: str, region: str, profile_region: str) -> tuple[str, ...]:
+    """Where to look first: the Region named, else where this computer saw it last and where it would be launched."""
+    if region:
+        return (region,)
+    known = tuple(dict.fromkeys(filter(None, (realm.hints.hint(name), profile_region))))
+    return known or (realm.default_region,)
+
+
+def by_id(realm: Realm, instance_id: str, region: str) -> Instance:
+    """The live instance with that id.
+
+    Raises:
+        InstanceNotFound: there is none in the Region, or it has ended.
+    """
+    place = region or realm.hints.hint(instance_id) or realm.default_region
+    found = instances.by_id(realm.cloud(place), instance_id)
+    if found is None:
+        raise InstanceNotFound(f"cannot find {instance_id}", f"there is none in {place}", "-reg names another Region.")
+    if found.state not in LIVE_STATES:
+        raise InstanceNotFound(f"cannot connect to {instance_id}", f"it is {found.state}")
+    return found
+
+
+def everything(realm: Realm, regions: Iterable[str]) -> tuple[Instance, ...]:
+    """All live instances we launched in the Regions, by Region and age."""
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        found = pool.map(lambda region: instances.managed(realm.cloud(region)), regions)
+        return tuple(instance for part in found for instance in part)
+
+
+def _named(realm: Realm, name: str, region: str) -> tuple[Instance, ...]:
+    cloud = realm.cloud(region)
+    found = instances.named(cloud, name) or instances.of_launch_group(cloud, name)
+    running = tuple(instance for instance in found if instance.state in ("pending", "running"))
+    return running or found
+
+
+def _named_if_allowed(realm: Realm, name: str, region: str) -> tuple[Instance, ...]:
+    # A Region that a policy closes to us cannot hold our machine, and must not hide the others.
+    try:
+        return _named(realm, name, region)
+    except AwsError:
+        return ()
+
+
+def _first(
+    realm: Realm,
+    regions: Sequence[str],
+    name: str,
+    look: Callable[[Realm, str, str], tuple[Instance, ...]] = _named,
+) -> tuple[Instance, ...]:
+    if len(regions) == 1:
+        return look(realm, name, regions[0])
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return next(filter(None, pool.map(lambda region: look(realm, name, region), regions)), ())
+
+
+def again(realm: Realm, instance: Instance) -> Instance:
+    """The same instance as EC2 tells it now; ``terminated`` when EC2 has forgotten it."""
+    now = instances.by_id(realm.cloud(instance.region), instance.id)
+    return now or replace(instance, state="terminated")

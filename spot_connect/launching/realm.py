@@ -1,0 +1,87 @@
+"""The two places work can happen: AWS, and the local cloud."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+from spot_connect.aws import networks
+from spot_connect.aws.session import Cloud, Endpoint
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.values import boolean
+from spot_connect.store.keys import KeyFiles
+from spot_connect.store.pins import Pins
+from spot_connect.store.profiles import ProfileFile
+from spot_connect.store.regions import RegionHints
+from spot_connect.store.settings import Settings
+from spot_connect.store.state import State, home, realm
+
+LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
+_LOOPBACK = "127.0.0.1"
+
+
+def local_is_chosen(choice: bool | None = None) -> bool:
+    """Whether the local cloud was asked for, by argument or else by ``SPOT_CONNECT_LOCAL``.
+
+    Raises:
+        UsageError: the variable holds something that is not a yes or no.
+    """
+    if choice is not None:
+        return choice
+    word = os.environ.get(LOCAL_VARIABLE, "")
+    return boolean(word) if word else False
+
+
+class Realm:
+    """AWS or the local cloud, with the files that belong to it; nothing is opened before it is used.
+
+    Keys and pins of a rehearsal never mix with real ones; profiles are the same in both.
+    """
+
+    def __init__(self, *, local: bool) -> None:
+        self.is_local = local
+        self.state: State = realm(local=local)
+        self.pins = Pins(self.state)
+        self.hints = RegionHints(self.state)
+        self.profiles = ProfileFile(State(home()))
+
+    def cloud(self, region: str) -> Cloud:
+        """AWS, or the local cloud, in ``region``."""
+        return self._anywhere.in_region(region)
+
+    @cached_property
+    def default_region(self) -> str:
+        """The Region of the user's AWS configuration, else that of the profiles."""
+        configured = "" if self.is_local else self._anywhere.configured_region()
+        return configured or self.profiles.default_region()
+
+    @cached_property
+    def own_address(self) -> str:
+        """The address that instances see us come from; the local cloud never asks the network."""
+        return _LOOPBACK if self.is_local else networks.own_address()
+
+    def keys(self, directory: str, reporter: Reporter) -> KeyFiles:
+        """Private keys in ``directory``, or in the realm's own place."""
+        return KeyFiles(directory or Settings(self.state).key_directory, reporter)
+
+    @cached_property
+    def _anywhere(self) -> Cloud:
+        return Cloud("us-east-1", self._endpoint())
+
+    def _endpoint(self) -> Endpoint | None:
+        if not self.is_local:
+            return None
+        from spot_connect.local import service
+
+        there = service.ensure_up()
+        return Endpoint(there.url, there.access_key, there.secret_key)
+
+
+def choose_realm(local: bool | None = None) -> Realm:
+    """The realm asked for by argument or environment; never the local cloud unless it was asked for.
+
+    Example:
+        >>> choose_realm(local=False).is_local
+        False
+    """
+    return Realm(local=local_is_chosen(local))

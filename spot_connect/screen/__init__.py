@@ -1,0 +1,1 @@
+"""What reaches a person's screen; the only place that prints."""

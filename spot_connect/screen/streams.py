@@ -1,0 +1,45 @@
+"""Standard output for data: bytes of a remote script, and text."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import TextIO
+
+
+class Passage:
+    """Hands a remote stream to a local one as it comes, whatever kind of stream that is.
+
+    A notebook's streams take text only, and a character may arrive in two parts.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def __call__(self, data: bytes) -> None:
+        """Show ``data`` at once."""
+        raw = getattr(self._stream, "buffer", None)
+        if raw is None:
+            self._stream.write(self._decoder.decode(data))
+        else:
+            self._stream.flush()
+            raw.write(data)
+            raw.flush()
+        self._stream.flush()
+
+
+def to_stdout() -> Passage:
+    """A passage to whatever standard output is now."""
+    return Passage(sys.stdout)
+
+
+def to_stderr() -> Passage:
+    """A passage to whatever standard error is now."""
+    return Passage(sys.stderr)
+
+
+def say(text: str) -> None:
+    """Write a line of data to standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,335 @@
+"""One spot instance by name, for scripts and notebooks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from spot_connect.core.errors import ScriptFailed, UsageError
+from spot_connect.core.firewall import parse_rules
+from spot_connect.core.models import Instance
+from spot_connect.core.names import instance_name
+from spot_connect.core.profiles import Profile
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.scripts import clone_repo, update_repo
+from spot_connect.core.values import instance_id as checked_id
+from spot_connect.core.values import price as checked_price
+from spot_connect.launching import connecting, ending, finding
+from spot_connect.launching.realm import Realm, choose_realm
+from spot_connect.screen.reporter import Screen
+from spot_connect.screen.streams import to_stderr, to_stdout
+from spot_connect.ssh import command, shell, transfer
+
+Paths = str | Path | Sequence[str | Path]
+
+
+class SpotInstance:
+    r"""A spot instance that answers to a name: the one that runs, or a new one.
+
+    The same name brings back the same machine, from any computer and without a profile. After it has been
+    terminated, the name with a profile launches again.
+
+    Args:
+        name: the machine's name, or its EC2 id when ``instance_id`` is true.
+        instance_id: ``name`` is the id of a running instance; nothing is launched.
+        profile: settings for a launch: the name of a profile (see :func:`spot_connect.sutils.load_profiles`)
+            or a mapping like one. Without it only a running machine will do.
+        key_pair: use this key pair instead of ``KP-<name>``.
+        kp_dir: directory of private keys; see :func:`spot_connect.sutils.get_default_kp_dir`.
+        security_group: use this group, by name or id, instead of ``SG-<name>``. Its rules are left alone.
+        instance_profile: name or ARN of an IAM instance profile; launch only.
+        firewall: rules like ``"tcp,22,22,203.0.113.7/32"``, one or several. Without one about port 22, SSH is
+            open to this computer's own address alone.
+        image_id: AMI for a launch, instead of the newest of the profile's kind.
+        price: maximum US dollars per hour. You are billed the current spot price, never this maximum.
+        region: AWS Region, instead of the profile's.
+        scripts: paths of scripts to run once connected.
+        username: login name, instead of the one that goes with the image.
+        monitoring: detailed CloudWatch monitoring; it costs money; launch only.
+        instance_type: EC2 type, instead of the profile's.
+        user_data: text of a script that runs as root at first boot, up to 16 KB.
+        local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+        reporter: hears of progress; by default it is written to standard error.
+
+    Raises:
+        UsageError: an argument is wrong; nothing was called.
+        InstanceNotFound: nothing runs under that name and no profile was given.
+        AwsError, SshError: AWS refused, or the machine cannot be reached.
+
+    Example:
+        >>> vm = SpotInstance("VM1", profile="t3.small")  # doctest: +SKIP
+        >>> vm.run("uname -m", cmd=True, return_output=True)  # doctest: +SKIP
+        'x86_64\n'
+    """
+
+    def __init__(
+        self,
+        name: str,
+        instance_id: bool = False,
+        profile: str | Mapping[str, Any] | None = None,
+        key_pair: str | None = None,
+        kp_dir: str | Path | None = None,
+        security_group: str | None = None,
+        instance_profile: str = "",
+        efs_mount: bool = False,
+        firewall: object = None,
+        image_id: str | None = None,
+        price: str | float | Decimal | None = None,
+        region: str | None = None,
+        scripts: Paths | None = None,
+        username: str | None = None,
+        filesystem: str | None = None,
+        new_mount: bool = False,
+        monitoring: bool = False,
+        instance_type: str | None = None,
+        *,
+        user_data: str = "",
+        local: bool | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
+        if filesystem or efs_mount or new_mount:
+            raise UsageError("cannot mount a file system", "this version has no EFS support yet", "Leave -f out.")
+        self._realm = choose_realm(local)
+        self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
+        self._request = LaunchRequest(
+            name=checked_id(name) if instance_id else instance_name(name),
+            profile=_profile(self._realm, profile),
+            region=region or "",
+            instance_type=instance_type or "",
+            image_id=image_id or "",
+            price=None if price in (None, "") else checked_price(str(price)),
+            username=username or "",
+            key_pair=key_pair or "",
+            security_group=security_group or "",
+            firewall=parse_rules(firewall),
+            instance_profile=instance_profile or "",
+            monitoring=monitoring,
+            user_data=user_data,
+        )
+        first_scripts = existing_files(scripts or ())
+        self._keys = self._realm.keys(str(kp_dir or ""), self._reporter)
+        reach = connecting.reach_id if instance_id else connecting.reach
+        reached = reach(self._realm, self._request, self._keys, self._reporter)
+        self.name: str = reached.instance.name
+        self.launched: bool = reached.launched
+        self.kp_dir: str = str(self._keys.directory)
+        self.filesystem: str | None = filesystem
+        self.filesystem_dns: str | None = None
+        self.mount_target: Mapping[str, Any] | None = None
+        self._connection = reached.connection
+        self._seen: Instance = reached.instance
+        if first_scripts:
+            self.run(list(first_scripts))
+
+    def __repr__(self) -> str:
+        return f"SpotInstance({self.name!r}, {self._seen.id}, {self.state})"
+
+    @property
+    def instance(self) -> Mapping[str, Any]:
+        """The instance as EC2 described it last: ``InstanceId``, ``State``, ``PublicIpAddress`` and so on."""
+        return self._seen.raw
+
+    @property
+    def id(self) -> str:
+        """The EC2 instance id."""
+        return self._seen.id
+
+    @property
+    def state(self) -> str:
+        """The state EC2 told last: ``running``, ``terminated`` and so on; see :meth:`refresh_instance`."""
+        return self._seen.state
+
+    @property
+    def region(self) -> str:
+        """The Region it runs in."""
+        return self._seen.region
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile it was launched with."""
+        return self._seen.profile
+
+    @property
+    def address(self) -> str:
+        """Where its SSH server listens."""
+        return str(self._seen.address or "")
+
+    def upload(self, files: Paths, remotepath: str = ".", verbose: bool = False) -> None:
+        """Copy files and directories to ``remotepath`` on the instance, which is made when missing.
+
+        A relative ``remotepath`` starts at the home directory. A file appears under its name only when it is
+        complete.
+
+        Raises:
+            UsageError: one of the files does not exist here; nothing was copied.
+            TransferFailed: the instance could not take one.
+
+        Example:
+            >>> vm.upload(["data.csv", "model"], "~/work")  # doctest: +SKIP
+        """
+        sources = existing(files)
+        arrived = transfer.upload(self._connection, sources, remotepath, reporter=self._reporter)
+        if verbose:
+            for path in arrived:
+                self._reporter.note(f"uploaded {path}")
+
+    def download(self, files: str | Sequence[str], localpath: Paths = ".") -> list[str]:
+        """Copy files and directories from the instance; the paths they have here.
+
+        ``localpath`` is a folder, or a list of paths one-to-one with ``files``.
+
+        Raises:
+            UsageError: the two lists differ in length.
+            TransferFailed: one of the files is not there; nothing was written.
+
+        Example:
+            >>> vm.download("results.csv", "out")  # doctest: +SKIP
+            ['out/results.csv']
+        """
+        sources = [files] if isinstance(files, str) else list(files)
+        one_folder = isinstance(localpath, str | Path)
+        targets = Path(str(localpath)) if one_folder else [Path(each) for each in as_paths(localpath)]
+        if not one_folder and len(as_paths(localpath)) != len(sources):
+            raise UsageError(
+                f"cannot download {len(sources)} files to {len(as_paths(localpath))} paths",
+                advice="Give one folder, or one path for each file.",
+            )
+        arrived = transfer.download(self._connection, sources, targets, reporter=self._reporter)
+        return [str(path) for path in arrived]
+
+    def run(self, scripts: Paths, cmd: bool = False, return_output: bool = False, time_it: bool = False) -> str | None:
+        r"""Run scripts, or commands with ``cmd=True``, one after the other in the home directory.
+
+        Output is shown as it comes, or returned: what they wrote to standard output, as text. A command may
+        have several lines; a change of directory holds for those that follow.
+
+        Raises:
+            ScriptFailed: one ended with a status other than 0; those after it were not run.
+            UsageError: a script does not exist here; nothing was run.
+
+        Example:
+            >>> vm.run("cd efs\n python job.py", cmd=True, return_output=True)  # doctest: +SKIP
+            'done\n'
+        """
+        started = time.perf_counter()
+        output = b""
+        for text, path in self._work(scripts, is_command=cmd):
+            finished = self._run_one(text, path, capture=return_output)
+            output += finished.stdout
+            if finished.exit_status:
+                label = path.name if path else _first_line(text)
+                raise ScriptFailed(f"{label} failed on {self.name}", finished.exit_status, _text(output))
+        if time_it:
+            self._reporter.note(f"took {time.perf_counter() - started:.1f} s")
+        return _text(output) if return_output else None
+
+    def clone_repo(self, repo_link: str, directory: str) -> None:
+        """Clone a git repository into ``directory`` on the instance; git is installed where it is missing.
+
+        Raises:
+            ScriptFailed: git failed; its words were shown.
+        """
+        self.run(clone_repo(repo_link, directory), cmd=True)
+
+    def update_repo(self, path_on_instance: str, branch: str | None = None, repo_link: str | None = None) -> None:
+        """Pull the newest commits of a clone, on ``branch`` and from ``repo_link`` where they are given.
+
+        Raises:
+            ScriptFailed: git failed, for instance because of local changes; its words were shown.
+        """
+        self.run(update_repo(path_on_instance, branch, repo_link), cmd=True)
+
+    def dir_exists(self, directory: str) -> bool:
+        """Whether ``directory`` exists on the instance and is a directory."""
+        return transfer.is_dir(self._connection, directory)
+
+    def refresh_instance(self, verbose: bool = True) -> str:
+        """Ask EC2 again; the state it tells, ``terminated`` when it no longer knows the instance."""
+        seen = finding.again(self._realm, self._seen)
+        self._seen = seen
+        if verbose:
+            self._reporter.note(f"{self.name} ({seen.id}) is {seen.state}")
+        return seen.state
+
+    def terminate(self) -> None:
+        """End the instance and its disk. Its name is free at once; its key pair and group stay."""
+        self._connection.close()
+        ending.terminate(self._realm, [self._seen])
+        self.refresh_instance(verbose=False)
+
+    def prompt(self) -> int:
+        """Open an interactive shell on this terminal; the exit status of that shell."""
+        return shell.interact(self._connection)
+
+    def close(self) -> None:
+        """Close the SSH line; the instance keeps running."""
+        self._connection.close()
+
+    def __enter__(self) -> SpotInstance:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _work(self, scripts: Paths, *, is_command: bool) -> list[tuple[str, Path | None]]:
+        if is_command:
+            return [(str(text), None) for text in as_paths(scripts)]
+        return [("", path) for path in existing_files(scripts)]
+
+    def _run_one(self, text: str, path: Path | None, *, capture: bool) -> command.Finished:
+        shown = None if capture else to_stdout()
+        if path:
+            return command.run_script(self._connection, path, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+        return command.run_commands(self._connection, text, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+
+
+def as_paths(paths: Paths) -> list[str | Path]:
+    """One path or several, as a list."""
+    return [paths] if isinstance(paths, str | Path) else list(paths)
+
+
+def existing(paths: Paths) -> tuple[Path, ...]:
+    """The paths, all of which exist on this computer.
+
+    Raises:
+        UsageError: one does not.
+    """
+    found = tuple(Path(path).expanduser() for path in as_paths(paths))
+    for path in found:
+        if not path.exists():
+            raise UsageError(f"cannot read {path}", "no such file or directory", "Nothing was sent.")
+    return found
+
+
+def existing_files(paths: Paths) -> tuple[Path, ...]:
+    """The paths, all of which are files on this computer.
+
+    Raises:
+        UsageError: one is missing or a directory.
+    """
+    found = existing(paths)
+    for path in found:
+        if not path.is_file():
+            raise UsageError(f"cannot run {path}", "it is not a file", "Nothing was sent.")
+    return found
+
+
+def _profile(realm: Realm, profile: str | Mapping[str, Any] | None) -> Profile | None:
+    if not profile:
+        return None
+    if isinstance(profile, str):
+        return realm.profiles.get(profile)
+    return Profile.from_mapping(str(profile.get("instance_type", "custom")), profile)
+
+
+def _first_line(text: str) -> str:
+    line = text.strip().partition("\n")[0]
+    return f"`{line[:60]}`"
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "replace")

@@ -1,0 +1,32 @@
+"""What holds for every test: an empty home, no AWS configuration, and no way out of this computer."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import pytest
+
+_REAL_CONNECT = socket.socket.connect
+
+
+def _guarded_connect(self: socket.socket, address: object) -> None:
+    if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple):
+        host = str(address[0])
+        is_near = host == "localhost" or ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        if not is_near:
+            raise OSError(f"tests may not leave this computer: {address}")
+    _REAL_CONNECT(self, address)
+
+
+@pytest.fixture(autouse=True)
+def _closed_world(monkeypatch, tmp_path):
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "SPOT_CONNECT_LOCAL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("SPOT_CONNECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(socket.socket, "connect", _guarded_connect)

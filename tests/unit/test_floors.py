@@ -1,0 +1,83 @@
+"""The floors of docs/architecture.md, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "spot_connect"
+MAY_IMPORT = {
+    "core": {"core"},
+    "aws": {"aws", "core"},
+    "ssh": {"ssh", "core"},
+    "store": {"store", "core"},
+    "screen": {"screen", "core"},
+    "local": {"local", "core"},
+    "launching": {"launching", "aws", "ssh", "store", "core", "local.service"},
+    "spotted": {"launching", "ssh", "screen", "core"},
+    "sutils": {"launching", "store", "screen", "core"},
+    "console": {"console", "spotted", "sutils", "launching", "aws", "screen", "core", "local.service", ""},
+    "connect": {"console"},
+}
+ONLY_IN = {"boto3": "aws", "botocore": "aws", "paramiko": "ssh", "rich": "screen", "moto": "local", "asyncssh": "local"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0].removesuffix(".py")
+
+
+def is_module(name: str) -> bool:
+    return PACKAGE.joinpath(*name.split(".")).with_suffix(".py").exists()
+
+
+def allowed(target: str, rooms: set[str]) -> bool:
+    return any(target == name or target.startswith(f"{name}.") for name in rooms)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_imports_from_a_floor_above(path):
+    if room(path) == "__init__":
+        assert not imported(path)
+        return
+    ours = {name.removeprefix("spot_connect.") for name in imported(path) if name.startswith("spot_connect.")}
+    wrong = {name for name in ours if is_module(name) and not allowed(name, MAY_IMPORT[room(path)])}
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_boundary_library_is_imported_in_its_own_room_only(path):
+    strangers = {name.partition(".")[0] for name in imported(path)} & set(ONLY_IN)
+    assert all(ONLY_IN[name] == room(path) for name in strangers)
+
+
+def calls(path: Path, *names: str) -> list[str]:
+    return [
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in names
+    ]
+
+
+def test_only_waiting_sleeps():
+    sleepers = {str(path.relative_to(PACKAGE)) for path in MODULES if calls(path, "time.sleep", "sleep")}
+    assert sleepers == set()
+
+
+def test_only_the_screen_prints():
+    printers = {room(path) for path in MODULES if calls(path, "print")}
+    assert printers <= {"screen"}

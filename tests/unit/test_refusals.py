@@ -1,0 +1,53 @@
+import pytest
+from botocore import exceptions as causes
+
+from spot_connect.aws.refusals import asking, code_of
+from spot_connect.core import errors
+
+
+def client_error(code, message="no"):
+    return causes.ClientError({"Error": {"Code": code, "Message": message}}, "RunInstances")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("InsufficientInstanceCapacity", errors.NoCapacity),
+        ("SpotMaxPriceTooLow", errors.PriceTooLow),
+        ("MaxSpotInstanceCountExceeded", errors.QuotaReached),
+        ("UnauthorizedOperation", errors.NotAuthorized),
+        ("ExpiredToken", errors.NoCredentials),
+        ("InvalidAMIID.NotFound", errors.AwsObjectMissing),
+        ("RequestLimitExceeded", errors.Throttled),
+    ],
+)
+def test_each_code_has_its_class_and_keeps_what_aws_said(code, kind):
+    with pytest.raises(kind) as caught, asking("launch vm1"):
+        raise client_error(code, "the words of AWS")
+    assert caught.value.what == "cannot launch vm1"
+    assert "the words of AWS" in caught.value.said
+    assert caught.value.advice
+    assert code_of(caught.value) == code
+    assert caught.value.exit_code == 4
+
+
+def test_an_unknown_code_is_still_an_answer_of_aws():
+    with pytest.raises(errors.AwsError, match="NewCode"), asking("launch vm1"):
+        raise client_error("NewCode")
+
+
+def test_no_credentials_names_both_ways_out():
+    with pytest.raises(errors.NoCredentials) as caught, asking("launch vm1"):
+        raise causes.NoCredentialsError
+    assert "aws configure" in caught.value.advice
+    assert "--local" in caught.value.advice
+
+
+def test_a_dead_line_is_told_from_a_refusal():
+    with pytest.raises(errors.AwsUnreachable), asking("launch vm1"):
+        raise causes.EndpointConnectionError(endpoint_url="https://ec2.example")
+
+
+def test_our_own_errors_pass_through():
+    with pytest.raises(errors.UsageError), asking("launch vm1"):
+        raise errors.UsageError("mine")

@@ -1,0 +1,35 @@
+import io
+
+from spot_connect.screen.reporter import Screen
+from spot_connect.screen.streams import Passage
+from spot_connect.screen.tables import show_table
+
+
+def test_every_line_of_a_rehearsal_says_local():
+    stream = io.StringIO()
+    screen = Screen(local=True, stream=stream)
+    screen.note("one")
+    screen.warn("two")
+    with screen.step("three"), screen.transfer("four", 5) as bar:
+        bar.advance(5)
+    assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["LOCAL"] * 4
+
+
+def test_without_a_terminal_there_are_no_control_characters():
+    stream = io.StringIO()
+    with Screen(stream=stream).step("waiting"):
+        pass
+    assert stream.getvalue() == "waiting ...\n"
+
+
+def test_a_character_that_arrives_in_two_parts_is_whole_in_a_notebook():
+    stream = io.StringIO()
+    passage = Passage(stream)
+    for part in ("ü".encode()[:1], "ü".encode()[1:]):
+        passage(part)
+    assert stream.getvalue() == "ü"
+
+
+def test_a_pipe_gets_plain_columns(capsys):
+    show_table(["name", "state"], [["a long name", "up"], ["b", "down"]])
+    assert capsys.readouterr().out == "name         state\na long name  up\nb            down\n"
