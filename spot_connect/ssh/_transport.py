@@ -1,0 +1,168 @@
+"""paramiko's transport, set up for speed and able to tell the signal that ended a command."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterable
+
+import paramiko
+from paramiko.common import MSG_CHANNEL_REQUEST
+
+# Without a handler of its own, Python prints paramiko's tracebacks into our users' terminals.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+# No group exchange: it costs a round trip and some 40 ms more than any of these.
+_EXCHANGES = (
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "mlkem768x25519-sha256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group14-sha256",
+)
+_MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
+_HOST_KEYS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+# RFC 4344 section 3.2: 2**32 blocks of 16 bytes; every cipher above has such blocks. OpenSSH does the same.
+_REKEY_BYTES = 2**36
+_REKEY_PACKETS = 2**31
+_READ = 256 * 1024
+_KEEPALIVE_SECONDS = 15
+_DEAD_MILLISECONDS = 60_000
+
+# By name and with Linux' numbers: a Windows client has no SIGKILL to look up.
+_SIGNALS = {
+    "HUP": 1,
+    "INT": 2,
+    "QUIT": 3,
+    "ILL": 4,
+    "TRAP": 5,
+    "ABRT": 6,
+    "BUS": 7,
+    "FPE": 8,
+    "KILL": 9,
+    "USR1": 10,
+    "SEGV": 11,
+    "USR2": 12,
+    "PIPE": 13,
+    "ALRM": 14,
+    "TERM": 15,
+    "XCPU": 24,
+    "XFSZ": 25,
+    "SYS": 31,
+}
+
+
+def signal_status(name: str) -> int:
+    """The shell's exit status for the end by a signal that SSH calls ``name``.
+
+    Example:
+        >>> signal_status("KILL")
+        137
+    """
+    number = _SIGNALS.get(name.partition("@")[0].removeprefix("SIG"))
+    return 128 + number if number else 255
+
+
+class Line(socket.socket):
+    """A connected TCP socket that acknowledges at once and reads in large pieces."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(connected.family, connected.type, connected.proto, fileno=connected.detach())
+        self._have = b""
+        self._at = 0
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if sys.platform == "linux":
+            # Unanswered keepalives would otherwise take a quarter of an hour to end a dead line.
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_MILLISECONDS)
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """At most ``size`` bytes, asking the kernel only when nothing is left of its last answer."""
+        if self._at >= len(self._have):
+            self._have = super().recv(max(size, _READ), flags)
+            self._at = 0
+            self._acknowledge()
+        piece = self._have[self._at : self._at + size]
+        self._at += len(piece)
+        return piece
+
+    def _acknowledge(self) -> None:
+        # Linux forgets the option after every use; without it small answers wait 40 ms for each other.
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+_Handler = Callable[[paramiko.Channel, paramiko.Message], None]
+_TABLE: dict[int, _Handler] = vars(paramiko.Transport)["_channel_handler_table"]
+
+
+def _note_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    """Handle a request as paramiko does, which knows exit-status only, and RFC 4254's exit-signal."""
+    if message.get_text() == "exit-signal":
+        message.get_boolean()
+        channel.exit_status = signal_status(message.get_text())
+        channel.status_event.set()
+        return
+    message.rewind()
+    message.get_int()
+    _TABLE[MSG_CHANNEL_REQUEST](channel, message)
+
+
+class Transport(paramiko.Transport):
+    """An SSH client's transport over a ``Line``, not yet started."""
+
+    _channel_handler_table = {  # noqa: RUF012 - paramiko's own form
+        **_TABLE,
+        MSG_CHANNEL_REQUEST: _note_request,
+    }
+
+    def __init__(self, line: Line, *, host_key_algorithms: Iterable[str], seconds: float) -> None:
+        super().__init__(line)
+        self.banner_timeout = self.handshake_timeout = seconds
+        self.packetizer.REKEY_BYTES = self.packetizer.REKEY_BYTES_OVERFLOW_MAX = _REKEY_BYTES
+        self.packetizer.REKEY_PACKETS = self.packetizer.REKEY_PACKETS_OVERFLOW_MAX = _REKEY_PACKETS
+        options = self.get_security_options()
+        own = vars(paramiko.Transport)
+        options.ciphers = _known(_CIPHERS, own["_cipher_info"])
+        options.digests = _known(_MACS, own["_mac_info"])
+        options.kex = _known(_EXCHANGES, own["_kex_info"])
+        options.key_types = _known(_preferring(host_key_algorithms), own["_key_info"])
+
+    def keep_alive(self) -> None:
+        """From now on ask for a sign of life whenever the line is idle."""
+        self.set_keepalive(_KEEPALIVE_SECONDS)
+
+    def close(self) -> None:
+        """End the transport, its channels and its thread."""
+        # The timer of a handshake that failed would keep the process alive until it fires.
+        self.packetizer.complete_handshake()
+        super().close()
+        # paramiko's close() does nothing when its thread never came up, and would leave the socket open.
+        self.sock.close()
+
+
+def _preferring(algorithms: Iterable[str]) -> tuple[str, ...]:
+    wanted = {name for algorithm in algorithms for name in _signatures(algorithm)}
+    return tuple(sorted(_HOST_KEYS, key=lambda name: name not in wanted))
+
+
+def _signatures(algorithm: str) -> tuple[str, ...]:
+    return ("rsa-sha2-512", "rsa-sha2-256") if algorithm == "ssh-rsa" else (algorithm,)
+
+
+def _known(names: Iterable[str], table: Iterable[str]) -> tuple[str, ...]:
+    known = frozenset(table)
+    return tuple(name for name in names if name in known)

@@ -1,0 +1,429 @@
+"""Commands and scripts on an instance: streamed as they run, ended when the caller is interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import secrets
+import shlex
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from spot_connect.core.errors import SshError, SshLost, UsageError
+from spot_connect.core.waiting import SYSTEM_CLOCK
+from spot_connect.ssh.connection import Connection, lost, reason
+
+if TYPE_CHECKING:
+    import paramiko
+
+Hear = Callable[[bytes], None]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_LIVE_PYTHON = {"PYTHONUNBUFFERED": "1"}
+_PIECE = 256 * 1024
+# Linux refuses a single argument of 128 KB; the rest is for quoting.
+_LONGEST_ARGUMENT = 64 * 1024
+_END_SECONDS = 6.0
+_MARK = "SPOT_CONNECT_RUN"
+
+# Run beside the command that it ends. It finds the command by its mark, which no other process's
+# environment holds, and signals its group when it leads one. It goes on when this side is gone.
+_END = """
+mark=$1
+for _ in 1 2 3 4 5; do
+  found=$(grep -aohsE "$mark[.][0-9]+" /proc/[0-9]*/environ | head -n 1)
+  [ -n "$found" ] && break
+  sleep 0.2
+done
+[ -n "$found" ] || exit 0
+trap 'rm -rf -- "${TMPDIR:-/tmp}/spot-connect.${found#*=}"' EXIT
+lead=${found##*.}
+target=$lead
+read -r line < "/proc/$lead/stat" && set -- ${line##*) } && [ "$3" = "$lead" ] && target=-$lead
+kill -s INT -- "$target"
+for signal in TERM KILL; do
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    kill -s 0 -- "$target" || exit 0
+    sleep 0.1
+  done
+  kill -s "$signal" -- "$target"
+  sudo -n kill -s "$signal" -- "$target"
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a remote command ended.
+
+    ``exit_status`` is its own, or 128 + n when signal n ended it; the streams are empty when they were not captured.
+    """
+
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run(
+    connection: Connection,
+    command: str,
+    *,
+    stdin: bytes | BinaryIO | None = None,
+    on_stdout: Hear | None = None,
+    on_stderr: Hear | None = None,
+    capture: bool = True,
+    environment: Mapping[str, str] = _NOTHING,
+) -> Finished:
+    r"""Run ``command`` with bash in the home directory and wait for its end.
+
+    Args:
+        connection: the instance.
+        command: one or more lines of bash.
+        stdin: what the command reads; by default nothing.
+        on_stdout: called with each piece of the standard output as it arrives.
+        on_stderr: the same for the standard error.
+        capture: whether to keep both streams for the result.
+        environment: variables for the command.
+
+    On Ctrl-C the command gets SIGINT, then SIGTERM and SIGKILL, each two seconds later, and KeyboardInterrupt
+    is raised again.
+
+    Raises:
+        SshLost: the line broke before the command's end was heard; it may still be running.
+        UsageError: a name in ``environment`` is not a variable name.
+
+    Example:
+        >>> run(connection, "echo hello").stdout  # doctest: +SKIP
+        b'hello\n'
+    """
+    mark = f"{_MARK}={secrets.token_hex(8)}"
+    line = _wrapped(command, mark, environment)
+    listener = Listener(on_stdout, on_stderr, capture=capture)
+    channel = connection.channel()
+    try:
+        return _finish(connection, channel, listener, line, stdin)
+    except SshError:
+        raise
+    except BaseException:
+        with contextlib.suppress(SshError):
+            _end(connection, mark, channel, listener)
+        raise
+    finally:
+        channel.close()
+
+
+def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:
+    for name in environment:
+        if not name.isidentifier() or not name.isascii():
+            raise UsageError(f"{name!r} is not the name of an environment variable")
+    variables = " ".join(shlex.quote(f"{name}={value}") for name, value in environment.items())
+    # The level keeps bash from reading .bashrc a second time; the mark's number is the process that becomes bash.
+    return f"exec env SHLVL=1 {mark}.$$ {variables} bash -c {shlex.quote(command)}"
+
+
+def _finish(
+    connection: Connection,
+    channel: paramiko.Channel,
+    listener: Listener,
+    line: str,
+    stdin: bytes | BinaryIO | None,
+) -> Finished:
+    listener.attach(channel)
+    with lost(connection, "the command"):
+        channel.exec_command(line)
+    send_input(channel, stdin)
+    listener.listen()
+    return Finished(exit_status(connection, channel), listener.stdout, listener.stderr)
+
+
+def exit_status(connection: Connection, channel: paramiko.Channel) -> int:
+    """The status of a channel whose streams have ended.
+
+    Raises:
+        SshLost: the server never told it.
+    """
+    # The status comes before or just after the end of the streams.
+    channel.status_event.wait(_END_SECONDS)
+    if channel.exit_status < 0:
+        advice = "It may still be running; look on the instance before you start it again."
+        raise SshLost(f"the line to {connection} broke", "the end of the command was not heard", advice)
+    return channel.exit_status
+
+
+def _end(connection: Connection, mark: str, channel: paramiko.Channel, listener: Listener) -> None:
+    """End the marked command and let its last words through."""
+    ender = connection.channel()
+    with lost(connection, "the interruption"):
+        ender.exec_command(f"exec sh -c {shlex.quote(_END)} sh {shlex.quote(mark)} >/dev/null 2>&1")
+    # A caller who interrupts once more stops waiting here; the ender goes on by itself.
+    listener.listen(seconds=_END_SECONDS)
+    channel.close()
+    ender.close()
+
+
+class Listener:
+    """Both streams of a channel in the order they arrive, without a thread of its own."""
+
+    def __init__(self, on_stdout: Hear | None, on_stderr: Hear | None, *, capture: bool) -> None:
+        self._changed = threading.Condition()
+        self._kept: tuple[list[bytes], list[bytes]] = ([], [])
+        self._capture = capture
+        self._out, self._err = _Stream(self._changed), _Stream(self._changed)
+        self._hear = (on_stdout, on_stderr)
+        self._channel: paramiko.Channel | None = None
+
+    @property
+    def stdout(self) -> bytes:
+        """What was captured of the standard output."""
+        return b"".join(self._kept[0])
+
+    @property
+    def stderr(self) -> bytes:
+        """What was captured of the standard error."""
+        return b"".join(self._kept[1])
+
+    def attach(self, channel: paramiko.Channel) -> None:
+        """Take over the buffers of a channel on which nothing has been started yet."""
+        channel.in_buffer, channel.in_stderr_buffer = self._out, self._err  # type: ignore[assignment]
+        self._channel = channel
+
+    def listen(self, seconds: float | None = None) -> bool:
+        """Hand on what arrives until both streams end, or for ``seconds``; whether they ended."""
+        deadline = None if seconds is None else SYSTEM_CLOCK.now() + seconds
+        while True:
+            ended = self._wait()
+            self._deliver()
+            if ended:
+                return True
+            if deadline is not None and SYSTEM_CLOCK.now() >= deadline:
+                return False
+
+    def _wait(self) -> bool:
+        with self._changed:
+            # The limit is for Windows, where nothing else lets Ctrl-C through.
+            self._changed.wait_for(self._stirred, timeout=0.5)
+            return self._out.closed and self._err.closed
+
+    def _stirred(self) -> bool:
+        ready = self._out.read_ready() or self._err.read_ready()
+        return ready or (self._out.closed and self._err.closed)
+
+    def _deliver(self) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        reads = (channel.recv, channel.recv_stderr)
+        for stream, read, hear, kept in zip((self._out, self._err), reads, self._hear, self._kept, strict=True):
+            while stream.read_ready():
+                piece = read(_PIECE)
+                if self._capture:
+                    kept.append(piece)
+                if hear:
+                    hear(piece)
+
+
+class _Stream:
+    """paramiko's BufferedPipe as a queue of pieces: nothing is moved in memory when some of it is read."""
+
+    def __init__(self, changed: threading.Condition) -> None:
+        self._changed = changed
+        self._pieces: deque[bytes] = deque()
+        self.closed = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._pieces))
+
+    def read_ready(self) -> bool:
+        """Whether ``read`` has something to give."""
+        return bool(self._pieces)
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece from paramiko's thread."""
+        with self._changed:
+            self._pieces.append(data)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+    def read(self, size: int, timeout: float | None = None) -> bytes:
+        """The next piece, which may be longer than ``size``: never waits."""
+        with self._changed:
+            return self._pieces.popleft() if self._pieces else b""
+
+
+def send_input(channel: paramiko.Channel, stdin: bytes | BinaryIO | None) -> None:
+    """Send ``stdin`` and its end, beside the caller when the server may keep it waiting."""
+    small = not stdin or (isinstance(stdin, bytes) and len(stdin) <= channel.out_window_size)
+    source = stdin if stdin is not None and not isinstance(stdin, bytes) else io.BytesIO(stdin or b"")
+    if small:
+        _copy(source, channel)
+    else:
+        threading.Thread(target=_copy, args=(source, channel), daemon=True, name="ssh-stdin").start()
+
+
+def _copy(source: BinaryIO, channel: paramiko.Channel) -> None:
+    from paramiko import SSHException
+
+    # read1 hands on what is there; read would wait for the whole piece.
+    read: Callable[[int], bytes] = getattr(source, "read1", source.read)
+    # A command need not read all of its input, and a line that broke is noticed where the output is read.
+    with contextlib.suppress(OSError, EOFError, SSHException):
+        while piece := read(_PIECE):
+            channel.sendall(piece)
+        channel.shutdown_write()
+
+
+def run_commands(
+    connection: Connection,
+    text: str,
+    *,
+    stdin: bytes | BinaryIO | None = None,
+    on_stdout: Hear | None = None,
+    on_stderr: Hear | None = None,
+    capture: bool = True,
+    environment: Mapping[str, str] = _NOTHING,
+) -> Finished:
+    r"""Run one or several lines as one bash script: what a line changes holds for the next.
+
+    Takes the options of ``run``. The status is the one bash gives: that of the last command.
+
+    Raises:
+        SshLost: as ``run``.
+
+    Example:
+        >>> run_commands(connection, "cd efs\npython x.py").exit_status  # doctest: +SKIP
+        0
+    """
+    text = text.replace("\r\n", "\n")
+    call, given = text, stdin
+    if len(text.encode(errors="surrogateescape")) > _LONGEST_ARGUMENT:
+        call, given = _from_input("commands", text.encode(errors="surrogateescape"), (), stdin)
+    return run(
+        connection,
+        call,
+        stdin=given,
+        on_stdout=on_stdout,
+        on_stderr=on_stderr,
+        capture=capture,
+        environment={**_LIVE_PYTHON, **environment},
+    )
+
+
+def run_script(
+    connection: Connection,
+    path: Path,
+    *,
+    arguments: Sequence[str] = (),
+    stdin: bytes | BinaryIO | None = None,
+    on_stdout: Hear | None = None,
+    on_stderr: Hear | None = None,
+    capture: bool = True,
+    environment: Mapping[str, str] = _NOTHING,
+) -> Finished:
+    """Run the local file ``path`` on the instance, in the home directory, and wait for its end.
+
+    The first line ``#!…`` tells the interpreter, bash is the default. Windows' line ends become Unix' own.
+    The copy lies in a private directory that is removed at the end. Takes the options of ``run``.
+
+    Raises:
+        UsageError: the file cannot be read; nothing was started.
+        SshLost: as ``run``.
+
+    Example:
+        >>> run_script(connection, Path("train.py"), arguments=["--epochs", "3"])  # doctest: +SKIP
+    """
+    try:
+        script = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the script {path}", reason(error), "Give the path of a file.") from error
+    call, given = _from_input(Path(path).name, script, arguments, stdin)
+    return run(
+        connection,
+        call,
+        stdin=given,
+        on_stdout=on_stdout,
+        on_stderr=on_stderr,
+        capture=capture,
+        environment={**_LIVE_PYTHON, **environment},
+    )
+
+
+def _from_input(
+    name: str, script: bytes, arguments: Sequence[str], stdin: bytes | BinaryIO | None
+) -> tuple[str, bytes | BinaryIO]:
+    """A command that reads ``script`` from its input and runs it, and that input, with ``stdin`` at the end."""
+    script = unix_text(script)
+    before, after = (" ".join(map(shlex.quote, words)) for words in (interpreter(script), arguments))
+    command = _SCRIPT.format(name=shlex.quote(name), size=len(script), call=f'{before} "$file" {after}')
+    if stdin is None or isinstance(stdin, bytes):
+        return command, script + (stdin or b"")
+    return command, cast("BinaryIO", Joined(script, stdin))
+
+
+# The directory's name holds the mark, so that the ender can remove it; mkdir refuses one that exists.
+# The traps let the interrupted script end first: bash runs them only when its child is gone.
+_SCRIPT = """
+directory=${{TMPDIR:-/tmp}}/spot-connect.$SPOT_CONNECT_RUN
+mkdir -m 700 -- "$directory" || exit 125
+trap 'rm -rf -- "$directory"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+file=$directory/{name}
+head -c {size} > "$file" && chmod 700 "$file" || exit 125
+{call}
+"""
+
+
+class Joined(io.RawIOBase):
+    """``first``, then what ``rest`` has."""
+
+    def __init__(self, first: bytes, rest: BinaryIO | None) -> None:
+        super().__init__()
+        self._first = first
+        self._rest = rest
+
+    def read1(self, size: int = -1) -> bytes:
+        """The next bytes that are there; empty at the end."""
+        if self._first:
+            piece, self._first = self._first, b""
+            return piece
+        if self._rest is None:
+            return b""
+        read: Callable[[int], bytes] = getattr(self._rest, "read1", self._rest.read)
+        return read(size)
+
+
+def unix_text(script: bytes) -> bytes:
+    r"""``script`` with Unix line ends and without a byte order mark; unchanged when it is not text.
+
+    Example:
+        >>> unix_text(b"echo a\r\n")
+        b'echo a\n'
+    """
+    if b"\0" in script:
+        return script
+    return script.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+
+
+def interpreter(script: bytes) -> list[str]:
+    r"""The words before the file name in the script's call, as Linux reads a ``#!`` line; bash without one.
+
+    Example:
+        >>> interpreter(b"#!/usr/bin/env python3\nprint(1)")
+        ['/usr/bin/env', 'python3']
+    """
+    if not script.startswith(b"#!"):
+        return ["bash"]
+    # Linux hands on all that follows the program as one single word.
+    words = script[2:].partition(b"\n")[0].decode(errors="surrogateescape").strip().split(None, 1)
+    return [word.strip() for word in words] or ["bash"]

@@ -1,0 +1,344 @@
+"""One SSH connection to one instance: opened when first used, checked, kept and reopened."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from spot_connect.core.errors import DeadlinePassed, SpotConnectError, SshLost, SshRefused, SshUnreachable, UsageError
+from spot_connect.core.models import Address
+from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
+from spot_connect.ssh.host_keys import HostKey
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from spot_connect.ssh._transport import Transport
+
+WINDOW = 16 * 1024 * 1024
+PACKET = 252 * 1024
+"""Just below the 256 KB that OpenSSH takes as the longest packet, with room for its header."""
+_AUTHENTICATION_SECONDS = 30.0
+_CHANNEL_SECONDS = 30.0
+_USER_NAMES = (
+    "The user name depends on the image: ec2-user on Amazon Linux, ubuntu on Ubuntu, admin on Debian, rocky, centos or"
+    " fedora on those; give it with -un. The key must be the one the instance was launched with"
+)
+
+
+class Connection:
+    """An SSH connection to ``address`` that opens at first use and again after the line broke while idle.
+
+    Args:
+        address: where the server listens; a name, an IPv4 or an IPv6 address.
+        username: the login name.
+        key_file: our private key, without a passphrase. No agent and no ``~/.ssh`` is asked.
+        verify: called with the server's host key before anything is sent to it; it raises to refuse.
+        known: host keys that the server is known by; it is asked for keys of their kinds first.
+        connect_seconds: the longest that connecting, and the key exchange, may take each.
+
+    It may be used from several threads. An authentication refusal is never retried.
+
+    Example:
+        >>> from spot_connect.core.models import Address
+        >>> connection = Connection(Address("203.0.113.7"), "ec2-user", Path("k.pem"), verify=lambda key: None)
+        >>> connection.is_open
+        False
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        username: str,
+        key_file: Path,
+        *,
+        verify: Callable[[HostKey], None],
+        known: tuple[HostKey, ...] = (),
+        connect_seconds: float = 10.0,
+    ) -> None:
+        self.address = address
+        self.username = username
+        self.key_file = Path(key_file)
+        self._verify = verify
+        self._known = known
+        self._seconds = connect_seconds
+        self._lock = threading.RLock()
+        self.transfers = threading.RLock()
+        self._transport: Transport | None = None
+        self._sftp: paramiko.SFTPClient | None = None
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        return f"{self.username}@{self.address}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a logged-in line is up, as far as this side can tell."""
+        transport = self._transport
+        return transport is not None and transport.is_active() and transport.is_authenticated()
+
+    def open(self) -> None:
+        """Connect, check the host key and log in, unless that is done already.
+
+        Raises:
+            UsageError: the key file is missing, broken or protected by a passphrase.
+            SshUnreachable: nothing answers at the address, or not as an SSH server does.
+            SshRefused: the server does not accept our key for this user name.
+            HostKeyChanged: whatever ``verify`` raised.
+            SshLost: the line broke while logging in.
+        """
+        with self._lock:
+            if self.is_open:
+                return
+            self.close()
+            self._transport = self._connect()
+
+    def close(self) -> None:
+        """End the line; the next use opens a new one."""
+        with self._lock:
+            transport, self._transport, self._sftp = self._transport, None, None
+            if transport:
+                transport.close()
+
+    def channel(self) -> paramiko.Channel:
+        """A new session channel, for this package's own use.
+
+        Raises:
+            SshLost: the line broke, or the server opens no more sessions; and all that ``open`` raises.
+        """
+        for attempt in (1, 2):
+            self.open()
+            try:
+                return self._session()
+            except SshLost:
+                # The line had died while idle. Nothing has been asked of the server, so ask again on a new one.
+                if attempt == 2 or self.is_open:
+                    raise
+        raise AssertionError("unreachable")
+
+    def sftp(self) -> paramiko.SFTPClient:
+        """The connection's SFTP client, opened once, for this package's own use."""
+        with self._lock:
+            if self._sftp is None or self._sftp.sock.closed:
+                self._sftp = self._new_sftp()
+            return self._sftp
+
+    def drop_sftp(self) -> None:
+        """Forget the SFTP client: an interruption may have left answers underway that belong to nobody."""
+        with self._lock:
+            sftp, self._sftp = self._sftp, None
+            if sftp:
+                with contextlib.suppress(Exception):
+                    sftp.close()
+
+    def _new_sftp(self) -> paramiko.SFTPClient:
+        from paramiko import SFTPClient
+
+        channel = self.channel()
+        with lost(self, "the file transfer service"):
+            channel.invoke_subsystem("sftp")
+            return SFTPClient(channel)
+
+    def _session(self) -> paramiko.Channel:
+        with self._lock:
+            transport = self._transport
+        with lost(self, "a session"):
+            if transport is None:
+                raise EOFError("the connection was closed")
+            return transport.open_session(WINDOW, PACKET, timeout=_CHANNEL_SECONDS)
+
+    def _connect(self) -> Transport:
+        key = _load_key(self.key_file)
+        transport = self._transport_to(self._dial())
+        try:
+            self._shake_hands(transport)
+            self._check_host_key(transport)
+            self._log_in(transport, key)
+        except BaseException:
+            transport.close()
+            raise
+        transport.keep_alive()
+        return transport
+
+    def _dial(self) -> socket.socket:
+        try:
+            return socket.create_connection((self.address.host, self.address.port), self._seconds)
+        except OSError as error:
+            raise unreachable(self.address, reason(error)) from error
+
+    def _transport_to(self, connected: socket.socket) -> Transport:
+        from spot_connect.ssh._transport import Line, Transport
+
+        algorithms = (key.algorithm for key in self._known)
+        return Transport(Line(connected), host_key_algorithms=algorithms, seconds=self._seconds)
+
+    def _shake_hands(self, transport: Transport) -> None:
+        done = threading.Event()
+        transport.start_client(event=done)
+        # Twice: the banner and the exchange may each take their time.
+        finished = done.wait(2 * self._seconds)
+        if finished and transport.is_active():
+            return
+        error = transport.get_exception()
+        said = reason(error) if error else "the key exchange did not end in time"
+        raise unreachable(self.address, said) from error
+
+    def _check_host_key(self, transport: Transport) -> None:
+        key = transport.get_remote_server_key()
+        self._verify(HostKey(key.get_name(), key.get_base64()))
+
+    def _log_in(self, transport: Transport, key: paramiko.PKey) -> None:
+        from paramiko import AuthenticationException
+
+        done = threading.Event()
+        error: Exception | None = None
+        try:
+            transport.auth_publickey(self.username, key, done)
+            answered = done.wait(_AUTHENTICATION_SECONDS)
+        except Exception as raised:  # noqa: BLE001 - paramiko raises whatever ended its thread
+            answered, error = True, raised
+        if transport.is_authenticated():
+            return
+        error = error or transport.get_exception()
+        if answered and (isinstance(error, AuthenticationException) or (error is None and transport.is_active())):
+            raise self._refusal(error) from error
+        said = reason(error) if error else "no answer to the login" if not answered else "the server hung up"
+        raise SshLost(f"the line to {self.address} broke while logging in", said, "Try again.") from error
+
+    def _refusal(self, error: Exception | None) -> SshRefused:
+        said = f"{error}" if error and str(error) else "permission denied (publickey)"
+        return SshRefused(
+            f"cannot log in to {self.address} as {self.username}",
+            said,
+            f"{_USER_NAMES}; it was {self.key_file}.",
+        )
+
+
+@contextlib.contextmanager
+def lost(connection: Connection, what: str) -> Iterator[None]:
+    """Turn whatever paramiko and the socket raise when a line breaks into ``SshLost``."""
+    from paramiko import SSHException
+
+    try:
+        yield
+    except (SSHException, EOFError, OSError) as error:
+        said = reason(error)
+        raise SshLost(f"{what} on {connection} was lost", said, "Run the command again to reconnect.") from error
+
+
+def unreachable(address: Address, said: str) -> SshUnreachable:
+    """The error for an address where no SSH server answers, with what to look at."""
+    return SshUnreachable(
+        f"no SSH server answers at {address}",
+        said,
+        "Check that the instance is running and that its security group lets your address reach the port.",
+    )
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in words for a user.
+
+    Example:
+        >>> reason(ConnectionRefusedError(111, "Connection refused"))
+        'connection refused'
+    """
+    if isinstance(error, EOFError):
+        return str(error) or "the server closed the connection"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return str(error) or type(error).__name__
+
+
+def _load_key(path: Path) -> paramiko.PKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from paramiko import PKey, SSHException
+    from paramiko.pkey import UnknownKeyType
+
+    try:
+        return PKey.from_path(path)
+    except OSError as error:
+        advice = "Give the file of the private key that the instance was launched with."
+        raise UsageError(f"cannot read the key file {path}", reason(error), advice) from error
+    except (SSHException, UnsupportedAlgorithm, UnknownKeyType, ValueError, TypeError) as error:
+        raise _key_refusal(path, error) from error
+
+
+def _key_refusal(path: Path, error: Exception) -> UsageError:
+    words = str(error).lower()
+    if "encrypt" in words or "passphrase" in words or "password" in words:
+        advice = f"Make a copy without one (ssh-keygen -p -f copy-of-{path.name}) and use that."
+        return UsageError(f"the key file {path} is protected by a passphrase", advice=advice)
+    advice = "It should hold an ed25519 or RSA private key in PEM or OpenSSH form."
+    return UsageError(f"the key file {path} is not a private key", str(error), advice)
+
+
+def wait_until_ready(
+    address: Address,
+    *,
+    seconds: float,
+    clock: Clock = SYSTEM_CLOCK,
+    alive: Callable[[], None] | None = None,
+) -> None:
+    """Return as soon as an SSH server greets at ``address``, within a quarter of a second of its start.
+
+    Args:
+        address: where the server will listen.
+        seconds: the longest to wait.
+        clock: time, for tests.
+        alive: called every few seconds; it raises to end the wait when the instance has died.
+
+    Raises:
+        SshUnreachable: no greeting within ``seconds``; it tells what was seen last.
+
+    Example:
+        >>> wait_until_ready(Address("203.0.113.7"), seconds=120)  # doctest: +SKIP
+    """
+    from spot_connect.ssh._probe import Probe
+
+    with Probe(address, clock, alive) as probe:
+        try:
+            wait_for("SSH server", probe.look, seconds=seconds, every=0.05, clock=clock)
+        except DeadlinePassed as error:
+            raise unreachable(address, f"{error.said} (waited {seconds:g} s)") from error
+
+
+def wait_for_login(connection: Connection, *, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Log in, forgiving refusals for at most ``seconds``.
+
+    On its first boot an instance's SSH server is up some seconds before the user's key is installed.
+
+    Raises:
+        SshRefused: the key was still refused at the end; and all else that ``Connection.open`` raises.
+
+    Example:
+        >>> wait_for_login(connection, seconds=60)  # doctest: +SKIP
+    """
+    last: SpotConnectError | None = None
+
+    def look() -> Seen[bool]:
+        nonlocal last
+        try:
+            connection.open()
+        except (SshRefused, SshLost, SshUnreachable) as error:
+            last = error
+            return Seen(None, str(error))
+        return Seen(value=True)
+
+    try:
+        wait_for("login", look, seconds=seconds, every=1.0, clock=clock)
+    except DeadlinePassed as error:
+        raise last or error from None

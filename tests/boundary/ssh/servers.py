@@ -1,0 +1,338 @@
+"""SSH servers on the loopback interface to hold our boundary against: OpenSSH's own and asyncssh's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import getpass
+import os
+import pwd
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from spot_connect.core.models import Address
+from spot_connect.ssh.connection import Connection, wait_until_ready
+from spot_connect.ssh.host_keys import HostKey, parse_public_key
+
+SSHD = "/usr/sbin/sshd"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and what a client needs to log in to it."""
+
+    name: str
+    address: Address
+    username: str
+    key_file: Path
+    host_key: HostKey
+
+    def connection(self, **changes: object) -> Connection:
+        """A connection that accepts this server's key; ``changes`` replace arguments."""
+        given = {
+            "address": self.address,
+            "username": self.username,
+            "key_file": self.key_file,
+            "verify": lambda key: None,
+            "known": (self.host_key,),
+            **changes,
+        }
+        return Connection(given.pop("address"), given.pop("username"), given.pop("key_file"), **given)
+
+
+def make_key(path: Path, kind: str = "ed25519", *options: str) -> HostKey:
+    """A new key pair at ``path`` and ``path.pub``."""
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path), *options], check=True)
+    return parse_public_key(path.with_name(path.name + ".pub").read_text())
+
+
+@contextlib.contextmanager
+def openssh(folder: Path) -> Iterator[Server]:
+    """OpenSSH's server as the current user."""
+    if not Path(SSHD).exists():
+        pytest.skip("OpenSSH's server is not installed")
+    host_key, key_file = make_key(folder / "host_ed25519"), folder / "user"
+    make_key(folder / "host_ecdsa", "ecdsa")
+    make_key(folder / "host_rsa", "rsa", "-b", "2048")
+    make_key(key_file)
+    address = Address("127.0.0.1", free_port())
+    (folder / "config").write_text(_CONFIG.format(folder=folder, port=address.port))
+    with (folder / "log").open("wb") as log:
+        command = [*_surroundings(folder), SSHD, "-D", "-e", "-f", str(folder / "config")]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+    try:
+        wait_until_ready(address, seconds=20, alive=lambda: _require_running(process, folder / "log"))
+        yield Server("openssh", address, getpass.getuser(), key_file, host_key)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+_CONFIG = """
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host_ecdsa
+HostKey {folder}/host_rsa
+HostKey {folder}/host_ed25519
+AuthorizedKeysFile {folder}/user.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PrintMotd no
+PrintLastLog no
+MaxStartups 100
+MaxSessions 100
+Subsystem sftp internal-sftp
+"""
+
+
+def _surroundings(folder: Path) -> list[str]:
+    """What lets sshd run as root in a container: its directory, a home of its own, and terminals it may chown.
+
+    Where /dev/pts was mounted without a group, sshd cannot give a new terminal to the group "tty"; without
+    such a group it does not try. In a process namespace of its own no process can outlive it.
+    """
+    if os.geteuid() != 0:
+        return []
+    if not shutil.which("bwrap"):
+        pytest.skip("sshd as root needs bubblewrap around it")
+    home = folder / "home"
+    home.mkdir()
+    me = pwd.getpwuid(0)
+    users = Path("/etc/passwd").read_text().replace(f":{me.pw_dir}:{me.pw_shell}", f":{home}:/bin/bash", 1)
+    (folder / "passwd").write_text(users)
+    groups = Path("/etc/group").read_text().splitlines(keepends=True)
+    (folder / "group").write_text("".join(line for line in groups if not line.startswith("tty:")))
+    return [
+        *("bwrap", "--dev-bind", "/", "/", "--tmpfs", "/run", "--dir", "/run/sshd"),
+        *("--ro-bind", str(folder / "passwd"), "/etc/passwd", "--ro-bind", str(folder / "group"), "/etc/group"),
+        *("--unshare-pid", "--proc", "/proc", "--die-with-parent"),
+    ]
+
+
+def _require_running(process: subprocess.Popen[bytes], log: Path) -> None:
+    if process.poll() is not None:
+        pytest.fail(f"sshd ended: {log.read_text()}")
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def asyncssh_server(folder: Path) -> Iterator[Server]:
+    """A server of asyncssh's, in a thread, that runs real processes."""
+    key_file = folder / "user"
+    make_key(key_file)
+    host_key = make_key(folder / "host")
+    (folder / "home").mkdir()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="asyncssh")
+    thread.start()
+    machine = _Machine(folder / "home")
+    try:
+        port = _on(loop, machine.listen(folder / "host", folder / "user.pub")).result(20)
+        yield Server("asyncssh", Address("127.0.0.1", port), "somebody", key_file, host_key)
+    finally:
+        _on(loop, machine.stop()).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+        loop.close()
+
+
+def _on(loop: asyncio.AbstractEventLoop, work: object) -> Future[int]:
+    return asyncio.run_coroutine_threadsafe(work, loop)  # type: ignore[arg-type]
+
+
+class _Machine:
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._children: set[asyncio.subprocess.Process] = set()
+
+    async def listen(self, host_key: Path, authorized: Path) -> int:
+        home = self._home
+
+        class Files(asyncssh.SFTPServer):
+            def map_path(self, path: bytes) -> bytes:
+                return os.path.join(os.fsencode(home), path)
+
+            def realpath(self, path: bytes) -> bytes:
+                return os.path.realpath(self.map_path(path))
+
+        self._server = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_host_keys=[str(host_key)],
+            authorized_client_keys=str(authorized),
+            process_factory=self._handle,
+            sftp_factory=Files,
+            encoding=None,
+            line_editor=False,
+        )
+        return int(self._server.get_port())
+
+    async def stop(self) -> None:
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        self._server.close()
+        await self._server.wait_closed()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _handle(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        run = self._at_terminal if process.term_type else self._piped
+        status = await run(process)
+        if status < 0:
+            process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+        else:
+            process.exit(status)
+
+    async def _child(self, process: asyncssh.SSHServerProcess[bytes], **options: object) -> asyncio.subprocess.Process:
+        words = ["bash", "-c", process.command] if process.command else ["bash", "--noprofile", "--norc", "-l"]
+        environment = {**os.environ, "HOME": str(self._home), "SHELL": "/bin/bash", "SHLVL": "0"}
+        if process.term_type:
+            environment["TERM"] = process.term_type
+        child = await asyncio.create_subprocess_exec(
+            *words, cwd=self._home, env=environment, start_new_session=True, **options
+        )
+        self._children.add(child)
+        return child
+
+    async def _piped(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
+        pipe = asyncio.subprocess.PIPE
+        child = await self._child(process, stdin=pipe, stdout=pipe, stderr=pipe)
+        feed = asyncio.create_task(_feed(process, child.stdin))
+        await asyncio.gather(_copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr))
+        status = await child.wait()
+        self._children.discard(child)
+        feed.cancel()
+        return status
+
+    async def _at_terminal(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
+        master, slave = os.openpty()
+        _resize(master, *process.term_size[:2])
+        child = await self._child(
+            process, stdin=slave, stdout=slave, stderr=slave, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        )
+        os.close(slave)
+        feed = asyncio.create_task(_type(process, master))
+        await asyncio.get_running_loop().run_in_executor(None, _show, master, process, asyncio.get_running_loop())
+        status = await child.wait()
+        self._children.discard(child)
+        feed.cancel()
+        os.close(master)
+        return status
+
+
+async def _feed(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await process.stdin.read(65536):
+            stdin.write(data)
+            await stdin.drain()
+        stdin.close()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
+    # What a client that has gone leaves unread is read on, as a pipe that nobody empties would stop the process.
+    while data := await source.read(65536):
+        with contextlib.suppress(ConnectionError):
+            target.write(data)
+            await target.drain()
+
+
+async def _type(process: asyncssh.SSHServerProcess[bytes], master: int) -> None:
+    while True:
+        try:
+            data = await process.stdin.read(65536)
+        except asyncssh.TerminalSizeChanged as change:
+            _resize(master, change.width, change.height)
+            continue
+        if not data:
+            return
+        os.write(master, data)
+
+
+def _show(master: int, process: asyncssh.SSHServerProcess[bytes], loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        try:
+            data = os.read(master, 65536)
+        except OSError:
+            return
+        loop.call_soon_threadsafe(process.stdout.write, data)
+
+
+def _resize(master: int, columns: int, rows: int) -> None:
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+class Proxy:
+    """A TCP line to a server that can be cut like a cable, after some bytes or at once."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
+        self._lines: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Only a shutdown wakes a thread that waits in accept.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join(10)
+
+    def cut(self) -> None:
+        """End every line that is up; new ones are still taken."""
+        for line in self._lines:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection((self._target.host, self._target.port))
+                self._lines += [near, far]
+                self._start(self._pass, near, far)
+                self._start(self._pass, far, near)
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for line in (source, target):
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
