@@ -9,7 +9,6 @@ Example:
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -66,9 +65,9 @@ def default_region() -> str:
     """The Region that most profiles are for.
 
     Raises:
-        UsageError: a broken edit of the profiles; the error names the file and the line.
+        StateError: the profile file cannot be read.
     """
-    return _usual_region(load_profiles())
+    return _profiles().default_region()
 
 
 def change_default_region(region: str) -> None:
@@ -114,19 +113,13 @@ def change_default_image(
         StateError: the file cannot be written; nothing was changed.
     """
     known = tables.image_by_id(image_id)
-    if known is None:
-        _check_own_image(image_id, architecture)
+    row = known or _own_image(image_id, architecture or "", region, username, image_name)
+    give = moves.with_image if known else moves.with_own_image
     left: tuple[str, ...] = ()
 
     def edit(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         nonlocal left
-        if known is not None:
-            changed, left = moves.with_image(profiles, known)
-            return changed
-        login = username or images.username_for(image_name)
-        where = moves.known_region(region or _usual_region(profiles))
-        row = tables.ImageRow(image_name, image_id, where, architecture or "", login, "", "", "")
-        changed, left = moves.with_own_image(profiles, row)
+        changed, left = give(profiles, row)
         return changed
 
     _profiles().change(edit)
@@ -210,16 +203,13 @@ def _profiles() -> ProfileFile:
     return ProfileFile(realm())
 
 
-def _usual_region(profiles: Mapping[str, Mapping[str, Any]]) -> str:
-    regions = Counter(settings.get("region") for settings in profiles.values() if settings.get("region"))
-    return str(regions.most_common(1)[0][0]) if regions else "us-east-1"
-
-
-def _check_own_image(image_id: str, architecture: str | None) -> None:
+def _own_image(image_id: str, architecture: str, region: str | None, username: str, name: str) -> tables.ImageRow:
     images.image_id(image_id)
     if architecture not in images.ARCHITECTURES:
         call = f"change_default_image({image_id!r}, architecture='x86_64', username='ubuntu')"
         raise UsageError(f"image {image_id} is not in the table", "its architecture is needed", f"For example {call}.")
+    where = moves.known_region(region or default_region())
+    return tables.ImageRow(name, image_id, where, architecture, username or images.username_for(name), "", "", "")
 
 
 def _factor(price_increase: float) -> Decimal:

@@ -6,6 +6,7 @@ import ast
 import difflib
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -205,6 +206,19 @@ def format_profiles(profiles: Mapping[str, Mapping[str, Any]]) -> str:
     return "".join([HEADER, "{\n", *blocks, "}\n"])
 
 
+def usual_region(text: str) -> str:
+    """The Region that most profiles in the text of a file are for; empty when none has one.
+
+    Read without parsing: a mistake somewhere in the file does not matter, nor does its size.
+
+    Example:
+        >>> usual_region("{'small': {'instance_type': 't3.small', 'region': 'eu-west-1'}}")
+        'eu-west-1'
+    """
+    found = Counter(re.findall(r"""['"]region['"]\s*:\s*['"]([a-z0-9-]+)['"]""", text))
+    return found.most_common(1)[0][0] if found else ""
+
+
 def nearest(name: str, names: Iterable[str]) -> tuple[str, ...]:
     """Up to three of ``names`` that look most like ``name``, the likeliest first.
 
@@ -320,7 +334,8 @@ def _parse(text: str, source: str) -> ast.expr:
             warnings.simplefilter("ignore")
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise _broken(source, error.lineno or 1, error.msg) from error
+        hint = "; a comma or a quote may be missing here or in the line before" if error.msg == "invalid syntax" else ""
+        raise _broken(source, error.lineno or 1, error.msg + hint) from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise _broken(source, 1, str(error) or "nested too deeply") from error
 
@@ -365,8 +380,9 @@ def _block(text: str, name: str) -> str | None:
 
 
 def _format_block(name: str, settings: Mapping[str, Any]) -> str:
-    Profile.from_mapping(name, settings)
-    lines = "".join(f"        {key!r}: {_plain(value)!r},\n" for key, value in sorted(settings.items()))
+    plain = {key: _plain(value) for key, value in sorted(settings.items())}
+    Profile.from_mapping(name, plain)
+    lines = "".join(f"        {key!r}: {value!r},\n" for key, value in plain.items())
     return f"    {name!r}: {{\n{lines}    }},\n"
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from spot_connect.core.errors import StateError
-from spot_connect.core.profiles import Profile, format_profiles, parse_one, parse_profiles
+from spot_connect.core.profiles import Profile, format_profiles, parse_one, parse_profiles, usual_region
 from spot_connect.core.profiles import Settings as ProfileSettings
 from spot_connect.store.state import State
 
+_SHIPPED_REGION = "us-east-1"
 SHIPPED = Path(__file__).parent.parent / "data" / "profiles.txt"
 
 
@@ -50,6 +51,14 @@ class ProfileFile:
         """
         path = self.path
         return Profile.from_mapping(name, parse_one(self._text(path), str(path), name))
+
+    def default_region(self) -> str:
+        """The Region that most profiles are for.
+
+        Raises:
+            StateError: the file cannot be read.
+        """
+        return usual_region(self._text(self.path)) or _SHIPPED_REGION
 
     def save(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the user's profiles; what was there before stays in ``profiles.txt.bak``.
