@@ -1,0 +1,99 @@
+"""The SSH server of a box, and its SFTP."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+
+import asyncssh
+
+from spot_connect.local.boxes.layout import View
+from spot_connect.local.boxes.sessions import Account, BoxProcess, serve_session
+
+
+def server_options(host_key: str) -> asyncssh.SSHServerConnectionOptions:
+    """How a box speaks SSH: one host key, keys only, bytes untouched."""
+    return asyncssh.SSHServerConnectionOptions(
+        server_host_keys=[asyncssh.import_private_key(host_key)],
+        encoding=None,
+        line_editor=False,
+        agent_forwarding=False,
+        password_auth=False,
+        kbdint_auth=False,
+        gss_host=None,
+        host_based_auth=False,
+        server_version="OpenSSH_9.2",
+    )
+
+
+class BoxServer(asyncssh.SSHServer):
+    """One connection to a box."""
+
+    def __init__(self, username: str, view: View, account: Account, mapped: Mapping[str, str]) -> None:
+        self._username = username
+        self._view = view
+        self._account = account
+        self._mapped = mapped
+        self._conn: asyncssh.SSHServerConnection
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """A client has connected."""
+        self._conn = conn
+        conn.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def begin_auth(self, username: str) -> bool:
+        """Authentication is always required; only the box's own user has keys to authenticate with."""
+        if username == self._username:
+            with contextlib.suppress(OSError, ValueError):
+                self._conn.set_authorized_keys(f"{self._view.home}/.ssh/authorized_keys")
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        """Keys are the only way in."""
+        return True
+
+    def session_requested(self) -> tuple[asyncssh.SSHServerChannel[bytes], BoxProcess]:
+        """A session of the box's own kind."""
+        channel = self._conn.create_server_channel(encoding=None)
+        return channel, BoxProcess(self._serve, self._sftp, 3, True)  # noqa: FBT003 - asyncssh's signature
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        if isinstance(process, BoxProcess):
+            await serve_session(process, self._account)
+
+    def _sftp(self, channel: asyncssh.channel.SSHChannel[bytes]) -> BoxSFTP:
+        return BoxSFTP(channel, self._mapped)
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        """Forwarding from the client: allowed, as sshd does."""
+        return True
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        """Forwarding to the client: allowed, as sshd does."""
+        return True
+
+
+class BoxSFTP(asyncssh.SFTPServer):
+    """SFTP with the rights and the view of the process it runs in.
+
+    ``mapped`` names directories that are elsewhere: at the plain level a client's ``/home/ec2-user`` is the instance's home.
+    """
+
+    def __init__(self, channel: asyncssh.channel.SSHChannel[bytes], mapped: Mapping[str, str]) -> None:
+        super().__init__(channel)
+        self._mapped = {os.fsencode(theirs): os.fsencode(ours) for theirs, ours in mapped.items()}
+
+    def map_path(self, path: bytes) -> bytes:
+        """The path to use for the one the client named."""
+        for theirs, ours in self._mapped.items():
+            if path == theirs or path.startswith(theirs + b"/"):
+                return ours + path[len(theirs) :]
+        return path
+
+    def exit(self) -> None:
+        """The client has finished; without a status OpenSSH's scp reports failure."""
+        if isinstance(self.channel, asyncssh.SSHServerChannel):
+            with contextlib.suppress(OSError):
+                self.channel.exit(0)

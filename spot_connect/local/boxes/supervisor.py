@@ -1,0 +1,295 @@
+"""What the daemon holds: every box it has started, and the way to start and end them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spot_connect.core.errors import LocalCloudError
+from spot_connect.local.boxes import console, keys, places, processes, shims
+from spot_connect.local.boxes.anchor import Anchor
+from spot_connect.local.boxes.layout import BOX_UID, Directory, write_etc
+from spot_connect.local.boxes.levels import Level, Probe, describe
+from spot_connect.local.boxes.order import Order, send
+from spot_connect.local.boxes.probe import probe_levels
+
+__all__ = ["Box", "BoxSpec", "Probe", "Supervisor", "probe_levels"]
+
+_START_SECONDS = 30.0
+_Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSpec:
+    """An instance to be made; it is to listen at ``host:port``, port 0 meaning any free one."""
+
+    instance_id: str
+    hostname: str
+    username: str
+    authorized_keys: tuple[str, ...]
+    host: str
+    port: int
+    user_data: bytes = b""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    boot_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A started instance: where it listens, or will after its boot, and its host key as an OpenSSH line."""
+
+    instance_id: str
+    host: str
+    port: int
+    host_key: str
+
+
+@dataclass(slots=True)
+class _Running:
+    box: Box
+    channel: socket.socket
+    anchor: Anchor
+    unread: bytes = b""
+
+
+class Supervisor:
+    """Starts and ends boxes. Every method may be called from any thread.
+
+    Args:
+        root: directory for the instances; made if missing.
+        level: how boxes are held; by default the strongest that works here.
+        on_running: told an instance's id when its SSH server listens; from a thread of the supervisor.
+        on_ended: told an instance's id when its box ended without being stopped.
+
+    Raises:
+        LocalCloudError: the directory cannot be used safely.
+    """
+
+    def __init__(
+        self, root: Path, *, level: Level | None = None, on_running: _Told | None = None, on_ended: _Told | None = None
+    ) -> None:
+        self._uid = places.box_uid(root) if os.geteuid() == 0 else None
+        self._tell = {"running": on_running, "ended": on_ended}
+        self._lock = threading.RLock()
+        self._running: dict[str, _Running] = {}
+        self._order_lock = threading.Lock()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._zygote, self._orders = _start_zygote(root)
+        self.probes = probe_levels() if level is None else ()
+        self.level = level or next(probe.level for probe in self.probes if probe.works)
+        self.description = describe(self.level)
+        self._hidden = places.hidden(root)
+        self._place = places.for_boxes(root, reachable=self._uid is not None and self.level is Level.PLAIN)
+        self._shims = shims.install(self._place / "shims")
+        self._reap_leftovers()
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        self._selector.register(self._orders, selectors.EVENT_READ, None)
+        self._watcher = threading.Thread(target=self._watch, name="boxes", daemon=True)
+        self._watcher.start()
+
+    def start(self, spec: BoxSpec) -> Box:
+        """Start the instance, anew or again with the files it had.
+
+        Returns when the box is made; with ``boot_seconds`` 0 it also listens.
+
+        Raises:
+            LocalCloudError: it is running already, or the system refused.
+        """
+        with self._lock:
+            if spec.instance_id in self._running:
+                raise LocalCloudError(f"cannot start {spec.instance_id}", "it is running already")
+        directory = self._directory(spec.instance_id)
+        try:
+            directory.make(self._uid)
+            key = keys.host_key(directory / "ssh_host_ed25519_key")
+            listener = _reserve(spec.host, spec.port)
+            host, port = listener.getsockname()[:2]
+            write_etc(directory, spec.username, spec.hostname, host, self._uid or BOX_UID)
+            box = Box(spec.instance_id, host, port, key.public)
+            running = self._order(self._order_for(spec, directory, key.private, host), listener, box)
+        except OSError as error:
+            raise LocalCloudError(f"cannot start {spec.instance_id}", str(error)) from error
+        console.begin(directory, spec.hostname, key.public)
+        self._adopt(running, spec.boot_seconds)
+        return box
+
+    def _order_for(self, spec: BoxSpec, directory: Directory, private: str, address: str) -> Order:
+        return Order(
+            spec.instance_id, spec.hostname, spec.username, tuple(spec.authorized_keys), self.level, str(directory.path),
+            str(self._shims), private, address, sys.executable, self._hidden, self._uid, spec.user_data,
+            dict(spec.environment), spec.boot_seconds,
+        )  # fmt: skip
+
+    def _order(self, order: Order, listener: socket.socket, box: Box) -> _Running:
+        ours, theirs = socket.socketpair()
+        with listener, theirs, self._order_lock:
+            send(self._orders, order, [listener.fileno(), theirs.fileno()])
+        running = _Running(box, ours, Anchor())
+        ours.settimeout(_START_SECONDS)
+        try:
+            _await(running, "running" if order.boot_seconds == 0 else "ready")
+        except OSError:
+            running.anchor.end(order.instance_id, plain=self.level is Level.PLAIN)
+            ours.close()
+            raise
+        return running
+
+    def _adopt(self, running: _Running, boot_seconds: float) -> None:
+        with self._lock:
+            self._running[running.box.instance_id] = running
+            running.channel.setblocking(False)
+            self._selector.register(running.channel, selectors.EVENT_READ, running)
+        self._wake()
+        if boot_seconds == 0:
+            self._say("running", running.box.instance_id)
+
+    def stop(self, instance_id: str) -> None:
+        """End everything in the instance; its files stay. Nothing happens when it is not running."""
+        with self._lock:
+            running = self._running.pop(instance_id, None)
+            if running is None:
+                return
+            self._selector.unregister(running.channel)
+        running.anchor.end(instance_id, plain=self.level is Level.PLAIN)
+        running.channel.close()
+
+    def discard(self, instance_id: str) -> None:
+        """Stop the instance and remove its files."""
+        self.stop(instance_id)
+        shutil.rmtree(self._directory(instance_id).path, ignore_errors=True)
+
+    def log(self, instance_id: str) -> str:
+        """What the instance's console shows; empty for one that never started here."""
+        return console.text(self._directory(instance_id))
+
+    def close(self) -> None:
+        """End every instance and the zygote."""
+        with self._lock:
+            names = list(self._running)
+        for name in names:
+            self.stop(name)
+        self._orders.shutdown(socket.SHUT_RDWR)
+        self._zygote.wait()
+        self._watcher.join()
+        self._selector.close()
+        for end in (self._orders, self._woken, self._waker):
+            end.close()
+
+    def _directory(self, instance_id: str) -> Directory:
+        if not instance_id or instance_id.startswith(".") or "/" in instance_id:
+            raise LocalCloudError(f"{instance_id!r} cannot name an instance")
+        return Directory(self._place / "instances" / instance_id)
+
+    def _reap_leftovers(self) -> None:
+        """End what a killed daemon's plain boxes left behind."""
+        folder = self._place / "instances"
+        folder.mkdir(mode=0o711, exist_ok=True)
+        for pid in processes.marked(path.name for path in folder.iterdir()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, 9)
+
+    def _wake(self) -> None:
+        self._waker.send(b"w")
+
+    def _watch(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._orders:
+                    self._all_ended()
+                    return
+                if key.data is None:
+                    self._woken.recv(4096)
+                else:
+                    self._hear(key.data)
+
+    def _all_ended(self) -> None:
+        """The zygote is gone, and every box with it."""
+        with self._lock:
+            rest = list(self._running.values())
+        for running in rest:
+            self._ended(running)
+
+    def _hear(self, running: _Running) -> None:
+        try:
+            data = running.channel.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._ended(running)
+            return
+        *lines, running.unread = (running.unread + data).split(b"\n")
+        for line in lines:
+            if json.loads(line).get("event") == "running":
+                self._say("running", running.box.instance_id)
+
+    def _ended(self, running: _Running) -> None:
+        name = running.box.instance_id
+        with self._lock:
+            if self._running.get(name) is not running:
+                return
+        self.stop(name)
+        self._say("ended", name)
+
+    def _say(self, event: str, instance_id: str) -> None:
+        listener = self._tell[event]
+        if listener is None:
+            return
+        try:
+            listener(instance_id)
+        except Exception:
+            logging.getLogger(__name__).exception("on_%s(%s)", event, instance_id)
+
+
+def _start_zygote(root: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair()
+    with theirs, (root / "boxes.log").open("ab") as log:
+        line = [sys.executable, "-m", "spot_connect.local.boxes.zygote", str(theirs.fileno())]
+        process = subprocess.Popen(
+            line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()], start_new_session=True, cwd="/"
+        )
+    return process, ours
+
+
+def _reserve(host: str, port: int) -> socket.socket:
+    """A socket bound as wished, else to the nearest that works; not yet listening, so connections are refused."""
+    for address in ((host, port), (host, 0), ("127.0.0.1", 0)):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    raise OSError(f"no address to listen on, not even on 127.0.0.1 instead of {host}")
+
+
+def _await(running: _Running, event: str) -> None:
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(running.channel, 4096, 1)
+        if not data:
+            raise OSError("the box ended before it was complete")
+        *lines, running.unread = (running.unread + data).split(b"\n")
+        for line in lines:
+            told = json.loads(line)
+            if told["event"] == "made":
+                running.anchor = Anchor(int(told["said"]), descriptors[0] if descriptors else -1)
+            elif told["event"] == "failed":
+                raise OSError(told["said"])
+            elif told["event"] == event:
+                return
