@@ -1,0 +1,150 @@
+"""The process of the local cloud: ``python -m spot_connect.local.daemon``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from spot_connect.core.errors import LocalCloudError
+from spot_connect.local.places import FileLock, Places, write_json
+
+if TYPE_CHECKING:
+    from spot_connect.local.cloud import Boxes, Cloud, Settings
+
+log = logging.getLogger("spot_connect.local")
+TAKEN = 3
+_SWITCHES = {
+    "MOTO_DISABLE_GLOBAL_CORS": "true",
+    "MOTO_ENABLE_AMI_VALIDATION": "1",
+    "MOTO_ENABLE_KEYPAIR_VALIDATION": "1",
+    "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "1",
+    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+    # moto makes clients of its own now and then; these keys make sure that they are nobody's.
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def main(argv: Sequence[str] | None = None, make_boxes: Callable[[Path, str | None], Boxes] | None = None) -> int:
+    """Be the local cloud until told to stop; 3 when another daemon serves this home."""
+    options = _options(argv)
+    if not options.foreground and os.fork():
+        # The daemon must not be the child of whoever started it.
+        os._exit(0)
+    places = Places(options.home)
+    places.make()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    with FileLock(places.lock) as lock:
+        if not _take(lock):
+            log.warning("another daemon serves %s", places.home)
+            return TAKEN
+        lock.write(str(os.getpid()))
+        return _run(places, options, make_boxes or _supervisor)
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="spot_connect.local.daemon")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--isolation")
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--boot-seconds", type=float, default=0.0)
+    parser.add_argument("--ready", type=int, help="a pipe to close when ready")
+    parser.add_argument("--foreground", action="store_true")
+    return parser.parse_args(argv)
+
+
+def _take(lock: FileLock) -> bool:
+    """Whether we hold the lock; somebody who only looks holds it for a moment, too."""
+    for _ in range(50):
+        if lock.take():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _run(places: Places, options: argparse.Namespace, make_boxes: Callable[[Path, str | None], Boxes]) -> int:
+    from spot_connect.local.cloud import Settings
+
+    if options.ready is not None:
+        os.set_inheritable(options.ready, False)  # noqa: FBT003
+    os.environ.update(_SWITCHES)
+    settings = Settings.load(places.settings)
+    # Before the first thread and before moto: the machines' parent is a small copy of this process.
+    boxes = make_boxes(places.boxes, options.isolation)
+    try:
+        return _serve(places, options, settings, boxes)
+    finally:
+        boxes.close()
+        places.record.unlink(missing_ok=True)
+
+
+def _supervisor(root: Path, isolation: str | None) -> Boxes:
+    from spot_connect.local.boxes.levels import Level
+    from spot_connect.local.boxes.supervisor import Supervisor
+
+    exact = isolation if isolation != "ns" else None
+    boxes = Supervisor(root, level=Level(exact) if exact else None)
+    if isolation == "ns" and not boxes.level.isolated:
+        boxes.close()
+        raise LocalCloudError("cannot isolate instances with namespaces here", boxes.description)
+    return boxes
+
+
+def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxes: Boxes) -> int:
+    from spot_connect.local import patches, state
+    from spot_connect.local.cloud import Cloud, free_port
+    from spot_connect.local.control import Control
+    from spot_connect.local.machines import Machines
+    from spot_connect.local.server import serve
+
+    settings.ssh_port = settings.ssh_port or free_port("127.0.0.1")
+    cloud = Cloud(settings, boxes, options.boot_seconds)
+    cloud.machines = Machines(cloud)
+    patches.install(cloud)
+    saver = state.Saver(cloud, places.state)
+    server = serve(cloud, saver, Control(cloud, saver, lambda: Thread(target=server.shutdown).start()))
+    settings.save(places.settings)
+    if options.fresh:
+        places.state.unlink(missing_ok=True)
+    cloud.notes += state.restore(cloud, places.state)
+    signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    saver.start()
+    write_json(places.record, _record(cloud))
+    if options.ready is not None:
+        os.write(options.ready, b"ready")
+        os.close(options.ready)
+    log.info("the local cloud is up at %s", cloud.url)
+    server.serve_forever()
+    cloud.machines.close()
+    saver.close()
+    log.info("the local cloud is down")
+    return 0
+
+
+def _record(cloud: Cloud) -> dict[str, Any]:
+    from spot_connect.local.control import level_name
+
+    return {
+        "url": cloud.url,
+        "access_key": cloud.settings.access_key,
+        "secret_key": cloud.settings.secret_key,
+        "pid": os.getpid(),
+        "level": level_name(cloud.boxes),
+        "description": cloud.boxes.description,
+        "notes": cloud.notes,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

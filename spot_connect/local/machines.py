@@ -1,0 +1,272 @@
+"""The machines behind the instances: one box for each instance that runs.
+
+Whoever wants an instance to change sets its state and calls ``settle``; a few permanent threads bring
+the boxes in line. They are permanent because the kernel ends a box with the thread that started it.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from spot_connect.core.names import LOGIN_TAG, SSH_TAG
+from spot_connect.local.images import login_name
+
+if TYPE_CHECKING:
+    from spot_connect.local.cloud import Cloud
+
+log = logging.getLogger("spot_connect.local")
+CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+KEPT_SECONDS = 3600
+_STARTERS = 4
+
+
+@dataclass(slots=True)
+class Machine:
+    """What the local cloud knows of an instance beyond EC2's own record. It is saved with the instance."""
+
+    login: str
+    host: str
+    port: int
+    authorized_key: str
+    token: str
+    began: float = 0.0
+    boot_seconds: float = 0.0
+    booted_before: bool = False
+    ended: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why an instance ends, in EC2's words."""
+
+    code: str
+    message: str
+    request_status: str
+    request_message: str
+
+
+BY_USER = Ending(
+    "Client.UserInitiatedShutdown",
+    "Client.UserInitiatedShutdown: User initiated shutdown",
+    "instance-terminated-by-user",
+    "Your Spot Instance was terminated by the user.",
+)
+FROM_INSIDE = Ending(
+    "Client.InstanceInitiatedShutdown",
+    "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
+    "instance-terminated-by-user",
+    "Your Spot Instance was terminated by the user.",
+)
+FAILED = Ending(
+    "Server.InternalError",
+    "Server.InternalError: Internal error on launch",
+    "instance-terminated-by-service",
+    "Your Spot Instance could not be started.",
+)
+
+
+class Machines:
+    """Brings boxes in line with instances."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._crew = ThreadPoolExecutor(_STARTERS, thread_name_prefix="machines")
+        self._turns: defaultdict[str, Lock] = defaultdict(Lock)
+        self._state = Lock()
+        self._instances: dict[str, Any] = {}
+        self._up: set[str] = set()
+        self._rebooting: set[str] = set()
+
+    def all(self) -> list[Any]:
+        """Every instance, the ended ones of the last hour too."""
+        return list(self._instances.values())
+
+    def find(self, instance_id: str) -> Any | None:
+        """The instance with that id."""
+        return self._instances.get(instance_id)
+
+    def adopt(self, instance: Any) -> None:
+        """Give a new instance its address and its box."""
+        address = self._cloud.addresses.with_port(instance.public_ip or self._cloud.addresses.take())
+        pair = instance.ec2_backend.key_pairs.get(instance.key_name)
+        instance.machine = Machine(
+            login=_tag(instance, LOGIN_TAG) or login_name(instance),
+            host=address.host,
+            port=address.port,
+            authorized_key=pair.public_key if pair else "",
+            token=secrets.token_urlsafe(24),
+        )
+        _advertise(instance)
+        self.keep(instance)
+        self.settle(instance)
+
+    def keep(self, instance: Any) -> None:
+        """Know the instance, which has its machine already."""
+        self._instances[instance.id] = instance
+
+    def readdress(self, instance: Any) -> None:
+        """A stopped instance comes back elsewhere, as in EC2."""
+        address = self._cloud.addresses.with_port(instance.public_ip or self._cloud.addresses.take())
+        instance.machine.host, instance.machine.port = address.host, address.port
+        _advertise(instance)
+
+    def settle(self, instance: Any) -> None:
+        """Bring the instance's box in line with its state, soon."""
+        self._crew.submit(self._settle, instance)
+
+    def reboot(self, instance: Any) -> None:
+        """End everything in the box and start it again."""
+        self._rebooting.add(instance.id)
+        self.settle(instance)
+
+    def end(self, instance: Any, ending: Ending) -> None:
+        """Terminate the instance for that reason; nothing when it has ended."""
+        if instance.state in ("shutting-down", "terminated"):
+            return
+        instance.ending = ending
+        instance.terminate()
+
+    def forget_ended(self, backend: Any) -> None:
+        """Drop the instances of a Region that ended more than an hour ago."""
+        oldest = self._cloud.now() - KEPT_SECONDS
+        for key, reservation in list(backend.reservations.items()):
+            gone = [one for one in reservation.instances if one.machine and 0 < one.machine.ended < oldest]
+            if not gone:
+                continue
+            reservation.instances = [one for one in reservation.instances if one not in gone]
+            for instance in gone:
+                self._instances.pop(instance.id, None)
+            if not reservation.instances:
+                backend.reservations.pop(key, None)
+
+    def forget_all(self) -> None:
+        """End every box and forget every instance."""
+        ids = list(self._instances)
+        self._instances.clear()
+        list(self._crew.map(self._remove, ids))
+
+    def restore(self, instances: Iterable[Any]) -> int:
+        """Boot again what was running when the instances were saved; how many those are."""
+        count = 0
+        for instance in instances:
+            self.keep(instance)
+            count += instance.state in ("pending", "running")
+            self.settle(instance)
+        return count
+
+    def close(self) -> None:
+        """Start and stop nothing any more."""
+        self._crew.shutdown(wait=True, cancel_futures=True)
+
+    def _settle(self, instance: Any) -> None:
+        with self._turns[instance.id]:
+            while self._instances.get(instance.id) is instance and self._step(instance):
+                pass
+
+    def _step(self, instance: Any) -> bool:
+        """Do the next thing; whether there may be more."""
+        state = instance.state
+        if instance.id in self._rebooting:
+            self._rebooting.discard(instance.id)
+            self._halt(instance)
+        elif state in ("pending", "running") and instance.id not in self._up:
+            self._boot(instance)
+        elif state == "pending":
+            self._move(instance, "pending", "running")
+        elif state == "stopping":
+            self._halt(instance)
+            self._move(instance, "stopping", "stopped")
+        elif state == "shutting-down":
+            self._remove(instance.id)
+            self._move(instance, "shutting-down", "terminated")
+        else:
+            return False
+        return True
+
+    def _boot(self, instance: Any) -> None:
+        machine = instance.machine
+        machine.began, machine.boot_seconds = self._cloud.now(), self._cloud.boot_seconds
+        try:
+            self._cloud.boxes.start(self._spec(instance))
+        except Exception:
+            # Whatever broke, the instance must not stay pending for ever.
+            log.exception("cannot start %s", instance.id)
+            self.end(instance, FAILED)
+            return
+        machine.booted_before = True
+        self._up.add(instance.id)
+        log.info("%s listens on %s:%s", instance.id, machine.host, machine.port)
+
+    def _halt(self, instance: Any) -> None:
+        self._cloud.boxes.stop(instance.id)
+        self._up.discard(instance.id)
+
+    def _remove(self, instance_id: str) -> None:
+        self._cloud.boxes.stop(instance_id)
+        self._cloud.boxes.discard(instance_id)
+        self._up.discard(instance_id)
+        self._turns.pop(instance_id, None)
+
+    def _move(self, instance: Any, before: str, after: str) -> None:
+        """Change the state unless somebody changed it meanwhile."""
+        with self._state:
+            if instance.state == before:
+                set_state(instance, after)
+        if after == "terminated":
+            instance.machine.ended = self._cloud.now()
+
+    def _spec(self, instance: Any) -> Any:
+        from spot_connect.local.boxes.supervisor import BoxSpec
+
+        machine = instance.machine
+        return BoxSpec(
+            instance_id=instance.id,
+            hostname=instance.private_dns_name.partition(".")[0],
+            username=machine.login,
+            authorized_keys=(machine.authorized_key,) if machine.authorized_key else (),
+            host=machine.host,
+            port=machine.port,
+            user_data=b"" if machine.booted_before else user_data(instance),
+            environment=self._environment(instance),
+            boot_seconds=machine.boot_seconds,
+        )
+
+    def _environment(self, instance: Any) -> dict[str, str]:
+        url = self._cloud.url
+        return {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{url}/_imds/{instance.id}/",
+            "AWS_DEFAULT_REGION": instance.region_name,
+            "SPOT_CONNECT_CONTROL": f"{url}/_spot_connect",
+            "SPOT_CONNECT_BOX_TOKEN": instance.machine.token,
+            "SPOT_CONNECT_BOX": instance.id,
+        }
+
+
+def set_state(instance: Any, name: str) -> None:
+    """Put the instance into the state, as EC2 numbers it."""
+    from moto.ec2.models.instances import InstanceState
+
+    instance._state = InstanceState(name, CODES[name])
+
+
+def user_data(instance: Any) -> bytes:
+    """The user data as it was before base64."""
+    return base64.b64decode(str(instance.user_data)) if instance.user_data else b""
+
+
+def _advertise(instance: Any) -> None:
+    if instance.public_ip:
+        instance.add_tags({SSH_TAG: f"{instance.machine.host}:{instance.machine.port}"})
+
+
+def _tag(instance: Any, key: str) -> str:
+    return str(instance.ec2_backend.tags.get(instance.id, {}).get(key, ""))

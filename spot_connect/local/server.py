@@ -1,0 +1,95 @@
+"""The web application: the gate, and behind it the control interface, the metadata and AWS."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from spot_connect.local import extra_services
+from spot_connect.local.control import Control
+from spot_connect.local.gate import CONTROL, METADATA, Gate
+from spot_connect.local.imds import Metadata
+from spot_connect.local.replies import Wsgi, refuse
+from spot_connect.local.signed import scope
+
+if TYPE_CHECKING:
+    from spot_connect.local.cloud import Cloud
+    from spot_connect.local.state import Saver
+
+log = logging.getLogger("spot_connect.local")
+
+
+class Router:
+    """Sends a request to the part of the cloud that answers it."""
+
+    def __init__(self, cloud: Cloud, saver: Saver, control: Control) -> None:
+        self._parts: dict[str, Wsgi] = {CONTROL: control, METADATA: Metadata(cloud)}
+        self._extra = extra_services.handlers(cloud)
+        self._saver = saver
+        self._moto = _moto()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
+        path = environ.get("PATH_INFO", "")
+        for prefix, part in self._parts.items():
+            if path.startswith(prefix):
+                return part(environ, start_response)
+        handler = self._extra.get(scope(environ)[1])
+        if handler:
+            return handler(environ, start_response)
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return self._ask_moto(environ, start_response)
+        with self._saver.changing():
+            return self._ask_moto(environ, start_response)
+
+    def _ask_moto(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            return self._moto(environ, start_response)
+        except NotImplementedError as error:
+            # As moto leaves it this is a page with status 500, which clients cannot read and try again.
+            return refuse(environ, "UnsupportedOperation", f"The local cloud cannot do this: {error}", 400)(
+                environ, start_response
+            )
+        except Exception as error:
+            log.exception("a request failed")
+            return refuse(environ, "InternalError", f"The local cloud failed: {error!r}. See its log.", 500)(
+                environ, start_response
+            )
+
+
+def serve(cloud: Cloud, saver: Saver, control: Control) -> BaseWSGIServer:
+    """The server, bound to the loopback address; the port is in ``cloud.settings`` afterwards."""
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+
+    class Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Keep the log for what matters."""
+
+    app = Gate(Router(cloud, saver, control), cloud.knows)
+    port = cloud.settings.port
+    try:
+        server = _bind(port, app, Handler)
+    except OSError:
+        server = _bind(0, app, Handler)
+        cloud.notes.append(f"Port {port} is taken by another program; set AWS_ENDPOINT_URL again.")
+    cloud.settings.port = server.port
+    return server
+
+
+def _bind(port: int, app: Wsgi, handler: type) -> BaseWSGIServer:
+    import socket
+
+    # Werkzeug exits the program when the port is taken; a socket of ours tells us instead.
+    listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    with listener:
+        return make_server("127.0.0.1", port, app, threaded=True, request_handler=handler, fd=listener.fileno())
+
+
+def _moto() -> Wsgi:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    application: Wsgi = DomainDispatcherApplication(create_backend_app)
+    return application

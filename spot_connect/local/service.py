@@ -1,0 +1,355 @@
+"""Starting, finding and stopping the local cloud.
+
+This is what the console and the library call. The cloud itself is a daemon of its own, reached by HTTP only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spot_connect.core.errors import LocalCloudError
+from spot_connect.core.waiting import Seen, wait_for
+from spot_connect.local.places import FileLock, Places, default_home, is_held, read_json
+
+DEFAULT_REGION = "us-east-1"
+BOOT_SECONDS = "SPOT_CONNECT_LOCAL_BOOT_SECONDS"
+_DAEMON = ("-m", "spot_connect.local.daemon")
+_NEEDED = ("moto", "flask", "flask_cors", "asyncssh")
+_START_SECONDS = 90.0
+_STOP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the local cloud listens, and the keys it knows."""
+
+    url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpReport:
+    """What ``up`` found or did.
+
+    ``description`` says how the machines are isolated and what that does not protect;
+    ``notes`` are sentences the user should read, such as what was restored.
+    """
+
+    endpoint: Endpoint
+    already_running: bool
+    level: str
+    description: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """What the running daemon says of itself; ``instances`` counts them by state."""
+
+    endpoint: Endpoint
+    pid: int
+    level: str
+    description: str
+    started: float
+    boot_seconds: float
+    instances: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+
+def ensure_up(home: Path | None = None) -> Endpoint:
+    """The endpoint of the local cloud, which is started when it is not there.
+
+    Raises:
+        LocalCloudError: it cannot be started here.
+    """
+    return _running(_places(home)) or up(home).endpoint
+
+
+def up(
+    home: Path | None = None,
+    *,
+    isolation: str | None = None,
+    fresh: bool = False,
+    boot_seconds: float | None = None,
+    on_wait: Callable[[str], None] = lambda _: None,
+) -> UpReport:
+    """Start the local cloud, or report the one that runs.
+
+    Args:
+        home: the state directory; ``$SPOT_CONNECT_HOME`` or ``~/.spot_connect`` without.
+        isolation: ``plain`` or ``ns``; the best that works here without.
+        fresh: forget every instance and everything else of an earlier cloud.
+        boot_seconds: how long an instance takes until SSH answers.
+        on_wait: hears one sentence when there is something to wait for.
+
+    Raises:
+        LocalCloudError: it cannot be started here, or it runs with another isolation.
+    """
+    places = _places(home)
+    with _ups_lock(places):
+        endpoint = _running(places)
+        if endpoint is None:
+            on_wait("starting the local cloud")
+            return _start(places, _daemon_options(isolation, fresh, boot_seconds))
+    return _adjust(places, endpoint, isolation, fresh, boot_seconds)
+
+
+def down(home: Path | None = None) -> bool:
+    """End every machine and the daemon; ``False`` when none ran. Instances are back at the next ``up``.
+
+    Raises:
+        LocalCloudError: the daemon does not end.
+    """
+    places = _places(home)
+    with _ups_lock(places):
+        endpoint = _running(places)
+        if endpoint is None:
+            return False
+        _call(endpoint, "POST", "shutdown")
+        _wait_until_free(places)
+    return True
+
+
+def status(home: Path | None = None) -> StatusReport | None:
+    """What runs; ``None`` when nothing does."""
+    endpoint = _running(_places(home))
+    if endpoint is None:
+        return None
+    said = _call(endpoint, "GET", "status")
+    return StatusReport(
+        endpoint,
+        int(said["pid"]),
+        said["level"],
+        said["description"],
+        float(said["started"]),
+        float(said["boot_seconds"]),
+        said["instances"],
+        tuple(said["notes"]),
+    )
+
+
+def reset(home: Path | None = None) -> None:
+    """End every machine and forget everything; the daemon goes on when it runs."""
+    places = _places(home)
+    with _ups_lock(places):
+        endpoint = _running(places)
+        if endpoint is None:
+            places.state.unlink(missing_ok=True)
+        else:
+            _call(endpoint, "POST", "reset")
+
+
+def log_text(home: Path | None = None) -> str:
+    """What the daemon wrote, this time and the times before; empty when it never ran."""
+    try:
+        return _places(home).log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def follow_log(home: Path | None = None, every: float = 0.2) -> Iterator[str]:
+    """What the daemon writes, piece by piece, until it ends."""
+    places = _places(home)
+    read = 0
+    while True:
+        held = is_held(places.lock)
+        text = log_text(home)
+        yield text[read:]
+        read = len(text)
+        if not held:
+            return
+        select.select([], [], [], every)
+
+
+def environment(endpoint: Endpoint) -> dict[str, str]:
+    """The variables that point any AWS tool at the local cloud."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint.url,
+        "AWS_ACCESS_KEY_ID": endpoint.access_key,
+        "AWS_SECRET_ACCESS_KEY": endpoint.secret_key,
+        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
+        # With "true" every AWS tool would ignore the endpoint above and call the real AWS.
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+    }
+
+
+def shell_lines(variables: Mapping[str, str], shell: str = "sh") -> str:
+    """Lines that set ``variables`` in ``sh`` (bash, zsh), ``fish``, ``powershell`` or ``cmd``.
+
+    Example:
+        >>> shell_lines({"A": "b"})
+        'export A=b'
+    """
+    import shlex
+
+    quoted: dict[str, Callable[[str, str], str]] = {
+        "sh": lambda name, value: f"export {name}={shlex.quote(value)}",
+        "fish": lambda name, value: f"set -gx {name} {shlex.quote(value)}",
+        "powershell": lambda name, value: f"$env:{name} = '{value}'",
+        "cmd": lambda name, value: f"set {name}={value}",
+    }
+    if shell not in quoted:
+        raise LocalCloudError(f"{shell!r} is not a shell we know", advice=f"Use one of: {' '.join(quoted)}.")
+    return "\n".join(quoted[shell](name, value) for name, value in variables.items())
+
+
+def call(home: Path | None, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The answer of the control interface of the running daemon.
+
+    Raises:
+        LocalCloudError: nothing runs, or the daemon refuses.
+    """
+    endpoint = _running(_places(home))
+    if endpoint is None:
+        raise LocalCloudError("the local cloud is not up", advice="Start it with: spot_connect local up")
+    return _call(endpoint, method, path, body)
+
+
+def _places(home: Path | None) -> Places:
+    return Places(home.expanduser().absolute() if home else default_home())
+
+
+def _ups_lock(places: Places) -> FileLock:
+    try:
+        places.make()
+        lock = FileLock(places.up_lock)
+    except OSError as error:
+        raise LocalCloudError(f"cannot use {places.root}", str(error), "Set SPOT_CONNECT_HOME.") from error
+    lock.take(wait=True)
+    return lock
+
+
+def _running(places: Places) -> Endpoint | None:
+    """The endpoint of a daemon that lives; the lock tells, since a record may be a dead daemon's."""
+    record = read_json(places.record)
+    if not record or not is_held(places.lock):
+        return None
+    return Endpoint(record["url"], record["access_key"], record["secret_key"])
+
+
+def _daemon_options(isolation: str | None, fresh: bool, boot_seconds: float | None) -> list[str]:
+    seconds = os.environ.get(BOOT_SECONDS) if boot_seconds is None else str(boot_seconds)
+    options = ["--isolation", isolation] if isolation else []
+    options += ["--fresh"] if fresh else []
+    return options + (["--boot-seconds", seconds] if seconds else [])
+
+
+def _start(places: Places, options: list[str]) -> UpReport:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise LocalCloudError(
+            "cannot start the local cloud",
+            f"not installed: {', '.join(missing)}",
+            "Install it with: pip install 'spot-connect[local]'",
+        )
+    places.record.unlink(missing_ok=True)
+    _spawn(places, options)
+    record = read_json(places.record)
+    endpoint = _running(places)
+    if endpoint is None:
+        raise LocalCloudError("the local cloud did not start", _last_line(places), f"The whole log: {places.log}")
+    return UpReport(
+        endpoint,
+        already_running=False,
+        level=record["level"],
+        description=record["description"],
+        notes=tuple(record["notes"]),
+    )
+
+
+def _spawn(places: Places, options: list[str]) -> None:
+    """Start the daemon and return when it is ready or dead."""
+    ready, tell = os.pipe()
+    try:
+        with places.log.open("ab") as log:
+            places.log.chmod(0o600)
+            launcher = subprocess.Popen(
+                [sys.executable, *_DAEMON, "--home", str(places.home), "--ready", str(tell), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=places.root,
+                env=_daemon_environment(),
+                pass_fds=[tell],
+                start_new_session=True,
+            )
+        os.close(tell)
+        # The daemon leaves its launcher at once; nothing of it is our child.
+        launcher.wait()
+        _wait_for_end_of_file(ready)
+    finally:
+        os.close(ready)
+
+
+def _wait_for_end_of_file(pipe: int) -> None:
+    readable, _, _ = select.select([pipe], [], [], _START_SECONDS)
+    if not readable:
+        raise LocalCloudError(f"the local cloud is not up after {_START_SECONDS:g} s", advice="See its log.")
+
+
+def _daemon_environment() -> dict[str, str]:
+    """Ours without AWS: the user's own credentials have no business in there."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_", "BOTO_"))}
+    package = str(Path(__file__).parents[2])
+    kept["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return kept
+
+
+def _last_line(places: Places) -> str:
+    lines = log_text(places.home).strip().splitlines()
+    return lines[-1] if lines else "it wrote nothing"
+
+
+def _adjust(
+    places: Places, endpoint: Endpoint, isolation: str | None, fresh: bool, boot_seconds: float | None
+) -> UpReport:
+    said = _call(endpoint, "GET", "status")
+    if isolation and not said["level"].startswith(isolation):
+        raise LocalCloudError(
+            f"cannot change the isolation to {isolation}",
+            f"the local cloud is already up with {said['level']}",
+            "Stop it first: spot_connect local down",
+        )
+    if fresh:
+        _call(endpoint, "POST", "reset")
+    if boot_seconds is not None:
+        _call(endpoint, "POST", "boot-seconds", {"seconds": boot_seconds})
+    return UpReport(
+        endpoint, already_running=True, level=said["level"], description=said["description"], notes=tuple(said["notes"])
+    )
+
+
+def _wait_until_free(places: Places) -> None:
+    def look() -> Seen[bool]:
+        return Seen(None if is_held(places.lock) else True, "it still runs")
+
+    wait_for("end of the local cloud", look, seconds=_STOP_SECONDS, every=0.02, advice=f"See {places.log}")
+
+
+def _call(endpoint: Endpoint, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    import http.client
+    import json
+
+    host = endpoint.url.removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=_STOP_SECONDS)
+    headers = {"Authorization": f"Bearer {endpoint.secret_key}", "Content-Type": "application/json"}
+    try:
+        connection.request(method, f"/_spot_connect/{path}", json.dumps(body or {}), headers)
+        reply = connection.getresponse()
+        said = json.loads(reply.read() or b"{}")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise LocalCloudError(f"cannot ask the local cloud at {endpoint.url}", str(error)) from error
+    finally:
+        connection.close()
+    if reply.status != 200:
+        raise LocalCloudError("the local cloud refused", str(said.get("message", reply.status)))
+    return dict(said)
