@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from spot_connect.local.boxes import linux, sandbox
 from spot_connect.local.boxes.layout import BOX_UID
@@ -96,7 +97,7 @@ def _enter(holder: Holder) -> int:
     # With a /dev of its own bubblewrap nests two user namespaces; the mounts belong to the outer one.
     owner = fcntl.ioctl(kinds[0], linux.NS_GET_USERNS)
     # Compared before anything is entered: the sandbox's /proc does not know this process.
-    mine = os.stat("/proc/self/ns/user").st_ino
+    mine = Path("/proc/self/ns/user").stat().st_ino
     if os.fstat(owner).st_ino != mine:
         linux.setns(owner)
     for kind in kinds:

@@ -9,7 +9,11 @@ from spot_connect.local.boxes.layout import View
 from spot_connect.local.boxes.order import Order
 
 # Login shells set PATH anew from /etc/profile; ours must come first again.
-_RC = 'case ":$PATH:" in\n  *":$SPOT_CONNECT_SHIMS:"*) ;;\n  *) PATH="$SPOT_CONNECT_SHIMS:$PATH"; export PATH ;;\nesac\n'
+_RC = """case ":$PATH:" in
+  *":$SPOT_CONNECT_SHIMS:"*) ;;
+  *) PATH="$SPOT_CONNECT_SHIMS:$PATH"; export PATH ;;
+esac
+"""
 _PROFILE = '[ -f "$HOME/.bashrc" ] && . "$HOME/.bashrc"\n'
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 

@@ -30,8 +30,8 @@ class Probe:
 
 
 _NAMESPACES = (
-    "Each instance has its own processes, host name, /home, /tmp, /run and /var/log; the rest of this machine's files is "
-    "read-only to it, and your home directory is hidden"
+    "Each instance has its own processes, host name, /home, /tmp, /run and /var/log; the rest of this machine's files "
+    "is read-only to it, and your home directory is hidden"
 )
 _NOT_PROTECTED = (
     "Not protected: the network is this machine's own, so an instance reaches the internet and every service on "
@@ -57,10 +57,10 @@ def describe(level: Level, *, as_root: bool | None = None) -> str:
     if root:
         return (
             "Isolation: none but a user id. Instances run as an unprivileged user that owns nothing else here. Not "
-            "protected: they see all processes and every file that everybody may read, they share one user id, so one "
-            "instance can read and end another's work, and the network, CPU, memory and disk are this machine's own."
+            "protected: they see all processes and every file that everybody may read, they share one user id, so "
+            "one instance can read and end another's work, and the network, CPU, memory and disk are this machine's."
         )
     return (
-        "Isolation: none. Instances are ordinary processes with your own rights, each in a directory of its own: whatever "
-        "a script does with an absolute path, it does to your files. Run only scripts that you would run directly."
+        "Isolation: none. Instances are ordinary processes with your own rights, each in a directory of its own: "
+        "whatever a script does with an absolute path, it does to your files. Run only what you would run directly."
     )

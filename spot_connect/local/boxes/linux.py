@@ -61,7 +61,7 @@ def sethostname(name: str) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """The mount(2) call.
+    """Attach a file system or a bind to ``target``.
 
     Raises:
         OSError: the kernel refused; the message names the target.

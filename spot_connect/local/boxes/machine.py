@@ -40,14 +40,17 @@ def run(order: Order, listener: socket.socket, channel: socket.socket, go: int) 
 
 async def _serve(order: Order, view: View, listener: socket.socket, channel: socket.socket) -> None:
     ended = asyncio.Event()
-    channel.setblocking(False)
+    channel.settimeout(0)
     asyncio.get_running_loop().add_reader(channel.fileno(), ended.set)
     children = Children()
     children.watch()
     tell(channel, "ready")
     boot = asyncio.ensure_future(_boot(order, view, listener, channel, children))
-    await ended.wait()
-    boot.cancel()
+    over = asyncio.ensure_future(ended.wait())
+    await asyncio.wait([boot, over], return_when=asyncio.FIRST_COMPLETED)
+    if boot.done():
+        boot.result()
+    await over
     if order.level is Level.PLAIN:
         end_descendants(os.getpid(), order.instance_id)
     os._exit(0)
@@ -57,12 +60,16 @@ async def _boot(order: Order, view: View, listener: socket.socket, channel: sock
     await asyncio.sleep(order.boot_seconds)
     account = Account(children, environment(order, view), view.home, _shell())
     mapped = {} if order.level.isolated else {home_of(order.username): view.home, "/var/log": view.log}
-    options = server_options(order.host_key)
-    await asyncssh.listen(
-        sock=listener, options=options, server_factory=lambda: BoxServer(order.username, view, account, mapped)
-    )
+
+    def connection() -> BoxServer:
+        return BoxServer(order.username, view, account, mapped)
+
+    await asyncssh.listen(sock=listener, options=server_options(order.host_key), server_factory=connection)
     tell(channel, "running")
-    await userdata.run(order, view, account)
+    try:
+        await userdata.run(order, view, account)
+    except OSError:
+        logging.exception("user data of %s", order.instance_id)
 
 
 def _shell() -> str:
@@ -87,9 +94,12 @@ async def _handshake() -> None:
         "127.0.0.1", 0, options=options, server_factory=_Anybody, sftp_factory=lambda channel: BoxSFTP(channel, {})
     )
     with contextlib.suppress(asyncssh.Error, OSError):
-        async with asyncssh.connect(
-            "127.0.0.1", listener.get_port(), known_hosts=None, username="nobody", client_keys=[key], config=None
-        ) as conn, conn.start_sftp_client() as sftp:
+        async with (
+            asyncssh.connect(
+                "127.0.0.1", listener.get_port(), known_hosts=None, username="nobody", client_keys=[key], config=None
+            ) as conn,
+            conn.start_sftp_client() as sftp,
+        ):
             await sftp.listdir("/")
     listener.close()
     await listener.wait_closed()

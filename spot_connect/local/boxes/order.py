@@ -14,7 +14,7 @@ from spot_connect.local.boxes.levels import Level
 class Order:
     """One box to be made.
 
-    ``directory`` is the instance's directory on the host. ``uid`` is the user it becomes; ``None`` keeps the daemon's own.
+    ``directory`` is the instance's directory on the host. ``uid`` is the user it becomes; ``None`` keeps the daemon's.
     """
 
     instance_id: str

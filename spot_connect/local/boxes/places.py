@@ -24,7 +24,8 @@ def box_uid(root: Path) -> int:
     candidates = (_FIRST_UID + (start + step) % _UIDS for step in range(_UIDS))
     uid = next((candidate for candidate in candidates if candidate not in taken), None)
     if uid is None:
-        raise LocalCloudError("cannot choose a user id for instances", f"all of {_FIRST_UID} to {_FIRST_UID + _UIDS} are taken")
+        last = _FIRST_UID + _UIDS - 1
+        raise LocalCloudError("cannot choose a user id for instances", f"all of {_FIRST_UID} to {last} are taken")
     return uid
 
 
@@ -45,7 +46,7 @@ def for_boxes(root: Path, *, reachable: bool) -> Path:
     """
     if not reachable:
         return root
-    if all(parent.stat().st_mode & stat.S_IXOTH for parent in (root.absolute().parent, *root.absolute().parent.parents)):
+    if all(parent.stat().st_mode & stat.S_IXOTH for parent in root.absolute().parents):
         root.chmod(0o711)
         return root
     name = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:16]
@@ -53,6 +54,6 @@ def for_boxes(root: Path, *, reachable: bool) -> Path:
     place.mkdir(mode=0o711, exist_ok=True)
     status = place.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise LocalCloudError(f"cannot keep instances in {place}", "it belongs to somebody else", "Remove it and try again.")
+        raise LocalCloudError(f"cannot keep instances in {place}", "it belongs to somebody else", "Have it removed.")
     place.chmod(0o711)
     return place

@@ -1,9 +1,9 @@
 """What a box sees of the file system, as a list; and the two ways of making it so.
 
 ``build`` uses the kernel's calls directly, in a process that has just left its namespaces. It was preferred to running
-``unshare(1)``: that program's options differ between releases, it cannot mount without helpers, and a second process per box
-would be needed to wait in. ``bwrap_arguments`` writes the same list for bubblewrap, which some systems allow to make
-namespaces when they forbid it to others.
+``unshare(1)``: that program's options differ between releases, it cannot mount without helpers, and every box would
+need one more process to wait in. ``bwrap_arguments`` writes the same list for bubblewrap, which some systems allow to
+make namespaces when they forbid it to others.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def _devices(root: str) -> None:
     for name, mode in (("pts", 0o755), ("shm", 0o1777)):
         (dev / name).mkdir()
         (dev / name).chmod(mode)
-    linux.mount("devpts", str(dev / "pts"), "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+    options = "newinstance,ptmxmode=0666,mode=620"
+    linux.mount("devpts", str(dev / "pts"), "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, options)
     linux.mount("tmpfs", str(dev / "shm"), "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
     for name, target in {
         "ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0",
@@ -153,10 +154,14 @@ def bwrap_arguments(order: Order, info: int, as_user: tuple[int, int] | None) ->
         line += ["--unshare-user", "--uid", str(as_user[0]), "--gid", str(as_user[1])]
     else:
         line += ["--cap-drop", "ALL"]
+    laid: list[Path] = []
     for mount in mounts(order):
-        target = os.path.realpath(mount.target)
-        if not mount.source:
-            line += ["--tmpfs", target]
-        else:
-            line += ["--bind" if mount.writable else "--ro-bind", mount.source, target]
+        target = Path(os.path.realpath(mount.target))
+        # Left to itself, bubblewrap makes the folders on the way for its own user only.
+        for folder in reversed(target.parents):
+            if any(cover in folder.parents for cover in laid):
+                line += ["--dir", str(folder)]
+        how = ["--bind" if mount.writable else "--ro-bind", mount.source] if mount.source else ["--tmpfs"]
+        line += [*how, str(target)]
+        laid.append(target)
     return [*line, "--dev", "/dev", "--proc", "/proc", "--chdir", "/", "--", "/bin/sh", "-c", _HOLD]

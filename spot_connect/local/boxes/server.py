@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping
+from typing import cast
 
 import asyncssh
 
@@ -78,11 +79,11 @@ class BoxServer(asyncssh.SSHServer):
 class BoxSFTP(asyncssh.SFTPServer):
     """SFTP with the rights and the view of the process it runs in.
 
-    ``mapped`` names directories that are elsewhere: at the plain level a client's ``/home/ec2-user`` is the instance's home.
+    ``mapped`` names directories that are elsewhere: at the plain level ``/home/ec2-user`` is the instance's home.
     """
 
     def __init__(self, channel: asyncssh.channel.SSHChannel[bytes], mapped: Mapping[str, str]) -> None:
-        super().__init__(channel)
+        super().__init__(cast("asyncssh.SSHServerChannel[bytes]", channel))
         self._mapped = {os.fsencode(theirs): os.fsencode(ours) for theirs, ours in mapped.items()}
 
     def map_path(self, path: bytes) -> bytes:

@@ -100,7 +100,8 @@ class Foreground:
         conn = self._process.channel.get_connection()
         peer, own = conn.get_extra_info("peername"), conn.get_extra_info("sockname")
         sent = {name: value for name, value in self._process.env.items() if name == "LANG" or name.startswith("LC_")}
-        extra = {"SSH_CONNECTION": f"{peer[0]} {peer[1]} {own[0]} {own[1]}", "SSH_CLIENT": f"{peer[0]} {peer[1]} {own[1]}"}
+        client = f"{peer[0]} {peer[1]}"
+        extra = {"SSH_CONNECTION": f"{client} {own[0]} {own[1]}", "SSH_CLIENT": f"{client} {own[1]}"}
         if self._process.term_type:
             extra |= {"TERM": self._process.term_type, "SSH_TTY": os.ttyname(stdin)}
         return {**self._account.environment, **sent, **extra}
@@ -210,7 +211,8 @@ def _send_status(process: BoxProcess, status: int) -> None:
     """Report the status and leave the session open, for which asyncssh has no public way."""
     packets = asyncssh.packet
     if os.WIFSIGNALED(status):
-        body = packets.String(_signal_name(status)) + packets.Boolean(False) + packets.String("") + packets.String("")
+        rest = packets.Boolean(value=False) + packets.String("") + packets.String("")
+        body = packets.String(_signal_name(status)) + rest
         process.channel._send_request(b"exit-signal", body)
     else:
         process.channel._send_request(b"exit-status", packets.UInt32(os.waitstatus_to_exitcode(status)))

@@ -128,10 +128,22 @@ class Supervisor:
 
     def _order_for(self, spec: BoxSpec, directory: Directory, private: str, address: str) -> Order:
         return Order(
-            spec.instance_id, spec.hostname, spec.username, tuple(spec.authorized_keys), self.level, str(directory.path),
-            str(self._shims), private, address, sys.executable, self._hidden, self._uid, spec.user_data,
-            dict(spec.environment), spec.boot_seconds,
-        )  # fmt: skip
+            instance_id=spec.instance_id,
+            hostname=spec.hostname,
+            username=spec.username,
+            authorized_keys=tuple(spec.authorized_keys),
+            level=self.level,
+            directory=str(directory.path),
+            shims=str(self._shims),
+            host_key=private,
+            address=address,
+            python=sys.executable,
+            hidden=self._hidden,
+            uid=self._uid,
+            user_data=spec.user_data,
+            environment=dict(spec.environment),
+            boot_seconds=spec.boot_seconds,
+        )
 
     def _order(self, order: Order, listener: socket.socket, box: Box) -> _Running:
         ours, theirs = socket.socketpair()
@@ -150,7 +162,7 @@ class Supervisor:
     def _adopt(self, running: _Running, boot_seconds: float) -> None:
         with self._lock:
             self._running[running.box.instance_id] = running
-            running.channel.setblocking(False)
+            running.channel.settimeout(0)
             self._selector.register(running.channel, selectors.EVENT_READ, running)
         self._wake()
         if boot_seconds == 0:
@@ -260,8 +272,9 @@ def _start_zygote(root: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
     with theirs, (root / "boxes.log").open("ab") as log:
         line = [sys.executable, "-m", "spot_connect.local.boxes.zygote", str(theirs.fileno())]
         process = subprocess.Popen(
-            line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()], start_new_session=True, cwd="/"
-        )
+            line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()],
+            start_new_session=True, cwd="/",
+        )  # fmt: skip
     return process, ours
 
 

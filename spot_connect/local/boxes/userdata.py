@@ -1,6 +1,7 @@
 """User data at boot, as cloud-init would: scripts run once per instance, their output goes to the log.
 
-A script here runs as the box's user, with ``HOME=/root`` where the box has a ``/root`` of its own (every namespace level).
+A script here runs as the box's user, with ``HOME=/root`` where the box has a ``/root`` of its own: at every namespace
+level.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Zygote:
         """Launcher's pid, to the pipe that tells its box that the launcher is gone."""
         self._woken, self._waker = socket.socketpair()
         for end in (self._woken, self._waker):
-            end.setblocking(False)
+            end.settimeout(0)
         signal.set_wakeup_fd(self._waker.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
