@@ -8,7 +8,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -99,7 +99,8 @@ class Outline:
     """A profile file that is well formed: its names are known, the settings are read one profile at a time."""
 
     source: str
-    entries: Mapping[str, ast.Dict] = field(default_factory=dict)
+    root: ast.Dict
+    entries: Mapping[str, ast.Dict]
 
     def settings(self, name: str) -> Settings:
         """The settings of one profile, as written.
@@ -146,7 +147,7 @@ def outline(text: str, source: str) -> Outline:
         if not isinstance(node, ast.Dict):
             raise _broken(source, node.lineno, f"profile {name!r} is not a dictionary of settings")
         entries[name] = node
-    return Outline(source, entries)
+    return Outline(source, root, entries)
 
 
 def parse_profiles(text: str, source: str) -> dict[str, Settings]:
@@ -202,8 +203,25 @@ def format_profiles(profiles: Mapping[str, Mapping[str, Any]]) -> str:
         >>> parse_profiles(text, "profiles.txt")
         {'small': {'instance_type': 't3.small'}}
     """
-    blocks = [_format_block(name, settings) for name, settings in profiles.items()]
+    blocks = [format_block(name, settings) for name, settings in profiles.items()]
     return "".join([HEADER, "{\n", *blocks, "}\n"])
+
+
+def format_block(name: str, settings: Mapping[str, Any]) -> str:
+    """The lines of one profile in a profile file.
+
+    Raises:
+        UsageError: the profile could not be read back.
+    """
+    plain = plain_settings(settings)
+    Profile.from_mapping(name, plain)
+    lines = "".join(f"        {key!r}: {value!r},\n" for key, value in sorted(plain.items()))
+    return f"    {name!r}: {{\n{lines}    }},\n"
+
+
+def plain_settings(settings: Mapping[str, Any]) -> Settings:
+    """The settings with nothing in them but Python literals: prices as text, rules as tuples."""
+    return {key: _plain(value) for key, value in settings.items()}
 
 
 def usual_region(text: str) -> str:
@@ -377,13 +395,6 @@ def _block(text: str, name: str) -> str | None:
     if end < 0 or text[max(start - 5, 0) : start] != "\n    ":
         return None
     return "\n" * text.count("\n", 0, start) + "{" + text[start:end] + "}}"
-
-
-def _format_block(name: str, settings: Mapping[str, Any]) -> str:
-    plain = {key: _plain(value) for key, value in sorted(settings.items())}
-    Profile.from_mapping(name, plain)
-    lines = "".join(f"        {key!r}: {value!r},\n" for key, value in plain.items())
-    return f"    {name!r}: {{\n{lines}    }},\n"
 
 
 def _plain(value: Any) -> Any:

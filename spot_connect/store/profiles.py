@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spot_connect.core.errors import StateError
-from spot_connect.core.profiles import Profile, format_profiles, parse_one, parse_profiles, usual_region
+from spot_connect.core.profile_edits import rewrite_profiles
+from spot_connect.core.profiles import Profile, parse_one, parse_profiles, usual_region
 from spot_connect.core.profiles import Settings as ProfileSettings
 from spot_connect.store.state import State
 
@@ -61,14 +62,14 @@ class ProfileFile:
         return usual_region(self._text(self.path)) or _SHIPPED_REGION
 
     def save(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace the user's profiles; what was there before stays in ``profiles.txt.bak``.
+        """Replace the user's profiles; what was there before stays in ``profiles.txt.bak``, comments where they were.
 
         Raises:
             UsageError: a profile that could not be read back; nothing was written.
             StateError: the file cannot be written; the old one is as it was.
         """
         with self._state.lock("profiles", wait_seconds=30):
-            self._write(format_profiles(profiles))
+            self._write(profiles)
 
     def change(self, edit: Callable[[dict[str, ProfileSettings]], Mapping[str, Mapping[str, Any]]]) -> None:
         """Save what ``edit`` makes of all profiles; whatever it raises, nothing was written.
@@ -78,9 +79,11 @@ class ProfileFile:
             StateError: the file cannot be read or written.
         """
         with self._state.lock("profiles", wait_seconds=30):
-            self._write(format_profiles(edit(self.load())))
+            self._write(edit(self.load()))
 
-    def _write(self, text: str) -> None:
+    def _write(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
+        path = self.path
+        text = rewrite_profiles(self._text(path), str(path), profiles)
         old = self._state.read(self.own)
         if old is not None:
             self._state.write_atomic(self.own.with_name("profiles.txt.bak"), old)
