@@ -278,8 +278,10 @@ def _load_key(path: Path) -> paramiko.PKey:
 
 
 def _key_refusal(path: Path, error: Exception) -> UsageError:
-    words = str(error).lower()
-    if "encrypt" in words or "passphrase" in words or "password" in words:
+    from paramiko import PasswordRequiredException
+
+    # A missing passphrase is a TypeError to the cryptography package.
+    if isinstance(error, TypeError | PasswordRequiredException):
         advice = f"Make a copy without one (ssh-keygen -p -f copy-of-{path.name}) and use that."
         return UsageError(f"the key file {path} is protected by a passphrase", advice=advice)
     advice = "It should hold an ed25519 or RSA private key in PEM or OpenSSH form."

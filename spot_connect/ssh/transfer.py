@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from spot_connect.core.errors import SshError, SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Reporter, Transfer
+from spot_connect.ssh._pipeline import PIECE, Pipeline
 from spot_connect.ssh.connection import Connection, reason
 
 if TYPE_CHECKING:
     import paramiko
 
-_PIECE = 256 * 1024
-_REQUESTS_AHEAD = 256
 _MODE = 0o777
 
 
@@ -225,10 +224,15 @@ def _put(connection: Connection, item: _Item, remote: str, reporter: Reporter) -
         with reporter.transfer(posixpath.basename(remote), item.size) as progress:
             _send(connection.sftp(), item, partial, progress)
             _move(connection.sftp(), partial, remote)
-    except BaseException as error:
+    except OSError as error:
+        if not connection.is_open:
+            raise
+        # Asked while the partial file still takes its room.
+        refusal = _refusal(connection, item.local, remote, error)
         _discard(connection, partial)
-        if isinstance(error, OSError) and not isinstance(error, EOFError) and connection.is_open:
-            raise _refusal(connection, item.local, remote, error) from error
+        raise refusal from error
+    except BaseException:
+        _discard(connection, partial)
         raise
 
 
@@ -246,24 +250,17 @@ def _put_directory(sftp: paramiko.SFTPClient, item: _Item, remote: str) -> None:
 def _send(sftp: paramiko.SFTPClient, item: _Item, partial: str, progress: Transfer) -> None:
     sent = 0
     with _opened(item.local) as source, sftp.open(_bytes(partial), "wx") as target:
-        target.set_pipelined(True)
+        pipeline = Pipeline(sftp, target)
         while piece := _piece(source, item.local):
-            target.write(piece)
+            pipeline.write(sent, piece)
             sent += len(piece)
             progress.advance(len(piece))
-        _settle(sftp, target)
+        pipeline.settle()
         if os.name == "posix":
             target.chmod(item.mode)
         arrived = target.stat().st_size
     if arrived != sent:
         raise OSError(f"{arrived} of {sent} bytes arrived")
-
-
-def _settle(sftp: paramiko.SFTPClient, target: paramiko.SFTPFile) -> None:
-    # paramiko's close() does not read the answers to pipelined writes, and a refusal among them would be lost.
-    target.flush()
-    while target._reqs:  # type: ignore[attr-defined]
-        sftp._read_response(target._reqs.popleft())  # type: ignore[attr-defined]
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -275,7 +272,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _piece(source: BinaryIO, path: Path) -> bytes:
     try:
-        return source.read(_PIECE)
+        return source.read(PIECE)
     except OSError as error:
         raise TransferFailed(f"cannot read {path}", reason(error)) from error
 
@@ -456,8 +453,7 @@ def _receive(sftp: paramiko.SFTPClient, item: _Item, partial: Path, progress: Tr
     left = item.size
     with sftp.open(_bytes(item.remote), "rb") as source, partial.open("xb") as target:
         # A log that grows meanwhile is copied as long as it was at the start.
-        source.prefetch(item.size, _REQUESTS_AHEAD)
-        while left and (piece := source.read(min(_PIECE, left))):
+        for piece in Pipeline(sftp, source).pieces(item.size):
             target.write(piece)
             left -= len(piece)
             progress.advance(len(piece))

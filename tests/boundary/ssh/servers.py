@@ -119,7 +119,20 @@ def _surroundings(folder: Path) -> list[str]:
     groups = Path("/etc/group").read_text().splitlines(keepends=True)
     (folder / "group").write_text("".join(line for line in groups if not line.startswith("tty:")))
     return [
-        *("bwrap", "--dev-bind", "/", "/", "--tmpfs", "/run", "--dir", "/run/sshd"),
+        *(
+            "bwrap",
+            "--dev-bind",
+            "/",
+            "/",
+            "--tmpfs",
+            "/run",
+            "--dir",
+            "/run/sshd",
+            "--size",
+            "1048576",
+            "--tmpfs",
+            "/run/full",
+        ),
         *("--ro-bind", str(folder / "passwd"), "/etc/passwd", "--ro-bind", str(folder / "group"), "/etc/group"),
         *("--unshare-pid", "--proc", "/proc", "--die-with-parent"),
     ]
@@ -172,7 +185,7 @@ class _Machine:
 
         class Files(asyncssh.SFTPServer):
             def map_path(self, path: bytes) -> bytes:
-                return os.path.join(os.fsencode(home), path)
+                return os.fsencode(home / os.fsdecode(path))
 
             def realpath(self, path: bytes) -> bytes:
                 return os.path.realpath(self.map_path(path))

@@ -1,0 +1,237 @@
+"""What transfers promise, whatever server is at the other end."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from spot_connect.core.errors import SshLost, TransferFailed, UsageError
+from spot_connect.core.reporting import Silent
+from spot_connect.ssh.command import run
+from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.transfer import download, exists, is_dir, upload
+from tests.boundary.ssh.servers import Proxy, Server
+
+SILENT = Silent()
+MEGABYTE = 1024 * 1024
+
+
+class Bars(Silent):
+    """Counts what the progress bars were told, and may act on it."""
+
+    def __init__(self, act: object = None) -> None:
+        self.totals: dict[str, int] = {}
+        self.done = 0
+        self._act = act
+
+    def transfer(self, name: str, total: int) -> AbstractContextManager[Bars]:  # type: ignore[override]
+        self.totals[name] = total
+        return nullcontext(self)
+
+    def advance(self, done: int) -> None:
+        self.done += done
+        if self._act:
+            self._act()  # type: ignore[operator]
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """A directory of the instance; the servers share our file system."""
+    folder = tmp_path / "there"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "a tree"
+    (root / "empty").mkdir(parents=True)
+    (root / "deep" / "er").mkdir(parents=True)
+    (root / "-dash").write_bytes(b"dash")
+    (root / "ünï'\"$x *.txt").write_bytes(b"name")
+    (root / "nothing").touch()
+    (root / "deep" / "er" / "big").write_bytes(os.urandom(3 * MEGABYTE + 17))
+    (root / "run.sh").write_bytes(b"#!/bin/sh\n")
+    (root / "run.sh").chmod(0o750)
+    (root / "link").symlink_to("-dash")
+    (root / "linked").symlink_to("deep", target_is_directory=True)
+    return root
+
+
+def snapshot(root: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
+        for path in sorted(root.rglob("*", recurse_symlinks=True) if hasattr(os, "never") else _walk(root))
+    }
+
+
+def _walk(root: Path) -> list[Path]:
+    found = []
+    for path in root.iterdir():
+        found.append(path)
+        if path.is_dir():
+            found += _walk(path)
+    return found
+
+
+def test_a_tree_goes_up_and_comes_back_the_same(
+    connection: Connection, tree: Path, there: Path, tmp_path: Path
+) -> None:
+    paths = upload(connection, [tree], str(there / "new" / "er"), reporter=SILENT)
+    assert paths == (str(there / "new" / "er" / "a tree"),)
+    assert snapshot(Path(paths[0])) == snapshot(tree)
+    assert not (there / "new/er/a tree/link").is_symlink()
+    assert (there / "new/er/a tree/run.sh").stat().st_mode & 0o777 == 0o750
+    got = download(connection, paths, tmp_path / "back", reporter=SILENT)
+    assert got == (tmp_path / "back" / "a tree",)
+    assert snapshot(got[0]) == snapshot(tree)
+    assert (got[0] / "run.sh").stat().st_mode & 0o777 == 0o750
+
+
+def test_again_replaces_what_is_there(connection: Connection, tree: Path, there: Path) -> None:
+    upload(connection, [tree], str(there), reporter=SILENT)
+    (tree / "-dash").write_bytes(b"changed")
+    upload(connection, [tree], str(there), reporter=SILENT)
+    assert snapshot(there / "a tree") == snapshot(tree)
+
+
+@pytest.mark.parametrize("form", ["{unique}", "~/{unique}", "./{unique}/", "{home}/{unique}"])
+def test_relative_paths_start_in_the_home_directory(connection: Connection, tmp_path: Path, form: str) -> None:
+    home = run(connection, "cd; pwd").stdout.decode().strip()
+    unique = f"spot-connect-test-{os.getpid()}"
+    (tmp_path / "f").write_bytes(b"x")
+    try:
+        paths = upload(connection, [tmp_path / "f"], form.format(unique=unique, home=home), reporter=SILENT)
+        assert paths == (f"{home}/{unique}/f",)
+        assert exists(connection, f"~/{unique}/f")
+        assert not is_dir(connection, f"{unique}/f")
+        assert is_dir(connection, f"~/{unique}")
+        assert is_dir(connection, "~")
+        assert not exists(connection, f"~/{unique}/g")
+    finally:
+        run(connection, f"rm -rf ~/{unique}")
+
+
+def test_progress_is_told_in_bytes(connection: Connection, tmp_path: Path, there: Path) -> None:
+    (tmp_path / "f").write_bytes(bytes(MEGABYTE))
+    bars = Bars()
+    upload(connection, [tmp_path / "f"], str(there), reporter=bars)
+    assert (bars.totals, bars.done) == ({"f": MEGABYTE}, MEGABYTE)
+    bars = Bars()
+    download(connection, [str(there / "f")], tmp_path / "d", reporter=bars)
+    assert (bars.totals, bars.done) == ({"f": MEGABYTE}, MEGABYTE)
+
+
+def test_a_broken_upload_leaves_the_old_file(server: Server, tmp_path: Path, there: Path) -> None:
+    (there / "f").write_bytes(b"old")
+    (tmp_path / "f").write_bytes(bytes(32 * MEGABYTE))
+    with Proxy(server.address) as proxy, server.connection(address=proxy.address) as connection:
+        with pytest.raises(SshLost):
+            upload(connection, [tmp_path / "f"], str(there), reporter=Bars(proxy.cut))
+    assert (there / "f").read_bytes() == b"old"
+
+
+def test_a_broken_download_leaves_nothing(server: Server, tmp_path: Path, there: Path) -> None:
+    (there / "f").write_bytes(bytes(32 * MEGABYTE))
+    with Proxy(server.address) as proxy, server.connection(address=proxy.address) as connection:
+        with pytest.raises(SshLost):
+            download(connection, [str(there / "f")], tmp_path / "d", reporter=Bars(proxy.cut))
+    assert list((tmp_path / "d").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_transfer_leaves_nothing(
+    connection: Connection, tmp_path: Path, there: Path, error: type[BaseException]
+) -> None:
+    def interrupt() -> None:
+        raise error
+
+    (tmp_path / "f").write_bytes(bytes(4 * MEGABYTE))
+    with pytest.raises(error):
+        upload(connection, [tmp_path / "f"], str(there), reporter=Bars(interrupt))
+    assert list(there.iterdir()) == []
+    upload(connection, [tmp_path / "f"], str(there), reporter=SILENT)
+    with pytest.raises(error):
+        download(connection, [str(there / "f")], tmp_path / "d", reporter=Bars(interrupt))
+    assert list((tmp_path / "d").iterdir()) == []
+
+
+def test_a_missing_remote_file_is_named_before_anything_is_written(
+    connection: Connection, tmp_path: Path, there: Path
+) -> None:
+    (there / "f").write_bytes(b"x")
+    with pytest.raises(TransferFailed, match="no-such-file"):
+        download(connection, [str(there / "f"), str(there / "no-such-file")], tmp_path / "d", reporter=SILENT)
+    assert not (tmp_path / "d").exists()
+
+
+def test_downloads_go_one_to_one(connection: Connection, tmp_path: Path, there: Path) -> None:
+    (there / "a").write_bytes(b"a")
+    (there / "b").write_bytes(b"b")
+    (tmp_path / "folder").mkdir()
+    sources = [str(there / "a"), str(there / "b")]
+    got = download(connection, sources, [tmp_path / "x" / "one", tmp_path / "folder"], reporter=SILENT)
+    assert got == (tmp_path / "x" / "one", tmp_path / "folder" / "b")
+    assert [path.read_bytes() for path in got] == [b"a", b"b"]
+    with pytest.raises(UsageError, match="2 files"):
+        download(connection, sources, [tmp_path / "one"], reporter=SILENT)
+
+
+def test_bad_sources_are_refused_before_the_first_byte(connection: Connection, tmp_path: Path, there: Path) -> None:
+    tree = tmp_path / "t"
+    tree.mkdir()
+    (tree / "good").write_bytes(b"x")
+    (tree / "loop").symlink_to(tree, target_is_directory=True)
+    with pytest.raises(UsageError, match="leads back"):
+        upload(connection, [tree], str(there), reporter=SILENT)
+    (tree / "loop").unlink()
+    (tree / "dangling").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="leads nowhere"):
+        upload(connection, [tree], str(there), reporter=SILENT)
+    (tree / "dangling").unlink()
+    os.mkfifo(tree / "pipe")
+    with pytest.raises(UsageError, match="neither a file"):
+        upload(connection, [tree], str(there), reporter=SILENT)
+    with pytest.raises(UsageError, match="missing"):
+        upload(connection, [tmp_path / "missing"], str(there), reporter=SILENT)
+    (tmp_path / "good").write_bytes(b"y")
+    with pytest.raises(UsageError, match="two of the files"):
+        upload(connection, [tree / "good", tmp_path / "good"], str(there), reporter=SILENT)
+    assert list(there.iterdir()) == []
+
+
+def test_remote_loops_are_refused(connection: Connection, tmp_path: Path, there: Path) -> None:
+    (there / "loop").symlink_to(there, target_is_directory=True)
+    with pytest.raises(TransferFailed, match="leads back"):
+        download(connection, [str(there)], tmp_path / "d", reporter=SILENT)
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_file_in_the_way_is_told(connection: Connection, tmp_path: Path, there: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x")
+    (there / "file").write_bytes(b"y")
+    with pytest.raises(TransferFailed, match="file of that name"):
+        upload(connection, [tmp_path / "f"], str(there / "file"), reporter=SILENT)
+    (there / "f").mkdir()
+    with pytest.raises(TransferFailed, match="directory of that name"):
+        upload(connection, [tmp_path / "f"], str(there), reporter=SILENT)
+    assert sorted(path.name for path in there.iterdir()) == ["f", "file"]
+
+
+def test_a_full_disk_on_the_instance_is_told(connection: Connection, tmp_path: Path) -> None:
+    if not is_dir(connection, "/run/full"):
+        pytest.skip("the server has no small disk")
+    (tmp_path / "f").write_bytes(bytes(4 * MEGABYTE))
+    with pytest.raises(TransferFailed, match="no space left on the instance"):
+        upload(connection, [tmp_path / "f"], "/run/full", reporter=SILENT)
+    assert run(connection, "ls -A /run/full").stdout == b""
+
+
+def test_names_that_are_not_utf_8_go_up(connection: Connection, tmp_path: Path, there: Path) -> None:
+    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    source.write_bytes(b"x")
+    upload(connection, [source], str(there), reporter=SILENT)
+    assert os.listdir(os.fsencode(there)) == [b"caf\xe9"]
