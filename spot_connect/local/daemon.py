@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from spot_connect.local.places import FileLock, Places, write_json
 if TYPE_CHECKING:
     from spot_connect.local.cloud import Boxes, Cloud, Settings
 
+MakeBoxes = Callable[[Path, "str | None", Callable[[str], None]], "Boxes"]
 log = logging.getLogger("spot_connect.local")
 TAKEN = 3
 _SWITCHES = {
@@ -34,7 +36,7 @@ _SWITCHES = {
 }
 
 
-def main(argv: Sequence[str] | None = None, make_boxes: Callable[[Path, str | None], Boxes] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, make_boxes: MakeBoxes | None = None) -> int:
     """Be the local cloud until told to stop; 3 when another daemon serves this home."""
     options = _options(argv)
     if not options.foreground and os.fork():
@@ -72,35 +74,62 @@ def _take(lock: FileLock) -> bool:
     return False
 
 
-def _run(places: Places, options: argparse.Namespace, make_boxes: Callable[[Path, str | None], Boxes]) -> int:
+def _run(places: Places, options: argparse.Namespace, make_boxes: MakeBoxes) -> int:
     from spot_connect.local.cloud import Settings
 
     if options.ready is not None:
         os.set_inheritable(options.ready, False)  # noqa: FBT003
     os.environ.update(_SWITCHES)
+    # moto loads millions of objects that stay; looking through them for garbage takes a third of the time.
+    gc.disable()
     settings = Settings.load(places.settings)
     # Before the first thread and before moto: the machines' parent is a small copy of this process.
-    boxes = make_boxes(places.boxes, options.isolation)
+    fallen = Fallen()
+    boxes = make_boxes(places.boxes, options.isolation, fallen.tell)
     try:
-        return _serve(places, options, settings, boxes)
+        return _serve(places, options, settings, boxes, fallen)
     finally:
         boxes.close()
         places.record.unlink(missing_ok=True)
 
 
-def _supervisor(root: Path, isolation: str | None) -> Boxes:
+class Fallen:
+    """Hears of machines that end by themselves, before anybody cares and after."""
+
+    def __init__(self) -> None:
+        self.listener: Callable[[str], None] | None = None
+
+    def tell(self, instance_id: str) -> None:
+        """The machine of that instance has ended."""
+        if self.listener:
+            self.listener(instance_id)
+
+
+def _supervisor(root: Path, isolation: str | None, on_ended: Callable[[str], None]) -> Boxes:
     from spot_connect.local.boxes.levels import Level
     from spot_connect.local.boxes.supervisor import Supervisor
 
     exact = isolation if isolation != "ns" else None
-    boxes = Supervisor(root, level=Level(exact) if exact else None)
+    boxes = Supervisor(root, level=Level(exact) if exact else None, on_ended=on_ended)
     if isolation == "ns" and not boxes.level.isolated:
         boxes.close()
         raise LocalCloudError("cannot isolate instances with namespaces here", boxes.description)
     return boxes
 
 
-def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxes: Boxes) -> int:
+def _warm_up() -> None:
+    """Do what the first call would wait for."""
+    from moto.ec2.models import ec2_backends
+
+    from spot_connect.local import market
+    from spot_connect.local.cloud import ACCOUNT
+    from spot_connect.local.service import DEFAULT_REGION
+
+    market.quote("", "")
+    ec2_backends[ACCOUNT][DEFAULT_REGION].describe_availability_zones()
+
+
+def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxes: Boxes, fallen: Fallen) -> int:
     from spot_connect.local import patches, state
     from spot_connect.local.cloud import Cloud, free_port
     from spot_connect.local.control import Control
@@ -110,6 +139,7 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     settings.ssh_port = settings.ssh_port or free_port("127.0.0.1")
     cloud = Cloud(settings, boxes, options.boot_seconds)
     cloud.machines = Machines(cloud)
+    fallen.listener = cloud.machines.fell
     patches.install(cloud)
     saver = state.Saver(cloud, places.state)
     server = serve(cloud, saver, Control(cloud, saver, lambda: Thread(target=server.shutdown).start()))
@@ -117,6 +147,8 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     if options.fresh:
         places.state.unlink(missing_ok=True)
     cloud.notes += state.restore(cloud, places.state)
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     saver.start()
@@ -125,7 +157,9 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
         os.write(options.ready, b"ready")
         os.close(options.ready)
     log.info("the local cloud is up at %s", cloud.url)
+    Thread(target=_warm_up, name="warm-up", daemon=True).start()
     server.serve_forever()
+    fallen.listener = None
     cloud.machines.close()
     saver.close()
     log.info("the local cloud is down")

@@ -26,6 +26,7 @@ log = logging.getLogger("spot_connect.local")
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 KEPT_SECONDS = 3600
 _STARTERS = 4
+_STABLE_SECONDS = 10
 
 
 @dataclass(slots=True)
@@ -166,6 +167,16 @@ class Machines:
         """Start and stop nothing any more."""
         self._crew.shutdown(wait=True, cancel_futures=True)
 
+    def fell(self, instance_id: str) -> None:
+        """The box ended by itself: boot it again, as EC2 recovers an instance, but not over and over."""
+        instance = self.find(instance_id)
+        if instance is None or instance.state != "running":
+            return
+        log.warning("the machine of %s ended by itself", instance_id)
+        self._up.discard(instance_id)
+        if self._cloud.now() - instance.machine.began > _STABLE_SECONDS:
+            self.settle(instance)
+
     def _settle(self, instance: Any) -> None:
         with self._turns[instance.id]:
             while self._instances.get(instance.id) is instance and self._step(instance):
@@ -195,12 +206,15 @@ class Machines:
         machine = instance.machine
         machine.began, machine.boot_seconds = self._cloud.now(), self._cloud.boot_seconds
         try:
-            self._cloud.boxes.start(self._spec(instance))
+            box = self._cloud.boxes.start(self._spec(instance))
         except Exception:
             # Whatever broke, the instance must not stay pending for ever.
             log.exception("cannot start %s", instance.id)
             self.end(instance, FAILED)
             return
+        if (box.host, box.port) != (machine.host, machine.port):
+            machine.host, machine.port = box.host, box.port
+            _advertise(instance)
         machine.booted_before = True
         self._up.add(instance.id)
         log.info("%s listens on %s:%s", instance.id, machine.host, machine.port)

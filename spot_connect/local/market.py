@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
@@ -51,6 +51,13 @@ class Change:
 def quote(instance_type: str, region: str, os: str = "Linux") -> Quote | None:
     """What the table has; ``None`` when the type is not sold there as spot."""
     return _table().get((instance_type, region, os))
+
+
+def quotes() -> Iterator[tuple[str, str, Quote]]:
+    """Type, Region and price of everything that runs Linux."""
+    for (instance_type, region, os), found in _table().items():
+        if os == "Linux":
+            yield instance_type, region, found
 
 
 def current_price(instance_type: str, region: str, zone: str | None = None) -> Decimal | None:
@@ -130,8 +137,6 @@ def _of_zone(now: Change, query: Query) -> list[Change]:
 def _table() -> dict[tuple[str, str, str], Quote]:
     """The shipped table. The names of its file and columns stand here only."""
     path = resources.files("spot_connect") / "data" / "spot_instance_pricing.csv"
-    if not path.is_file():
-        return {}
     with path.open(encoding="utf-8") as file:
         return {
             (row["instance_type"], row["region"], row["os"]): Quote(

@@ -12,15 +12,15 @@ _SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/([^/,]*)/([^/,]*)/aws4_request")
 
 def access_key(environ: dict[str, Any]) -> str:
     """The access key id that the request claims; empty when there is none."""
-    signed: re.Match[str] | None = _SIGNED.search(environ.get("HTTP_AUTHORIZATION", ""))
+    signed: re.Match[str] | None = _SIGNED.search(str(environ.get("HTTP_AUTHORIZATION", "")))
     if signed:
         return signed.group(1)
-    query = parse_qs(environ.get("QUERY_STRING", ""))
+    query = parse_qs(str(environ.get("QUERY_STRING", "")))
     scope = query.get("X-Amz-Credential", [""])[0]
     return scope.partition("/")[0] or query.get("AWSAccessKeyId", [""])[0]
 
 
 def scope(environ: dict[str, Any]) -> tuple[str, str]:
     """Region and service that the request was signed for; empty when it does not tell."""
-    found = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    found = _SCOPE.search(str(environ.get("HTTP_AUTHORIZATION", "")))
     return (found.group(1), found.group(2)) if found else ("", "")

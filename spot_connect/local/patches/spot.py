@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
@@ -162,7 +162,8 @@ def describe(
 
 def filter_value(_: Cloud, original: Any, request: Any, name: str, method: str | None = None) -> Any:
     """What the filter of that name compares."""
-    readers = {
+    readers: dict[str, Callable[[], Any]] = {
+        "launch-group": lambda: request.launch_group,
         "status-code": lambda: request._status_code,
         "status-message": lambda: request.status_message,
         "instance-id": lambda: request.instance_id,
@@ -187,9 +188,10 @@ def request_spot_instances(_: Cloud, original: Any, response: Any) -> Any:
 
 
 def _request(backend: Any, instance: Any, options: Options, tags: dict[str, dict[str, str]]) -> LaunchedRequest:
-    request = LaunchedRequest(
+    make: Any = LaunchedRequest
+    request: LaunchedRequest = make(
         instance,
-        spot_request_id=str(random_spot_request_id()),  # type: ignore[no-untyped-call, unused-ignore]
+        spot_request_id=random_spot_request_id(),
         price=options.max_price or str(market.on_demand_price(instance.instance_type, backend.region_name)),
         image_id=instance.image_id,
         spot_instance_type=options.kind,
