@@ -62,8 +62,8 @@ def _edited(text: str, source: str, wanted: Mapping[str, Settings]) -> str:
             edits.extend(_changed_values(place, node, old, new))
         else:
             edits.append(_Edit(*place.span(node), _bare_block(name, new)))
-    new = [format_block(name, settings) for name, settings in wanted.items() if name not in found.entries]
-    edits.extend(_additions(place, found.root, new))
+    blocks = [format_block(name, settings) for name, settings in wanted.items() if name not in found.entries]
+    edits.extend(_additions(place, found.root, blocks))
     return _applied(data, edits)
 
 

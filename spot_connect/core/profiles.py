@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 import warnings
 from collections import Counter
@@ -244,6 +243,8 @@ def nearest(name: str, names: Iterable[str]) -> tuple[str, ...]:
         >>> nearest("t2.mirco", ["t2.micro", "m5.large"])
         ('t2.micro',)
     """
+    import difflib
+
     return tuple(difflib.get_close_matches(name, list(names), n=3))
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spot_connect.core.errors import StateError, UsageError
 from spot_connect.core.names import file_name
 from spot_connect.core.reporting import Reporter, Silent
-from spot_connect.store.state import State, is_private, make_directory, told
+from spot_connect.store.state import State, is_private, told
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -65,9 +62,7 @@ class KeyFiles:
             UsageError: it could not; nothing was called and nothing was changed on AWS.
         """
         try:
-            make_directory(self.directory)
-            with told("write to", self.directory), tempfile.TemporaryFile(dir=self.directory):
-                pass
+            self._files.check_writable()
         except StateError as error:
             what = f"private keys cannot be kept in {self.directory}"
             raise UsageError(what, error.said, error.advice or _ANOTHER) from error
@@ -155,6 +150,9 @@ def _hide(path: Path) -> None:
     """On Windows, leave only the user on the file's access list; OpenSSH there refuses the key otherwise."""
     if sys.platform != "win32":
         return
+    import getpass
+    import subprocess
+
     with suppress(OSError, subprocess.SubprocessError):
         user = getpass.getuser()
         command = ["icacls", str(path), "/inheritance:r", "/grant:r", f"{user}:F"]

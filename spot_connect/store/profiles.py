@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from spot_connect.core.errors import StateError
-from spot_connect.core.profile_edits import rewrite_profiles
 from spot_connect.core.profiles import Profile, parse_one, parse_profiles, usual_region
 from spot_connect.core.profiles import Settings as ProfileSettings
 from spot_connect.store.state import State
@@ -82,6 +81,8 @@ class ProfileFile:
             self._write(edit(self.load()))
 
     def _write(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
+        from spot_connect.core.profile_edits import rewrite_profiles
+
         path = self.path
         text = rewrite_profiles(self._text(path), str(path), profiles)
         old = self._state.read(self.own)

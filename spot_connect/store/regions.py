@@ -20,6 +20,10 @@ class RegionHints:
         """The Region the name was last seen in, if anybody remembers."""
         return self._read().get(name)
 
+    def regions(self) -> tuple[str, ...]:
+        """Every Region in which something was seen, in alphabetical order."""
+        return tuple(sorted(set(self._read().values())))
+
     def remember(self, name: str, region: str) -> None:
         """Note where the name is."""
         if self.hint(name) != region:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -131,12 +130,18 @@ class State:
         make_directory(path.parent)
         data = (line.rstrip("\n") + "\n").encode()
         with told("write", path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             try:
                 os.write(descriptor, data)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+    def check_writable(self) -> None:
+        """Make sure that files can be written in the root, which is made if it is missing; leaves no file."""
+        make_directory(self.root)
+        with told("write to", self.root), _temporary(self.root / "any", b"", 0o600):
+            pass
 
     def remove(self, path: Path) -> bool:
         """Delete a file; whether there was one."""
@@ -206,17 +211,18 @@ def is_private(path: Path) -> bool:
 @contextmanager
 def _temporary(path: Path, data: bytes | str, mode: int) -> Iterator[Path]:
     """A file beside ``path`` with the data safely on the disk; gone afterwards unless it was moved."""
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        yield Path(name)
+        temporary.chmod(mode)
+        yield temporary
     finally:
         with suppress(FileNotFoundError):
-            Path(name).unlink()
+            temporary.unlink()
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
 import threading
 
 import pytest
@@ -178,12 +177,13 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path):
 
 
 def test_a_directory_that_refuses_files_is_refused_with_advice(keys, monkeypatch):
-    def refuse(**_arguments):
+    def refuse(_descriptor):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(UsageError, match=r"Permission denied\. Check who owns it"):
         keys.check_writable()
+    assert list(keys.directory.iterdir()) == []
 
 
 def test_a_home_of_a_tilde_is_understood(monkeypatch, tmp_path):
