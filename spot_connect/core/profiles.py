@@ -14,6 +14,7 @@ from typing import Any
 from spot_connect.core import values
 from spot_connect.core.errors import UnknownProfile, UsageError
 from spot_connect.core.firewall import Rule, parse_rules
+from spot_connect.core.images import DEFAULT_IMAGE_NAME, username_for
 
 Settings = dict[str, Any]
 """What a profile holds in the file: the keys of ``KEYS``, values that are Python literals."""
@@ -23,8 +24,9 @@ HEADER = """\
 #
 # efs_mount         True: mount the file system given with -f. The command line's own default is True.
 # firewall_ingress  None: only your own address may reach SSH. Else rules: [('tcp', 22, 22, '203.0.113.0/24'), ...].
-# image_id          the machine image; it belongs to one Region. None: the newest Amazon Linux 2023 is looked up.
-# image_name        what the image is called; used to find its counterpart when the Region changes.
+# image_id          the machine image; it belongs to one Region. None: the newest one of that image_name is looked up.
+# image_name        what the image is called; used to find its counterpart when the Region changes. Both None: Amazon
+#                   Linux 2023.
 # instance_type     the hardware; its processor (x86_64 or arm64) must be the image's.
 # min_price         the Region's spot price in US dollars per hour when this file was made. For reading only.
 # price             the most you would pay in US dollars per hour. The shipped figure is the on-demand price, the cap
@@ -32,9 +34,10 @@ HEADER = """\
 #                   current spot price. None: no cap of your own.
 # region            where instances are launched.
 # scripts           scripts on this computer that run after every launch: ['setup.sh', ...].
-# username          the login name of the image: ec2-user, ubuntu, ...
+# username          the login name of the image: ec2-user, ubuntu, ... None: what the image's name suggests.
 """
 
+_USUAL_USER = "ec2-user"
 _FILE_ADVICE = "Correct that line, or move the file away to go back to the shipped profiles."
 
 
@@ -42,9 +45,9 @@ _FILE_ADVICE = "Correct that line, or move the file away to go back to the shipp
 class Profile:
     """The settings of one profile, checked.
 
-    An empty ``region`` means the default Region, an empty ``image_id`` the newest Amazon Linux 2023 that fits the
-    type, an empty ``username`` the one the image is known for, no ``firewall_ingress`` SSH from the caller's own
-    address only. ``price`` and ``min_price`` are US dollars per hour; no ``price`` means no cap of one's own.
+    An empty ``region`` means the default Region, an empty ``image_id`` the newest image of that ``image_name`` that
+    fits the type, no ``firewall_ingress`` SSH from the caller's own address only. ``price`` and ``min_price`` are US
+    dollars per hour; no ``price`` means no cap of one's own.
 
     Example:
         >>> Profile.from_mapping("small", {"instance_type": "t3.small", "price": "0.02"}).price
@@ -67,6 +70,8 @@ class Profile:
     def from_mapping(cls, name: str, mapping: Mapping[str, Any]) -> Profile:
         """The profile ``name`` from its settings; only ``instance_type`` has no default.
 
+        Without an image it is Amazon Linux 2023, without a user name the one the image's name suggests.
+
         Raises:
             UsageError: an unknown key, a value of the wrong kind, or no instance type.
         """
@@ -74,6 +79,9 @@ class Profile:
         checked = {key: check_setting(where, key, value) for key, value in mapping.items()}
         if not checked.get("instance_type"):
             raise UsageError(f"{where} has no instance_type", advice="Add one, such as 'instance_type': 't3.micro'.")
+        if not checked.get("image_id") and not checked.get("image_name"):
+            checked["image_name"] = DEFAULT_IMAGE_NAME
+        checked["username"] = checked.get("username") or username_for(checked.get("image_name", "")) or _USUAL_USER
         return cls(name, **checked)
 
     def to_mapping(self) -> Settings:

@@ -65,7 +65,7 @@ class KeyFiles:
             self._files.check_writable()
         except StateError as error:
             what = f"private keys cannot be kept in {self.directory}"
-            raise UsageError(what, error.said, error.advice or _ANOTHER) from error
+            raise UsageError(what, error.said, _ANOTHER) from error
 
     def create(self, key_name: str) -> PrivateKey:
         """A new ed25519 key, safely on the disk with mode 0600 before anybody else hears of it.

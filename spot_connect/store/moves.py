@@ -49,7 +49,7 @@ def moved(profiles: Mapping[str, Settings], region: str) -> dict[str, Settings]:
         raise UsageError(
             f"cannot move all profiles to {region}; none was changed",
             f"no image there is known that corresponds to the one of {_some(stuck)}",
-            "Set their image_id to None for the newest Amazon Linux 2023, or delete them, then repeat.",
+            "Set their image_id and image_name to None for Amazon Linux 2023, or delete them, then repeat.",
         )
     changes = {profile.name: _move(profile, region, images.get(profile.name)) for profile in checked}
     return {name: {**settings, **changes[name]} for name, settings in profiles.items()}

@@ -181,7 +181,7 @@ def test_a_directory_that_refuses_files_is_refused_with_advice(keys, monkeypatch
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(UsageError, match=r"Permission denied\. Check who owns it"):
+    with pytest.raises(UsageError, match=r"Permission denied\. Give another directory"):
         keys.check_writable()
     assert list(keys.directory.iterdir()) == []
 

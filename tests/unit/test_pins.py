@@ -126,6 +126,7 @@ def test_hints_are_remembered_and_forgotten(state):
     hints.remember("vm1", "eu-west-1")
     hints.remember("vm1", "us-east-1")
     hints.remember("vm2", "eu-west-1")
+    assert hints.regions() == ("eu-west-1", "us-east-1")
     hints.forget("vm2")
     hints.forget("vm3")
     assert (hints.hint("vm1"), hints.hint("vm2")) == ("us-east-1", None)

@@ -126,6 +126,21 @@ def test_a_profile_needs_an_instance_type():
         Profile.from_mapping("x", {"region": "eu-west-1"})
 
 
+@pytest.mark.parametrize(
+    ("settings", "image_name", "username"),
+    [
+        ({}, "Amazon Linux 2023 AMI (kernel 6.1)", "ec2-user"),
+        ({"image_id": None, "image_name": "", "username": None}, "Amazon Linux 2023 AMI (kernel 6.1)", "ec2-user"),
+        ({"image_name": "Rocky Linux 9"}, "Rocky Linux 9", "rocky"),
+        ({"image_id": "ami-12345678"}, "", "ec2-user"),
+        ({"image_id": "ami-12345678", "username": "me"}, "", "me"),
+    ],
+)
+def test_an_image_and_a_user_are_filled_in(settings, image_name, username):
+    profile = Profile.from_mapping("x", {"instance_type": "t3.small", **settings})
+    assert (profile.image_name, profile.username) == (image_name, username)
+
+
 def test_an_unknown_profile_gets_the_nearest_names():
     with pytest.raises(UnknownProfile, match=r"there is no profile 'smal'\. Did you mean small\?"):
         parse_one(GOOD, "profiles.txt", "smal")
@@ -182,8 +197,8 @@ any_profile = st.builds(
     instance_type=words.filter(bool),
     region=words,
     image_id=words,
-    image_name=words,
-    username=words,
+    image_name=words.filter(bool),
+    username=words.filter(bool),
     price=prices,
     min_price=prices,
     efs_mount=st.booleans(),
