@@ -28,7 +28,7 @@ def terminate(cloud: Cloud, original: Any, instance: Any) -> Any:
     ending = instance.ending or BY_USER
     instance._reason = _reason(ending.message)
     instance.state_reason = StateReason(ending.message, ending.code)
-    spot.close_request(instance, ending)
+    spot.close_request(cloud, instance, ending)
     cloud.machines.settle(instance)
     return before
 

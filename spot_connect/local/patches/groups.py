@@ -41,7 +41,7 @@ def _needed(backend: Any, group_id: str) -> Iterator[str]:
 
 def _referred(group: Any) -> Iterator[str]:
     for rule in [*group.ingress_rules, *group.egress_rules]:
-        yield from (source.get("GroupId", "") for source in rule.source_groups)
+        yield rule.source_group.get("GroupId", "")
 
 
 PATCHES = (Patch(SecurityGroupBackend, "_delete_security_group", delete, "refuses to delete a group in use"),)

@@ -51,7 +51,14 @@ def run_instances(cloud: Cloud, original: Any, response: Any) -> Any:
 
 
 def launch(
-    cloud: Cloud, original: Any, backend: Any, image_id: str, count: int, data: Any, group_names: Any, **kwargs: Any
+    cloud: Cloud,
+    original: Any,
+    backend: Any,
+    image_id: str,
+    count: int,
+    user_data: Any,
+    security_group_names: Any,
+    **kwargs: Any,
 ) -> Any:
     """Make instances in a subnet and with a group, as in an account of today, and give each its machine."""
     _fill_in(backend, kwargs)
@@ -59,7 +66,7 @@ def launch(
     _check_interfaces(backend, kwargs.get("nics") or [])
     _check_architecture(backend, image_id or _template(backend, kwargs).get("ImageId"), instance_type)
     _check_zone(backend, instance_type, backend.get_subnet(kwargs["subnet_id"]).availability_zone)
-    reservation = original(backend, image_id, count, data, group_names, **kwargs)
+    reservation = original(backend, image_id, count, user_data, security_group_names, **kwargs)
     for instance in reservation.instances:
         _complete(instance, kwargs.get("nics") or [])
         cloud.machines.adopt(instance)

@@ -93,29 +93,29 @@ def add_requests(
     return [_request(backend, instance, options, tags) for instance in instances]
 
 
-def close_request(instance: Any, ending: Ending) -> None:
+def close_request(cloud: Cloud, instance: Any, ending: Ending) -> None:
     """The instance has ended, so its request has."""
     request = instance.ec2_backend.spot_instance_requests.get(instance.spot_instance_request_id)
     if request is None:
         return
     if request.state in _OPEN_STATES:
         request.state = "closed"
-    set_status(request, ending.request_status, ending.request_message)
-    request.ended = request.updated.timestamp()
+    set_status(cloud, request, ending.request_status, ending.request_message)
+    request.ended = cloud.now()
 
 
-def set_status(request: Any, code: str, message: str) -> None:
+def set_status(cloud: Cloud, request: Any, code: str, message: str) -> None:
     """The request's status changes now."""
     request._status_code, request.status_message = code, message
-    request.updated = _now()
+    request.updated = _now(cloud)
 
 
 def begin(cloud: Cloud, original: Any, request: Any, *args: Any, **kwargs: Any) -> None:
     """A request knows when it was made, and says so."""
-    request.created = request.updated = _now()
+    request.created = request.updated = _now(cloud)
     request.ended = 0.0
     original(request, *args, **kwargs)
-    set_status(request, "fulfilled", _FULFILLED)
+    set_status(cloud, request, "fulfilled", _FULFILLED)
     instance = request.instance
     request.launched_availability_zone = instance.placement.zone
     instance.spot_instance_request_id = request.id
@@ -133,13 +133,14 @@ def create_time(_: Cloud, __: Any, request: Any) -> datetime:
     return created
 
 
-def cancel(_: Cloud, __: Any, backend: Any, request_ids: list[str]) -> list[Any]:
+def cancel(cloud: Cloud, __: Any, backend: Any, request_ids: list[str]) -> list[Any]:
     """The requests, which stay; their instances go on."""
     requests = _named(backend, request_ids)
     for request in requests:
         if request.state in _OPEN_STATES:
             request.state = "cancelled"
             set_status(
+                cloud,
                 request,
                 "request-canceled-and-instance-running",
                 "Your Spot request is canceled, but the instance is still running.",
@@ -243,8 +244,8 @@ def _named(backend: Any, request_ids: list[str]) -> list[Any]:
     return [backend.spot_instance_requests[request_id] for request_id in request_ids]
 
 
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
+def _now(cloud: Cloud) -> datetime:
+    return datetime.fromtimestamp(cloud.now(), timezone.utc)
 
 
 PATCHES = (
