@@ -112,6 +112,8 @@ class SpotInstance:
         )
         first_scripts = existing_files(scripts or ())
         self._keys = self._realm.keys(str(kp_dir or ""), self._reporter)
+        if self._request.profile is not None:
+            self._keys.check_writable()
         reach = connecting.reach_id if instance_id else connecting.reach
         reached = reach(self._realm, self._request, self._keys, self._reporter)
         self.name: str = reached.instance.name

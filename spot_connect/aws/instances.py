@@ -58,7 +58,7 @@ def launch(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, *, price: str = "", c
         NoCapacity: this pool has none; another zone may.
         PriceTooLow, QuotaReached, NotAuthorized: another zone would not help.
     """
-    request = run_request(spec, subnet, price)
+    request = run_request(spec, subnet)
     token = str(uuid.uuid4())
     for pause in (*_BACK_OFF, None):
         try:
@@ -74,7 +74,7 @@ def launch(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, *, price: str = "", c
     raise AssertionError("the last attempt returns or raises")
 
 
-def run_request(spec: LaunchSpec, subnet: Subnet, price: str = "") -> dict[str, Any]:
+def run_request(spec: LaunchSpec, subnet: Subnet) -> dict[str, Any]:
     """The RunInstances parameters for ``spec``, without a token.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
@@ -82,7 +82,7 @@ def run_request(spec: LaunchSpec, subnet: Subnet, price: str = "") -> dict[str, 
     spot: dict[str, str] = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
     if spec.max_price is not None:
         spot["MaxPrice"] = str(spec.max_price)
-    tags = [{"Key": key, "Value": value} for key, value in {**spec.tags, **_price_tag(price)}.items()]
+    tags = [{"Key": key, "Value": value} for key, value in spec.tags.items()]
     request: dict[str, Any] = {
         "ImageId": spec.image.id,
         "InstanceType": spec.instance_type,
@@ -140,10 +140,6 @@ def _run(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, request: dict[str, Any]
     with asking(f"launch {spec.name} ({spec.instance_type}) in {subnet.zone}"):
         answer = cloud.ec2_once.run_instances(**request, ClientToken=token)
     return _instance(cloud.region, answer["Instances"][0])
-
-
-def _price_tag(price: str) -> dict[str, str]:
-    return {"spot-connect:price": price} if price else {}
 
 
 def _interface(subnet: Subnet, group_id: str) -> dict[str, Any]:

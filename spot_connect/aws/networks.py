@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
-
-from netaddr import AddrFormatError, IPAddress
-
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsObjectMissing, AwsUnreachable
@@ -46,6 +41,11 @@ def own_address(url: str = _CHECK_IP) -> str:
     Raises:
         AwsUnreachable: the service that tells it did not answer with an address.
     """
+    import urllib.error
+    import urllib.request
+
+    from netaddr import AddrFormatError, IPAddress
+
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the caller's own constant
             return str(IPAddress(answer.read(100).decode("ascii", "replace").strip()))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from netaddr import AddrFormatError, IPNetwork
-
 from spot_connect.core.errors import UsageError
 
 _FORM = "Write it as protocol,from,to,CIDR, for example tcp,22,22,203.0.113.7/32."
@@ -44,7 +42,7 @@ def ssh_from(address: str) -> Rule:
         >>> str(ssh_from("203.0.113.7"))
         'tcp,22,22,203.0.113.7/32'
     """
-    return Rule("tcp", SSH_PORT, SSH_PORT, str(IPNetwork(address)))
+    return Rule("tcp", SSH_PORT, SSH_PORT, _network(address))
 
 
 def parse_rule(value: str | Sequence[object]) -> Rule:
@@ -92,6 +90,8 @@ def _port(text: str, at_least: str = "0") -> int:
 
 
 def _network(text: str) -> str:
+    from netaddr import AddrFormatError, IPNetwork
+
     try:
         network = IPNetwork(text)
     except (AddrFormatError, ValueError) as error:

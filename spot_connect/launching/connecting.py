@@ -74,6 +74,8 @@ def open_line(
         doors.refresh(realm, instance, request.firewall, reporter)
     address = _address(realm, instance)
     connection = _connection(realm, instance, address, request, key, reporter, fresh=fresh)
+    if not fresh and _answers(connection):
+        return connection
     with reporter.step(f"waiting for {instance.name} at {address}"):
         wait_until_ready(
             address,
@@ -82,6 +84,14 @@ def open_line(
         )
         wait_for_login(connection, seconds=_FIRST_LOGIN_SECONDS if fresh else 0)
     return connection
+
+
+def _answers(connection: Connection) -> bool:
+    try:
+        connection.open()
+    except SshUnreachable:
+        return False
+    return True
 
 
 def _find(realm: Realm, request: LaunchRequest, reporter: Reporter, *, everywhere: bool) -> Instance | None:
@@ -115,6 +125,8 @@ def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFi
     except KeyboardInterrupt:
         ending.terminate(realm, [made])
         reporter.note(f"interrupted: {request.name} ({made.id}) was terminated again")
+        raise
+    except InstanceNotFound:
         raise
     except SpotConnectError:
         reporter.warn(f"{request.name} ({made.id}) is still running; `spot_connect terminate {request.name}` ends it")

@@ -36,12 +36,11 @@ def launch(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Repo
     """A spot instance as asked for, running or about to; in the cheapest zone that has capacity.
 
     Raises:
-        UsageError: the key directory cannot be written, or image and type do not fit; nothing was made.
+        UsageError: image and type do not fit; nothing was made.
         PriceTooLow, NoCapacity, QuotaReached, NotAuthorized: AWS has none for us.
     """
     profile = _profile_of(request)
-    files.check_writable()
-    region = request.region or profile.region
+    region = request.region or profile.region or realm.default_region
     cloud = realm.cloud(region)
     instance_type = request.instance_type or profile.instance_type
     with reporter.step(f"looking up {instance_type} in {region}"):
@@ -108,11 +107,21 @@ def _image_id(cloud: Cloud, request: LaunchRequest, profile: Profile, architectu
         known = tables.image_by_id(request.image_id)
         return request.image_id, known.username if known else profile.username
     row = tables.image(cloud.region, architecture, profile.image_name) if profile.image_name else None
-    shipped = row is not None and (not profile.image_id or tables.image_by_id(profile.image_id) is not None)
+    shipped = not profile.image_id or tables.image_by_id(profile.image_id) is not None
     if row is None or not shipped:
-        return profile.image_id, profile.username
+        return _own_image(cloud, request, profile), profile.username
     newest = images.newest_id(cloud, row.ssm_parameter) if row.ssm_parameter else ""
     return newest or row.id, row.username
+
+
+def _own_image(cloud: Cloud, request: LaunchRequest, profile: Profile) -> str:
+    if not profile.image_id:
+        raise UsageError(
+            f"cannot launch {request.name}",
+            f"no image {profile.image_name!r} is known in {cloud.region}",
+            "Name one with -ami.",
+        )
+    return profile.image_id
 
 
 def _price_limit(request: LaunchRequest, profile: Profile, region: str, instance_type: str) -> Decimal | None:
@@ -175,11 +184,14 @@ def _in_some_zone(cloud: Cloud, spec: LaunchSpec, ground: _Ground, reporter: Rep
         price = f" at {money(now[zone])} an hour" if zone in now else ""
         try:
             with reporter.step(f"launching {spec.name}: {spec.instance_type} spot in {zone}{price}"):
-                return instances.launch(cloud, spec, by_zone[zone])
+                made = instances.launch(cloud, spec, by_zone[zone])
         except NoCapacity as error:
             reporter.note(f"no {spec.instance_type} in {zone}: {error.said}")
             failures.append(zone)
             last = error
+        else:
+            reporter.note(f"launched {spec.name} ({made.id}): {spec.instance_type} spot in {zone}{price}")
+            return made
     raise NoCapacity(
         f"cannot launch {spec.name}",
         f"no spot capacity for {spec.instance_type} in {', '.join(failures)}",
