@@ -1,0 +1,1 @@
+"""What spot-connect costs beside the tools it stands next to: ``python -m benchmarks``."""
