@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
-from tests.boundary.ssh.servers import Server, asyncssh_server, openssh
+from tests.boundary.ssh.servers import Proxy, Server, There, asyncssh_server, openssh
 
 SERVERS = {"openssh": openssh, "asyncssh": asyncssh_server}
 
@@ -14,6 +15,19 @@ SERVERS = {"openssh": openssh, "asyncssh": asyncssh_server}
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as running:
         yield running
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with Proxy(server.address) as line:
+        yield line
+
+
+@pytest.fixture
+def there(connection: Connection) -> Iterator[There]:
+    folder = run(connection, "mktemp -d").stdout.decode().strip()
+    yield There(connection, folder)
+    run(connection, f"rm -rf {folder}")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import fcntl
 import getpass
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ import asyncssh
 import pytest
 
 from spot_connect.core.models import Address
+from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection, wait_until_ready
 from spot_connect.ssh.host_keys import HostKey, parse_public_key
 
@@ -249,8 +251,8 @@ class _Machine:
             process, stdin=slave, stdout=slave, stderr=slave, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         )
         os.close(slave)
-        feed = asyncio.create_task(_type(process, master))
-        await asyncio.get_running_loop().run_in_executor(None, _show, master, process, asyncio.get_running_loop())
+        feed = asyncio.create_task(_type(process, master, child))
+        await _shown(master, process)
         status = await child.wait()
         self._children.discard(child)
         feed.cancel()
@@ -259,7 +261,7 @@ class _Machine:
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError, asyncssh.DisconnectError):
         while data := await process.stdin.read(65536):
             stdin.write(data)
             await stdin.drain()
@@ -269,34 +271,78 @@ async def _feed(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.Stream
 async def _copy(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
     # What a client that has gone leaves unread is read on, as a pipe that nobody empties would stop the process.
     while data := await source.read(65536):
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, asyncssh.DisconnectError):
             target.write(data)
             await target.drain()
 
 
-async def _type(process: asyncssh.SSHServerProcess[bytes], master: int) -> None:
+async def _type(process: asyncssh.SSHServerProcess[bytes], master: int, child: asyncio.subprocess.Process) -> None:
     while True:
         try:
             data = await process.stdin.read(65536)
         except asyncssh.TerminalSizeChanged as change:
             _resize(master, change.width, change.height)
             continue
+        except asyncssh.DisconnectError:
+            data = b""
         if not data:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGHUP)
             return
-        os.write(master, data)
+        # A program that reads slowly must not keep the loop from reading what it writes.
+        await asyncio.to_thread(os.write, master, data)
 
 
-def _show(master: int, process: asyncssh.SSHServerProcess[bytes], loop: asyncio.AbstractEventLoop) -> None:
-    while True:
+async def _shown(master: int, process: asyncssh.SSHServerProcess[bytes]) -> None:
+    """Pass the terminal's output on until its last process has gone."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def show() -> None:
         try:
-            data = os.read(master, 65536)
+            process.stdout.write(os.read(master, 65536))
         except OSError:
-            return
-        loop.call_soon_threadsafe(process.stdout.write, data)
+            loop.remove_reader(master)
+            ended.set_result(None)
+
+    loop.add_reader(master, show)
+    await ended
 
 
 def _resize(master: int, columns: int, rows: int) -> None:
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+@dataclass(frozen=True)
+class There:
+    """A directory on the server's machine, which need not have our file system."""
+
+    connection: Connection
+    folder: str
+
+    def path(self, name: str) -> str:
+        """The absolute path of ``name`` in the directory."""
+        return f"{self.folder}/{name}"
+
+    def write(self, name: str, content: bytes) -> str:
+        """A file in the directory; its absolute path."""
+        self.run(f"cat > {shlex.quote(name)}", content)
+        return self.path(name)
+
+    def read(self, name: str) -> bytes:
+        """What the file holds."""
+        return self.run(f"cat -- {shlex.quote(name)}")
+
+    def names(self) -> list[bytes]:
+        """Everything below the directory."""
+        found = self.run("find . -mindepth 1 -print0").split(b"\0")
+        return sorted(name.removeprefix(b"./") for name in found if name)
+
+    def run(self, command: str, stdin: bytes = b"") -> bytes:
+        """The output of a command in the directory."""
+        finished = run(self.connection, f"cd {self.folder}; {command}", stdin=stdin)
+        assert finished.exit_status == 0, finished
+        return finished.stdout
 
 
 class Proxy:

@@ -33,21 +33,19 @@ def test_both_streams_arrive_apart_and_as_bytes(connection: Connection) -> None:
     assert finished.stderr == b"\xff"
 
 
-def test_pieces_are_heard_while_the_command_runs(connection: Connection, tmp_path: Path) -> None:
-    go_on = tmp_path / "go on"
+def test_pieces_are_heard_while_the_command_runs(connection: Connection) -> None:
+    ours, theirs = os.pipe()
     heard: list[bytes] = []
 
     def hear(piece: bytes) -> None:
         heard.append(piece)
-        go_on.touch()
+        if piece == b"first\n":
+            os.write(theirs, b"go on\n")
+            os.close(theirs)
 
-    finished = run(
-        connection,
-        f"echo first; until [ -e '{go_on}' ]; do sleep 0.01; done; echo second",
-        on_stdout=hear,
-        capture=False,
-    )
-    assert b"".join(heard) == b"first\nsecond\n"
+    with os.fdopen(ours, "rb") as source:
+        finished = run(connection, "echo first; read it; echo $it", stdin=source, on_stdout=hear, capture=False)
+    assert b"".join(heard) == b"first\ngo on\n"
     assert finished.stdout == b""
 
 

@@ -131,17 +131,16 @@ def test_no_thread_is_left_when_the_handshake_fails(server: Server) -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_reconnects_after_the_line_died_while_idle(server: Server) -> None:
-    with Proxy(server.address) as proxy, server.connection(address=proxy.address) as connection:
+def test_reconnects_after_the_line_died_while_idle(server: Server, proxy: Proxy) -> None:
+    with server.connection(address=proxy.address) as connection:
         assert run(connection, "echo one").stdout == b"one\n"
         proxy.cut()
         assert run(connection, "echo two").stdout == b"two\n"
 
 
-def test_a_line_that_breaks_under_a_command_is_never_a_success(server: Server) -> None:
-    with Proxy(server.address) as proxy, server.connection(address=proxy.address) as connection:
-        with pytest.raises(SshLost, match="not heard"):
-            run(connection, "echo started; sleep 5", on_stdout=lambda _: proxy.cut())
+def test_a_line_that_breaks_under_a_command_is_never_a_success(server: Server, proxy: Proxy) -> None:
+    with server.connection(address=proxy.address) as connection, pytest.raises(SshLost, match="not heard"):
+        run(connection, "echo started; sleep 5", on_stdout=lambda _: proxy.cut())
 
 
 def test_many_threads_share_one_line(server: Server, connection: Connection) -> None:
@@ -181,9 +180,11 @@ def test_waiting_ends_when_the_instance_has_died() -> None:
 
 
 def test_a_port_that_opens_but_does_not_greet_is_not_ready() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        with pytest.raises(SshUnreachable, match="no SSH server greets"):
-            wait_until_ready(Address("127.0.0.1", listener.getsockname()[1]), seconds=0.3)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(SshUnreachable, match="no SSH server greets"),
+    ):
+        wait_until_ready(Address("127.0.0.1", listener.getsockname()[1]), seconds=0.3)
 
 
 def test_a_login_is_awaited_until_the_key_is_installed(server: Server, tmp_path: Path) -> None:

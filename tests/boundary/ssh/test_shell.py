@@ -13,10 +13,12 @@ import pexpect
 import pytest
 
 from spot_connect.core.models import Address
-from tests.boundary.ssh.servers import Proxy, Server
+from tests.boundary.ssh.servers import Proxy, Server, There
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 20
+SECONDS = 30
+# Once it says "started" it is the terminal's foreground job, and keys reach nothing else.
+SLEEPER = """sh -c 'echo sta""rted; exec sleep 1000'"""
 
 Start = Callable[..., "pexpect.spawn[bytes]"]
 
@@ -33,10 +35,12 @@ def start(server: Server) -> Iterator[Start]:
     started: list[pexpect.spawn[bytes]] = []
 
     def begin(address: Address | None = None) -> pexpect.spawn[bytes]:
-        script = f'echo "before $(stty -g)"; {shlex.join(program(server, address))}; echo "status $?"; echo "after $(stty -g)"'
+        words = shlex.join(program(server, address))
+        script = f'echo "before $(stty -g)"; {words}; echo "status $?"; echo "after $(stty -g)"'
         child = pexpect.spawn(
             "/bin/sh", ["-c", script], timeout=SECONDS, cwd=str(ROOT), dimensions=(24, 80), echo=False
         )
+        child.delaybeforesend = None
         started.append(child)
         # The quotes keep the echo of what is typed from looking like the answer.
         child.send("echo rea''dy\r")
@@ -99,19 +103,18 @@ def test_it_has_a_terminal_of_the_right_kind_and_size(start: Start) -> None:
 
 def test_resizing_reaches_the_instance(start: Start) -> None:
     child = start()
-    # The remote shell is told by a signal of its own, so it waits for that and not for a time.
-    child.send("trap 'stty size' WINCH; echo wai''ting; while :; do sleep 0.05; done\r")
+    # Without job control, so that the shell itself is in the group that is told.
+    child.send("""bash -c 'trap "stty size; exit" WINCH; echo wait""ing; while :; do sleep 0.05; done'\r""")
     child.expect(b"waiting")
     child.setwinsize(33, 101)
     child.expect(b"33 101\r\n")
-    child.send("\x03")
     child.send("exit 0\r")
     assert finish(child) == 0
 
 
 def test_ctrl_c_reaches_the_program_there(start: Start) -> None:
     child = start()
-    child.send("echo sta''rted; sleep 1000\r")
+    child.send(SLEEPER + "\r")
     child.expect(b"started")
     child.send("\x03")
     child.send("echo st=$?.\r")
@@ -122,11 +125,11 @@ def test_ctrl_c_reaches_the_program_there(start: Start) -> None:
 
 def test_ctrl_z_and_ctrl_backslash_reach_the_program_there(start: Start) -> None:
     child = start()
-    child.send("set -m; echo sta''rted; sleep 1000\r")
+    child.send(SLEEPER + "\r")
     child.expect(b"started")
     child.send("\x1a")
     child.expect(b"Stopped")
-    child.send("kill %1; wait; echo sta''rted; sleep 1000\r")
+    child.send(f"kill %1; {SLEEPER}\r")
     child.expect(b"started\r\n")
     child.send("\x1c")
     child.send("echo st=$?.\r")
@@ -136,14 +139,14 @@ def test_ctrl_z_and_ctrl_backslash_reach_the_program_there(start: Start) -> None
 
 
 @pytest.mark.skipif(not shutil.which("vi"), reason="vi is not installed")
-def test_vi_draws_and_saves(start: Start, tmp_path: Path) -> None:
+def test_vi_draws_and_saves(start: Start, there: There) -> None:
     child = start()
-    child.send(f"vi {tmp_path}/file\r")
+    child.send(f"vi {there.folder}/file; echo do''ne\r")
     child.expect(b"~")
     child.send("ihello from vi\x1b:wq\r")
-    child.send("echo do''ne\r")
+    # What is typed before vi has gone is lost.
     child.expect(b"done")
-    assert (tmp_path / "file").read_text() == "hello from vi\n"
+    assert there.read("file") == b"hello from vi\n"
     child.send("exit 0\r")
     assert finish(child) == 0
 
@@ -151,9 +154,11 @@ def test_vi_draws_and_saves(start: Start, tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("top"), reason="top is not installed")
 def test_top_draws_and_quits(start: Start) -> None:
     child = start()
-    child.send("top\r")
+    child.send("top; echo do''ne\r")
     child.expect(b"load average")
     child.send("q")
+    # What is typed before top has gone is lost.
+    child.expect(b"done")
     child.send("exit 4\r")
     assert finish(child) == 4
 
@@ -161,19 +166,19 @@ def test_top_draws_and_quits(start: Start) -> None:
 def test_much_output_arrives_whole_and_in_order(start: Start) -> None:
     child = start()
     child.send("stty -opost; seq 200000; echo do''ne; exit 6\r")
-    child.expect(rb"\n1\n")
+    child.expect(rb"[\r\n]1\n")
     child.expect(b"done")
     assert child.before == b"".join(b"%d\n" % number for number in range(2, 200001))
     assert finish(child) == 6
 
 
-def test_a_long_paste_arrives_whole(start: Start, tmp_path: Path) -> None:
+def test_a_long_paste_arrives_whole(start: Start, there: There) -> None:
     child = start()
-    child.send(f"stty raw -echo; echo go''on; head -c 300000 > {tmp_path}/pasted; stty sane; exit 7\r")
+    child.send(f"stty raw -echo; echo go''on; head -c 300000 > {there.folder}/pasted; stty sane; exit 7\r")
     child.expect(b"goon")
     child.send(b"0123456789" * 30000)
     assert finish(child) == 7
-    assert (tmp_path / "pasted").read_bytes() == b"0123456789" * 30000
+    assert there.read("pasted") == b"0123456789" * 30000
 
 
 def test_the_escape_drops_the_line(start: Start) -> None:
@@ -183,12 +188,11 @@ def test_the_escape_drops_the_line(start: Start) -> None:
     assert finish(child) == 255
 
 
-def test_a_lost_line_restores_the_terminal(server: Server, start: Start) -> None:
-    with Proxy(server.address) as proxy:
-        child = start(proxy.address)
-        proxy.cut()
-        child.expect(b"SshLost")
-        assert finish(child) == 5
+def test_a_lost_line_restores_the_terminal(start: Start, proxy: Proxy) -> None:
+    child = start(proxy.address)
+    proxy.cut()
+    child.expect(b"SshLost")
+    assert finish(child) == 5
 
 
 @pytest.mark.parametrize("name", ["TERM", "HUP"])

@@ -13,7 +13,7 @@ from spot_connect.core.reporting import Silent
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.transfer import download, exists, is_dir, upload
-from tests.boundary.ssh.servers import Proxy, Server
+from tests.boundary.ssh.servers import Proxy, Server, There
 
 SILENT = Silent()
 MEGABYTE = 1024 * 1024
@@ -38,14 +38,6 @@ class Bars(Silent):
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Path:
-    """A directory of the instance; the servers share our file system."""
-    folder = tmp_path / "there"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def tree(tmp_path: Path) -> Path:
     root = tmp_path / "a tree"
     (root / "empty").mkdir(parents=True)
@@ -62,10 +54,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, bytes | None]:
-    return {
-        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
-        for path in sorted(root.rglob("*", recurse_symlinks=True) if hasattr(os, "never") else _walk(root))
-    }
+    return {str(path.relative_to(root)): path.read_bytes() if path.is_file() else None for path in sorted(_walk(root))}
 
 
 def _walk(root: Path) -> list[Path]:
@@ -78,24 +67,25 @@ def _walk(root: Path) -> list[Path]:
 
 
 def test_a_tree_goes_up_and_comes_back_the_same(
-    connection: Connection, tree: Path, there: Path, tmp_path: Path
+    connection: Connection, tree: Path, there: There, tmp_path: Path
 ) -> None:
-    paths = upload(connection, [tree], str(there / "new" / "er"), reporter=SILENT)
-    assert paths == (str(there / "new" / "er" / "a tree"),)
-    assert snapshot(Path(paths[0])) == snapshot(tree)
-    assert not (there / "new/er/a tree/link").is_symlink()
-    assert (there / "new/er/a tree/run.sh").stat().st_mode & 0o777 == 0o750
+    paths = upload(connection, [tree], there.path("new/er"), reporter=SILENT)
+    assert paths == (there.path("new/er/a tree"),)
+    assert there.run("find . -type l") == b""
+    assert there.run("stat -c %a 'new/er/a tree/run.sh'") == b"750\n"
     got = download(connection, paths, tmp_path / "back", reporter=SILENT)
     assert got == (tmp_path / "back" / "a tree",)
     assert snapshot(got[0]) == snapshot(tree)
     assert (got[0] / "run.sh").stat().st_mode & 0o777 == 0o750
 
 
-def test_again_replaces_what_is_there(connection: Connection, tree: Path, there: Path) -> None:
-    upload(connection, [tree], str(there), reporter=SILENT)
+def test_again_replaces_what_is_there(connection: Connection, tree: Path, there: There) -> None:
+    upload(connection, [tree], there.folder, reporter=SILENT)
     (tree / "-dash").write_bytes(b"changed")
-    upload(connection, [tree], str(there), reporter=SILENT)
-    assert snapshot(there / "a tree") == snapshot(tree)
+    before = there.names()
+    upload(connection, [tree], there.folder, reporter=SILENT)
+    assert there.names() == before
+    assert there.read("a tree/-dash") == b"changed"
 
 
 @pytest.mark.parametrize("form", ["{unique}", "~/{unique}", "./{unique}/", "{home}/{unique}"])
@@ -115,64 +105,60 @@ def test_relative_paths_start_in_the_home_directory(connection: Connection, tmp_
         run(connection, f"rm -rf ~/{unique}")
 
 
-def test_progress_is_told_in_bytes(connection: Connection, tmp_path: Path, there: Path) -> None:
+def test_progress_is_told_in_bytes(connection: Connection, tmp_path: Path, there: There) -> None:
     (tmp_path / "f").write_bytes(bytes(MEGABYTE))
     bars = Bars()
-    upload(connection, [tmp_path / "f"], str(there), reporter=bars)
+    upload(connection, [tmp_path / "f"], there.folder, reporter=bars)
     assert (bars.totals, bars.done) == ({"f": MEGABYTE}, MEGABYTE)
     bars = Bars()
-    download(connection, [str(there / "f")], tmp_path / "d", reporter=bars)
+    download(connection, [there.path("f")], tmp_path / "d", reporter=bars)
     assert (bars.totals, bars.done) == ({"f": MEGABYTE}, MEGABYTE)
 
 
-def test_a_broken_upload_leaves_the_old_file(server: Server, tmp_path: Path, there: Path) -> None:
-    (there / "f").write_bytes(b"old")
+def test_a_broken_upload_leaves_the_old_file(server: Server, proxy: Proxy, tmp_path: Path, there: There) -> None:
+    there.write("f", b"old")
     (tmp_path / "f").write_bytes(bytes(32 * MEGABYTE))
-    with Proxy(server.address) as proxy, server.connection(address=proxy.address) as connection:
-        with pytest.raises(SshLost):
-            upload(connection, [tmp_path / "f"], str(there), reporter=Bars(proxy.cut))
-    assert (there / "f").read_bytes() == b"old"
+    with server.connection(address=proxy.address) as connection, pytest.raises(SshLost):
+        upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(proxy.cut))
+    assert there.read("f") == b"old"
 
 
-def test_a_broken_download_leaves_nothing(server: Server, tmp_path: Path, there: Path) -> None:
-    (there / "f").write_bytes(bytes(32 * MEGABYTE))
-    with Proxy(server.address) as proxy, server.connection(address=proxy.address) as connection:
-        with pytest.raises(SshLost):
-            download(connection, [str(there / "f")], tmp_path / "d", reporter=Bars(proxy.cut))
+def test_a_broken_download_leaves_nothing(server: Server, proxy: Proxy, tmp_path: Path, there: There) -> None:
+    there.write("f", bytes(32 * MEGABYTE))
+    with server.connection(address=proxy.address) as connection, pytest.raises(SshLost):
+        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(proxy.cut))
     assert list((tmp_path / "d").iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_transfer_leaves_nothing(
-    connection: Connection, tmp_path: Path, there: Path, error: type[BaseException]
+    connection: Connection, tmp_path: Path, there: There, error: type[BaseException]
 ) -> None:
     def interrupt() -> None:
         raise error
 
     (tmp_path / "f").write_bytes(bytes(4 * MEGABYTE))
     with pytest.raises(error):
-        upload(connection, [tmp_path / "f"], str(there), reporter=Bars(interrupt))
-    assert list(there.iterdir()) == []
-    upload(connection, [tmp_path / "f"], str(there), reporter=SILENT)
+        upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(interrupt))
+    assert there.names() == []
+    upload(connection, [tmp_path / "f"], there.folder, reporter=SILENT)
     with pytest.raises(error):
-        download(connection, [str(there / "f")], tmp_path / "d", reporter=Bars(interrupt))
+        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(interrupt))
     assert list((tmp_path / "d").iterdir()) == []
 
 
 def test_a_missing_remote_file_is_named_before_anything_is_written(
-    connection: Connection, tmp_path: Path, there: Path
+    connection: Connection, tmp_path: Path, there: There
 ) -> None:
-    (there / "f").write_bytes(b"x")
+    sources = [there.write("f", b"x"), there.path("no-such-file")]
     with pytest.raises(TransferFailed, match="no-such-file"):
-        download(connection, [str(there / "f"), str(there / "no-such-file")], tmp_path / "d", reporter=SILENT)
+        download(connection, sources, tmp_path / "d", reporter=SILENT)
     assert not (tmp_path / "d").exists()
 
 
-def test_downloads_go_one_to_one(connection: Connection, tmp_path: Path, there: Path) -> None:
-    (there / "a").write_bytes(b"a")
-    (there / "b").write_bytes(b"b")
+def test_downloads_go_one_to_one(connection: Connection, tmp_path: Path, there: There) -> None:
     (tmp_path / "folder").mkdir()
-    sources = [str(there / "a"), str(there / "b")]
+    sources = [there.write("a", b"a"), there.write("b", b"b")]
     got = download(connection, sources, [tmp_path / "x" / "one", tmp_path / "folder"], reporter=SILENT)
     assert got == (tmp_path / "x" / "one", tmp_path / "folder" / "b")
     assert [path.read_bytes() for path in got] == [b"a", b"b"]
@@ -180,45 +166,54 @@ def test_downloads_go_one_to_one(connection: Connection, tmp_path: Path, there: 
         download(connection, sources, [tmp_path / "one"], reporter=SILENT)
 
 
-def test_bad_sources_are_refused_before_the_first_byte(connection: Connection, tmp_path: Path, there: Path) -> None:
+def test_bad_sources_are_refused_before_the_first_byte(connection: Connection, tmp_path: Path, there: There) -> None:
     tree = tmp_path / "t"
     tree.mkdir()
     (tree / "good").write_bytes(b"x")
-    (tree / "loop").symlink_to(tree, target_is_directory=True)
-    with pytest.raises(UsageError, match="leads back"):
-        upload(connection, [tree], str(there), reporter=SILENT)
-    (tree / "loop").unlink()
-    (tree / "dangling").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="leads nowhere"):
-        upload(connection, [tree], str(there), reporter=SILENT)
-    (tree / "dangling").unlink()
-    os.mkfifo(tree / "pipe")
-    with pytest.raises(UsageError, match="neither a file"):
-        upload(connection, [tree], str(there), reporter=SILENT)
-    with pytest.raises(UsageError, match="missing"):
-        upload(connection, [tmp_path / "missing"], str(there), reporter=SILENT)
+
+    def refuse(why: str, *sources: Path) -> None:
+        with pytest.raises(UsageError, match=why):
+            upload(connection, sources, there.folder, reporter=SILENT)
+
+    (tree / "odd").symlink_to(tree, target_is_directory=True)
+    refuse("leads back", tree)
+    (tree / "odd").unlink()
+    (tree / "odd").symlink_to("nowhere")
+    refuse("leads nowhere", tree)
+    (tree / "odd").unlink()
+    (tree / "odd").symlink_to("odd")
+    refuse("cannot upload", tree)
+    (tree / "odd").unlink()
+    os.mkfifo(tree / "odd")
+    refuse("neither a file", tree)
+    refuse("missing", tmp_path / "missing")
     (tmp_path / "good").write_bytes(b"y")
-    with pytest.raises(UsageError, match="two of the files"):
-        upload(connection, [tree / "good", tmp_path / "good"], str(there), reporter=SILENT)
-    assert list(there.iterdir()) == []
+    refuse("two of the files", tree / "good", tmp_path / "good")
+    assert there.names() == []
 
 
-def test_remote_loops_are_refused(connection: Connection, tmp_path: Path, there: Path) -> None:
-    (there / "loop").symlink_to(there, target_is_directory=True)
+def test_remote_loops_are_refused(connection: Connection, tmp_path: Path, there: There) -> None:
+    there.run("ln -s . loop")
     with pytest.raises(TransferFailed, match="leads back"):
-        download(connection, [str(there)], tmp_path / "d", reporter=SILENT)
+        download(connection, [there.folder], tmp_path / "d", reporter=SILENT)
     assert not (tmp_path / "d").exists()
 
 
-def test_a_file_in_the_way_is_told(connection: Connection, tmp_path: Path, there: Path) -> None:
+def test_a_file_in_the_way_is_told(connection: Connection, tmp_path: Path, there: There) -> None:
     (tmp_path / "f").write_bytes(b"x")
-    (there / "file").write_bytes(b"y")
     with pytest.raises(TransferFailed, match="file of that name"):
-        upload(connection, [tmp_path / "f"], str(there / "file"), reporter=SILENT)
-    (there / "f").mkdir()
+        upload(connection, [tmp_path / "f"], there.write("file", b"y"), reporter=SILENT)
+    there.run("mkdir f")
     with pytest.raises(TransferFailed, match="directory of that name"):
-        upload(connection, [tmp_path / "f"], str(there), reporter=SILENT)
-    assert sorted(path.name for path in there.iterdir()) == ["f", "file"]
+        upload(connection, [tmp_path / "f"], there.folder, reporter=SILENT)
+    assert there.names() == [b"f", b"file"]
+
+
+def test_a_download_that_this_machine_cannot_take_is_told(connection: Connection, tmp_path: Path, there: There) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TransferFailed, match="cannot download") as caught:
+        download(connection, [there.write("f", b"x")], tmp_path / "file", reporter=SILENT)
+    assert str(tmp_path / "file") in caught.value.what
 
 
 def test_a_full_disk_on_the_instance_is_told(connection: Connection, tmp_path: Path) -> None:
@@ -230,8 +225,8 @@ def test_a_full_disk_on_the_instance_is_told(connection: Connection, tmp_path: P
     assert run(connection, "ls -A /run/full").stdout == b""
 
 
-def test_names_that_are_not_utf_8_go_up(connection: Connection, tmp_path: Path, there: Path) -> None:
+def test_names_that_are_not_utf_8_go_up(connection: Connection, tmp_path: Path, there: There) -> None:
     source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     source.write_bytes(b"x")
-    upload(connection, [source], str(there), reporter=SILENT)
-    assert os.listdir(os.fsencode(there)) == [b"caf\xe9"]
+    upload(connection, [source], there.folder, reporter=SILENT)
+    assert there.names() == [b"caf\xe9"]
