@@ -1,0 +1,183 @@
+"""What a launch needs: everything is checked and looked up first, and only then made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+
+from spot_connect.aws import groups, images, instance_types, networks, prices
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import PriceTooLow, UsageError
+from spot_connect.core.models import Image, LaunchSpec, SpotPrice, Subnet
+from spot_connect.core.names import LOGIN_TAG, MANAGED_TAG, NAME_TAG, PROFILE_TAG, USER_TAG
+from spot_connect.core.prices import money
+from spot_connect.core.profiles import Profile
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.launching import doors
+from spot_connect.launching.realm import Realm
+from spot_connect.store import tables
+from spot_connect.store.keys import KeyFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A launch with its door in place: what to ask for, where it can be put, and what it costs there."""
+
+    spec: LaunchSpec
+    subnets: tuple[Subnet, ...]
+    prices: tuple[SpotPrice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What AWS told before anything was made."""
+
+    image: Image
+    username: str
+    subnets: tuple[Subnet, ...]
+    prices: tuple[SpotPrice, ...]
+
+
+def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Prepared:
+    """The launch asked for, its image, key pair and group in place; nothing runs yet.
+
+    Raises:
+        UsageError: no profile, or image and type do not fit; nothing was made.
+        PriceTooLow: the market is above the maximum; nothing was made.
+        NotAuthorized, AwsObjectMissing: AWS refused something.
+    """
+    profile = _profile_of(request)
+    region = request.region or profile.region or realm.default_region
+    cloud = realm.cloud(region)
+    instance_type = request.instance_type or profile.instance_type
+    with reporter.step(f"looking up {instance_type} in {region}"):
+        ground = _look_up(cloud, request, profile, instance_type)
+    limit = _price_limit(request, profile, region, instance_type)
+    _check_price(request.name, ground.prices, limit)
+    with reporter.step(f"opening the door of {request.name}"):
+        key_name, group_id = _open_doors(realm, cloud, files, request, profile, ground.subnets, reporter)
+    spec = LaunchSpec(
+        name=request.name,
+        region=region,
+        instance_type=instance_type,
+        image=ground.image,
+        key_name=key_name,
+        group_id=group_id,
+        tags=_tags(request, profile, ground.username),
+        username=ground.username,
+        max_price=limit,
+        instance_profile=request.instance_profile,
+        monitoring=request.monitoring,
+        user_data=request.user_data,
+    )
+    return Prepared(spec, ground.subnets, ground.prices)
+
+
+def _profile_of(request: LaunchRequest) -> Profile:
+    if request.profile is None:
+        raise UsageError(f"cannot launch {request.name}", "no profile was given", "Name one with -p, e.g. -p t2.micro.")
+    return request.profile
+
+
+def _look_up(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> _Ground:
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        image = pool.submit(_choose_image, cloud, request, profile, instance_type)
+        subnets = pool.submit(networks.subnets, cloud, _vpc_of_group(cloud, request))
+        quotes = pool.submit(prices.spot_prices, cloud, {instance_type})
+        chosen, username = image.result()
+        return _Ground(chosen, request.username or username, subnets.result(), quotes.result())
+
+
+def _vpc_of_group(cloud: Cloud, request: LaunchRequest) -> str:
+    found = groups.find(cloud, request.security_group) if request.security_group else None
+    return found.vpc_id if found else ""
+
+
+def _choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> tuple[Image, str]:
+    """The image and its user name: the one asked for, else the newest of the profile's kind for the type."""
+    architecture = instance_types.architecture(cloud, instance_type)
+    image_id, username = _image_id(cloud, request, profile, architecture)
+    image = images.describe(cloud, image_id)
+    if image.architecture != architecture:
+        raise UsageError(
+            f"cannot launch {request.name}",
+            f"the image {image_id} is for {image.architecture}, {instance_type} is {architecture}",
+            "Leave -ami out to have a fitting image chosen.",
+        )
+    return image, username
+
+
+def _image_id(cloud: Cloud, request: LaunchRequest, profile: Profile, architecture: str) -> tuple[str, str]:
+    if request.image_id:
+        known = tables.image_by_id(request.image_id)
+        return request.image_id, known.username if known else profile.username
+    row = tables.image(cloud.region, architecture, profile.image_name) if profile.image_name else None
+    shipped = not profile.image_id or tables.image_by_id(profile.image_id) is not None
+    if row is None or not shipped:
+        return _own_image(cloud, request, profile), profile.username
+    newest = images.newest_id(cloud, row.ssm_parameter) if row.ssm_parameter else ""
+    return newest or row.id, row.username
+
+
+def _own_image(cloud: Cloud, request: LaunchRequest, profile: Profile) -> str:
+    if not profile.image_id:
+        raise UsageError(
+            f"cannot launch {request.name}",
+            f"no image {profile.image_name!r} is known in {cloud.region}",
+            "Name one with -ami.",
+        )
+    return profile.image_id
+
+
+def _price_limit(request: LaunchRequest, profile: Profile, region: str, instance_type: str) -> Decimal | None:
+    if request.price is not None:
+        return request.price
+    if region == profile.region and instance_type == profile.instance_type:
+        return profile.price
+    return tables.on_demand_price(instance_type, region)
+
+
+def _check_price(name: str, quotes: Sequence[SpotPrice], limit: Decimal | None) -> None:
+    if limit is None or not quotes:
+        return
+    lowest = min(quotes, key=lambda quote: quote.price)
+    if lowest.price > limit:
+        raise PriceTooLow(
+            f"cannot launch {name}",
+            f"the lowest spot price is {money(lowest.price)} an hour in {lowest.zone}, your maximum {money(limit)}",
+            "Raise it with -prc; you are billed the current price, never your maximum.",
+        )
+
+
+def _open_doors(
+    realm: Realm,
+    cloud: Cloud,
+    files: KeyFiles,
+    request: LaunchRequest,
+    profile: Profile,
+    subnets: tuple[Subnet, ...],
+    reporter: Reporter,
+) -> tuple[str, str]:
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        key = pool.submit(doors.key_pair, cloud, files, request, reporter)
+        group = doors.security_group(cloud, request, subnets[0].vpc_id)
+        firewall = request.firewall or profile.firewall_ingress
+        if group.ours:
+            doors.open_group(realm, cloud, group.id, firewall, reporter)
+        elif firewall:
+            reporter.warn(f"the security group {group.name} is not ours; the firewall rules were not applied")
+        return key.result(), group.id
+
+
+def _tags(request: LaunchRequest, profile: Profile, username: str) -> dict[str, str]:
+    return {
+        "Name": request.name,
+        NAME_TAG: request.name,
+        MANAGED_TAG: "true",
+        USER_TAG: doors.own_mark().removeprefix("spot-connect ")[:256],
+        PROFILE_TAG: profile.name,
+        LOGIN_TAG: username,
+    }
