@@ -7,7 +7,6 @@ import io
 import secrets
 import shlex
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from spot_connect.core.errors import SshError, SshLost, UsageError
 from spot_connect.core.waiting import SYSTEM_CLOCK
+from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.connection import Connection, lost, reason
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Listener:
         self._changed = threading.Condition()
         self._kept: tuple[list[bytes], list[bytes]] = ([], [])
         self._capture = capture
-        self._out, self._err = _Stream(self._changed), _Stream(self._changed)
+        self._out, self._err = Pieces(self._changed), Pieces(self._changed)
         self._hear = (on_stdout, on_stderr)
         self._channel: paramiko.Channel | None = None
 
@@ -225,39 +225,6 @@ class Listener:
                     kept.append(piece)
                 if hear:
                     hear(piece)
-
-
-class _Stream:
-    """paramiko's BufferedPipe as a queue of pieces: nothing is moved in memory when some of it is read."""
-
-    def __init__(self, changed: threading.Condition) -> None:
-        self._changed = changed
-        self._pieces: deque[bytes] = deque()
-        self.closed = False
-
-    def __len__(self) -> int:
-        return sum(map(len, self._pieces))
-
-    def read_ready(self) -> bool:
-        """Whether ``read`` has something to give."""
-        return bool(self._pieces)
-
-    def feed(self, data: bytes) -> None:
-        """Take a piece from paramiko's thread."""
-        with self._changed:
-            self._pieces.append(data)
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Nothing more will come."""
-        with self._changed:
-            self.closed = True
-            self._changed.notify_all()
-
-    def read(self, size: int, timeout: float | None = None) -> bytes:
-        """The next piece, which may be longer than ``size``: never waits."""
-        with self._changed:
-            return self._pieces.popleft() if self._pieces else b""
 
 
 def send_input(channel: paramiko.Channel, stdin: bytes | BinaryIO | None) -> None:

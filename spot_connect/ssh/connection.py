@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from spot_connect.core.errors import DeadlinePassed, SpotConnectError, SshLost, SshRefused, SshUnreachable, UsageError
 from spot_connect.core.models import Address
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
+from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.host_keys import HostKey
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ class Connection:
         from paramiko import SFTPClient
 
         channel = self.channel()
+        channel.in_buffer = Pieces(threading.Condition())  # type: ignore[assignment]
         with lost(self, "the file transfer service"):
             channel.invoke_subsystem("sftp")
             return SFTPClient(channel)

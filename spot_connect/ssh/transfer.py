@@ -278,9 +278,12 @@ def _piece(source: BinaryIO, path: Path) -> bytes:
 
 
 def _move(sftp: paramiko.SFTPClient, partial: str, remote: str) -> None:
-    if _is_dir_there(sftp, remote):
-        raise IsADirectoryError(0, "there is a directory of that name")
-    sftp.posix_rename(_bytes(partial), _bytes(remote))
+    try:
+        sftp.posix_rename(_bytes(partial), _bytes(remote))
+    except OSError as error:
+        if _is_dir_there(sftp, remote):
+            raise IsADirectoryError(0, "there is a directory of that name") from error
+        raise
 
 
 def _discard(connection: Connection, partial: str) -> None:

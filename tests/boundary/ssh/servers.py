@@ -41,6 +41,7 @@ class Server:
     username: str
     key_file: Path
     host_key: HostKey
+    other_keys: tuple[HostKey, ...] = ()
 
     def connection(self, **changes: object) -> Connection:
         """A connection that accepts this server's key; ``changes`` replace arguments."""
@@ -67,8 +68,7 @@ def openssh(folder: Path) -> Iterator[Server]:
     if not Path(SSHD).exists():
         pytest.skip("OpenSSH's server is not installed")
     host_key, key_file = make_key(folder / "host_ed25519"), folder / "user"
-    make_key(folder / "host_ecdsa", "ecdsa")
-    make_key(folder / "host_rsa", "rsa", "-b", "2048")
+    others = make_key(folder / "host_ecdsa", "ecdsa"), make_key(folder / "host_rsa", "rsa", "-b", "2048")
     make_key(key_file)
     address = Address("127.0.0.1", free_port())
     (folder / "config").write_text(_CONFIG.format(folder=folder, port=address.port))
@@ -77,7 +77,7 @@ def openssh(folder: Path) -> Iterator[Server]:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
     try:
         wait_until_ready(address, seconds=20, alive=lambda: _require_running(process, folder / "log"))
-        yield Server("openssh", address, getpass.getuser(), key_file, host_key)
+        yield Server("openssh", address, getpass.getuser(), key_file, host_key, others)
     finally:
         process.terminate()
         process.wait(10)

@@ -34,6 +34,29 @@ def test_shows_the_servers_own_key_to_verify(server: Server) -> None:
     assert seen == [server.host_key]
 
 
+def test_a_pinned_key_is_asked_for_before_any_other_kind(server: Server) -> None:
+    for key in (server.host_key, *server.other_keys):
+        seen: list[HostKey] = []
+        with server.connection(known=(key,), verify=seen.append) as connection:
+            connection.open()
+        assert seen == [key]
+
+
+def test_new_session_keys_may_be_agreed_upon_under_a_command(connection: Connection) -> None:
+    connection.open()
+    transport = connection._transport
+    assert transport is not None
+    # What paramiko would do at each 512 MB; ours comes a hundred times later.
+    transport.packetizer.REKEY_BYTES = 1024 * 1024
+    amount = [0]
+
+    def count(piece: bytes) -> None:
+        amount[0] += len(piece)
+
+    finished = run(connection, "head -c 20000000 /dev/zero", on_stdout=count, capture=False)
+    assert (finished.exit_status, amount[0]) == (0, 20_000_000)
+
+
 def test_a_changed_host_key_is_refused_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
     def refuse(key: HostKey) -> None:
         raise HostKeyChanged(f"{key.fingerprint} is not pinned")
@@ -86,7 +109,7 @@ def test_rsa_keys_work_in_both_forms(server: Server, tmp_path: Path, form: str) 
         connection.open()
 
 
-def test_nobody_at_the_port_is_unreachable() -> None:
+def test_the_key_is_read_before_anybody_is_called() -> None:
     key = Path("unused")
     connection = Connection(Address("127.0.0.1", free_port()), "me", key, verify=lambda _: None)
     with pytest.raises(UsageError, match="cannot read"):
