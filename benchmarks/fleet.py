@@ -50,7 +50,8 @@ def _peer(ground: Ground, count: int) -> None:
     key = ground.home / "fleet.pem"
     key.touch(0o600)
     key.write_text(ec2.create_key_pair(KeyName="fleet", KeyType="ed25519")["KeyMaterial"], encoding="utf-8")
-    image = ec2.describe_images(Filters=[{"Name": "name", "Values": ["al2023-ami-*"]}])["Images"]
+    wanted = {"name": "al2023-ami-*", "architecture": "x86_64"}
+    image = ec2.describe_images(Filters=[{"Name": name, "Values": [value]} for name, value in wanted.items()])["Images"]
     launch = {"ImageId": image[0]["ImageId"], "InstanceType": "t2.micro", "KeyName": "fleet"}
     made = ec2.run_instances(**launch, MinCount=count, MaxCount=count)["Instances"]
     told = all_of(ec2, [one["InstanceId"] for one in made])

@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.ground import Ground, local_cloud, quiet, tool
 from benchmarks.options import Options, as_script
-from benchmarks.timing import Number, interleave, ratio
+from benchmarks.timing import Number, interleave_programs, ratio
 
 
 def measure(options: Options) -> list[Number]:
@@ -14,7 +14,7 @@ def measure(options: Options) -> list[Number]:
     with local_cloud(options) as ground:
         for number in range(options.listed):
             quiet(tool("spot_connect"), "-n", f"listed{number}", "-p", "t2.micro")
-        ours, peer = interleave(
+        ours, peer = interleave_programs(
             {
                 "`spot_connect --local list`": lambda: quiet(tool("spot_connect"), "--local", "list"),
                 "`aws ec2 describe-instances`": lambda: _aws(ground),

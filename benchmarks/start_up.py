@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.ground import quiet
 from benchmarks.options import Options, as_script
-from benchmarks.timing import Number, interleave, ratio
+from benchmarks.timing import Number, interleave_programs, ratio
 
 ROOT = Path(__file__).parents[1]
 _PACKAGE = ("spot_connect", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
@@ -32,7 +32,7 @@ def measure(options: Options) -> list[Number]:
             "`spot_connect --help`": [str(programs / "spot_connect"), "--help"],
             "`python -c pass`": [str(programs / "python"), "-c", "pass"],
         }
-        ours, peer = interleave(
+        ours, peer = interleave_programs(
             {label: partial(_run, command) for label, command in sides.items()},
             options.rounds or 60,
             warm_up=5,

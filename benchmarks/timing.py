@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 COLUMNS = ("number", "spot-connect", "peer", "result", "goal", "")
@@ -17,6 +18,8 @@ class Sample:
 
     label: str
     seconds: tuple[float, ...]
+    cpu: tuple[float, ...] = ()
+    """CPU seconds of the programs that were run, where it is known: what a busy computer changes least."""
 
     @property
     def median(self) -> float:
@@ -71,6 +74,22 @@ def interleave(sides: Mapping[str, Callable[[], object]], rounds: int, *, warm_u
     return interleave_values({label: partial(timed, call) for label, call in sides.items()}, rounds, warm_up)
 
 
+def interleave_programs(
+    sides: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 1
+) -> tuple[Sample, ...]:
+    """Like :func:`interleave`, for sides that run one program each; their CPU time is noted, too."""
+    cpu: dict[str, list[float]] = {label: [] for label in sides}
+
+    def side(label: str) -> float:
+        before = _children()
+        seconds = timed(sides[label])
+        cpu[label].append(_children() - before)
+        return seconds
+
+    samples = interleave_values({label: partial(side, label) for label in sides}, rounds, warm_up)
+    return tuple(replace(sample, cpu=tuple(cpu[sample.label][warm_up:])) for sample in samples)
+
+
 def interleave_values(sides: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 0) -> tuple[Sample, ...]:
     """Like :func:`interleave`, for sides that tell their own time in seconds."""
     labels = list(sides)
@@ -93,6 +112,9 @@ def timed(call: Callable[[], object]) -> float:
 def ratio(what: str, ours: Sample, peer: Sample, *, most: float | None, notes: tuple[str, ...] = ()) -> Number:
     """How many times as long as its peer ours takes; ``most`` is the goal, if there is one."""
     times = ours.median / peer.median
+    if ours.cpu and peer.cpu:
+        used, other = statistics.median(ours.cpu), statistics.median(peer.cpu)
+        notes = (*notes, f"CPU time {_time(used)} against {_time(other)}, {used / other:.2f}x")
     return Number(
         what,
         str(ours),
@@ -125,6 +147,11 @@ def table(numbers: Sequence[Number]) -> str:
 def _row(number: Number) -> tuple[str, ...]:
     verdict = "" if number.met is None else "met" if number.met else "missed"
     return (number.what, number.ours, number.peer, number.result, number.goal, verdict)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _time(seconds: float) -> str:
