@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+from spot_connect.core.errors import UsageError
+
 _NEED_GIT = """\
 if ! command -v git >/dev/null; then
   if command -v dnf >/dev/null; then sudo dnf install -y -q git
@@ -11,6 +13,94 @@ if ! command -v git >/dev/null; then
   else sudo apt-get update -qq && sudo apt-get install -y -qq git; fi
 fi
 """
+
+NFS_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
+"""What AWS recommends for EFS (EFS User Guide, "Recommended NFS mount settings")."""
+
+# A user's PATH lacks the directories of mount.nfs4 on Debian.
+_MOUNT_HEAD = """\
+(
+export PATH="$PATH:/usr/sbin:/sbin"
+efs_source={source}
+efs_directory={directory}
+case $efs_directory in /*) ;; *) efs_directory=$HOME/$efs_directory ;; esac
+efs_fail() {{ echo "cannot mount $efs_source at $efs_directory: $1" >&2; exit 1; }}
+mountpoint -q "$efs_directory" && exit 0
+"""
+# The list lock of apt has no time limit of its own, unlike the lock of dpkg.
+_MOUNT_CLIENT = """\
+efs_apt() { sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@"; }
+efs_client() {
+  if command -v dnf; then sudo dnf install -y -q nfs-utils
+  elif command -v yum; then sudo yum install -y -q nfs-utils
+  elif command -v zypper; then sudo zypper --non-interactive install nfs-client
+  elif command -v apt-get; then
+    WAIT
+    for efs_try in 1 2 3 4 5 6; do efs_apt update && break; sleep 10; done
+    efs_apt install -y nfs-common
+  else echo "there is no package manager that we know" >&2; return 1; fi
+}
+command -v mount.nfs4 >/dev/null || efs_client >/dev/null || efs_fail "the NFS client could not be installed"
+"""
+_MOUNT_WAIT = "command -v cloud-init && timeout 600 cloud-init status --wait"
+# The name of a file system that was just made takes a minute or two to be known to DNS.
+_MOUNT_ITSELF = """\
+mkdir -p "$efs_directory" 2>/dev/null || sudo mkdir -p "$efs_directory" || efs_fail "there is no such directory"
+for efs_try in 1 2 3 4 5 6; do
+  sudo mount -t nfs4 -o {options} "$efs_source" "$efs_directory" && break
+  [ "$efs_try" = 6 ] && efs_fail "mount failed; is port 2049 open between the instance and the file system?"
+  sleep 10
+done
+"""
+# The root of a new file system belongs to root alone. Root itself mounts on behalf of whoever owns the home.
+_MOUNT_RIGHTS = """\
+efs_owner=$(id -u):$(id -g)
+[ "$(id -u)" = 0 ] && efs_owner=$(stat -L -c %u:%g "$(dirname "$efs_directory")")
+if [ "$(stat -L -c %u "$efs_directory")" = 0 ]; then
+  sudo chown "$efs_owner" "$efs_directory" || efs_fail "it could not be given to $efs_owner"
+elif [ ! -w "$efs_directory" ]; then
+  sudo chmod a+rwx "$efs_directory" || efs_fail "it cannot be written"
+fi
+)
+"""
+
+
+def one_line(what: str, value: str) -> str:
+    """``value``, which will be a word of a remote command.
+
+    Raises:
+        UsageError: it is empty, or has a line break or a NUL, which no remote command needs in a word.
+    """
+    if not value or set(value) & set("\0\r\n"):
+        raise UsageError(f"{value!r} cannot be {what}", "it is empty or has more than one line")
+    return value
+
+
+def mount_efs(source: str, directory: str = "~/efs", *, in_user_data: bool = False) -> str:
+    """Bash that mounts an EFS file system over NFS, in a subshell whose status is 0 when it is mounted.
+
+    It does nothing where something is mounted already, installs the NFS client where the image lacks it, and lets
+    the login user write. Takes up to 10 minutes when the instance is still booting.
+    https://docs.aws.amazon.com/efs/latest/ug/mounting-fs-mount-cmd-general.html
+
+    Args:
+        source: address or DNS name of the mount target, without ``:/``.
+        directory: where to mount; ``~`` is the home of whoever runs it, a relative path is below that home.
+        in_user_data: it runs while cloud-init does, for which it must then not wait.
+
+    Raises:
+        UsageError: an argument is empty or has several lines.
+
+    Example:
+        >>> "sudo mount -t nfs4 -o nfsvers=4.1" in mount_efs("10.0.0.5")
+        True
+    """
+    host = one_line("a mount target", source).removesuffix(":/")
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    where = remote_path(one_line("a directory to mount at", directory))
+    client = _MOUNT_CLIENT.replace("WAIT", ":" if in_user_data else _MOUNT_WAIT)
+    head = _MOUNT_HEAD.format(source=shlex.quote(f"{host}:/"), directory=where)
+    return head + client + _MOUNT_ITSELF.format(options=NFS_OPTIONS) + _MOUNT_RIGHTS
 
 
 def remote_path(path: str) -> str:
