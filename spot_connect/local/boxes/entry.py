@@ -64,6 +64,8 @@ def launch(order: Order, channel: socket.socket, holder: Holder | None, box: Cal
     held = 0
     if holder is not None:
         held = _enter(holder)
+        if order.uid is not None:
+            Path("/dev/shm").chmod(0o1777)  # noqa: S108 - bubblewrap keeps it for its own user, who is root here
     elif order.level is Level.NS_UNSHARE:
         _leave(order)
     child = os.fork()

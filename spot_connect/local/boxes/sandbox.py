@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Mount:
 def mounts(order: Order) -> list[Mount]:
     """Everything laid over the read-only view of this machine, outermost first."""
     directory = Directory(Path(order.directory))
-    hidden = [Mount(path) for path in ("/home", "/run", "/media", "/srv", *order.hidden) if Path(path).is_dir()]
+    hidden = [Mount(path) for path in _outermost(("/home", "/run", "/media", "/srv", *order.hidden))]
     own = [
         Mount("/tmp", str(directory / "tmp"), writable=True),  # noqa: S108
         Mount("/var/tmp", str(directory / "tmp"), writable=True),  # noqa: S108
@@ -51,6 +51,12 @@ def mounts(order: Order) -> list[Mount]:
     ]
     outer = [*hidden, *(mount for mount in own if Path(mount.target).is_dir())]
     return [*outer, *inside, *_etc(directory), *_needed(outer), *_stand_ins(order.shims)]
+
+
+def _outermost(paths: Sequence[str]) -> list[str]:
+    """The directories among ``paths`` that exist and are not inside another of them."""
+    real = [Path(os.path.realpath(path)) for path in paths if Path(path).is_dir()]
+    return [str(path) for path in dict.fromkeys(real) if not any(other in path.parents for other in real)]
 
 
 def _etc(directory: Directory) -> Iterator[Mount]:

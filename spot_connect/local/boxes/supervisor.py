@@ -81,6 +81,8 @@ class Supervisor:
     ) -> None:
         self._uid = places.box_uid(root) if os.geteuid() == 0 else None
         self._tell = {"running": on_running, "ended": on_ended}
+        self._root = root
+        self._closed = False
         self._lock = threading.RLock()
         self._running: dict[str, _Running] = {}
         self._order_lock = threading.Lock()
@@ -188,17 +190,23 @@ class Supervisor:
         return console.text(self._directory(instance_id))
 
     def close(self) -> None:
-        """End every instance and the zygote."""
+        """End every instance and the zygote; a second call does nothing."""
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             names = list(self._running)
         for name in names:
             self.stop(name)
-        self._orders.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the zygote may have gone first
+            self._orders.shutdown(socket.SHUT_RDWR)
         self._zygote.wait()
         self._watcher.join()
         self._selector.close()
         for end in (self._orders, self._woken, self._waker):
             end.close()
+        if self._place != self._root and not any((self._place / "instances").iterdir()):
+            shutil.rmtree(self._place, ignore_errors=True)
 
     def _directory(self, instance_id: str) -> Directory:
         if not instance_id or instance_id.startswith(".") or "/" in instance_id:
