@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import secrets
 import shlex
 import threading
@@ -90,8 +91,9 @@ def run(
         capture: whether to keep both streams for the result.
         environment: variables for the command.
 
-    On Ctrl-C the command gets SIGINT, then SIGTERM and SIGKILL, each two seconds later, and KeyboardInterrupt
-    is raised again.
+    As with ssh, the end is when the command has ended and nobody holds its output any more: a process that it
+    leaves in the background should write elsewhere. On Ctrl-C the command gets SIGINT, then SIGTERM and SIGKILL,
+    each two seconds later, and KeyboardInterrupt is raised again.
 
     Raises:
         SshLost: the line broke before the command's end was heard; it may still be running.
@@ -240,13 +242,25 @@ def send_input(channel: paramiko.Channel, stdin: bytes | BinaryIO | None) -> Non
 def _copy(source: BinaryIO, channel: paramiko.Channel) -> None:
     from paramiko import SSHException
 
-    # read1 hands on what is there; read would wait for the whole piece.
-    read: Callable[[int], bytes] = getattr(source, "read1", source.read)
+    read = _reader(source)
     # A command need not read all of its input, and a line that broke is noticed where the output is read.
     with contextlib.suppress(OSError, EOFError, SSHException):
         while piece := read(_PIECE):
             channel.sendall(piece)
         channel.shutdown_write()
+
+
+def _reader(source: BinaryIO | io.RawIOBase) -> Callable[[int], bytes]:
+    """Reads what is there rather than wait for the whole piece."""
+    try:
+        waits, descriptor = not source.seekable(), source.fileno()
+    except (OSError, AttributeError):
+        waits, descriptor = False, -1
+    if waits:
+        # The thread may still wait here when Python ends, and would hold a lock of the stream's that Python needs.
+        return lambda size: os.read(descriptor, size)
+    read: Callable[[int], bytes] = getattr(source, "read1", source.read)
+    return read
 
 
 def run_commands(
@@ -359,15 +373,14 @@ class Joined(io.RawIOBase):
         self._first = first
         self._rest = rest
 
-    def read1(self, size: int = -1) -> bytes:
+    def read1(self, size: int) -> bytes:
         """The next bytes that are there; empty at the end."""
         if self._first:
             piece, self._first = self._first, b""
             return piece
         if self._rest is None:
             return b""
-        read: Callable[[int], bytes] = getattr(self._rest, "read1", self._rest.read)
-        return read(size)
+        return _reader(self._rest)(size)
 
 
 def unix_text(script: bytes) -> bytes:

@@ -180,6 +180,25 @@ def test_ready_is_told_as_soon_as_the_server_greets(server: Server) -> None:
     wait_until_ready(server.address, seconds=10)
 
 
+def test_a_server_that_comes_up_while_waiting_is_noticed() -> None:
+    looks = [0]
+    greeter = threading.Thread(target=lambda: listener.accept()[0].sendall(b"SSH-2.0-late\r\n"))
+
+    def sleep(seconds: float) -> None:
+        looks[0] += 1
+        if looks[0] == 10:
+            listener.listen()
+            greeter.start()
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = Address("127.0.0.1", listener.getsockname()[1])
+        wait_until_ready(address, seconds=600, clock=Clock(lambda: looks[0] * 0.05, sleep))
+        greeter.join(10)
+    # Ten looks with the port closed, and no more than a fifth of a second's after that.
+    assert 10 <= looks[0] <= 15
+
+
 def test_not_ready_tells_what_was_seen_last() -> None:
     time = [0.0]
     clock = Clock(now=lambda: time[0], sleep=lambda seconds: time.__setitem__(0, time[0] + seconds))

@@ -215,6 +215,17 @@ def test_piped_commands_run_and_their_status_comes_back(server: Server) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (37, b"out\n", b"err\n")
 
 
+def test_a_pipe_that_stays_open_does_not_keep_the_shell(server: Server) -> None:
+    with subprocess.Popen(
+        program(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr  # noqa: PT018 - for the type checker
+        process.stdin.write(b"exit 3\n")
+        process.stdin.flush()
+        assert process.wait(SECONDS) == 3
+        assert (process.stdout.read(), process.stderr.read()) == (b"", b"")
+
+
 def test_the_end_of_a_pipe_ends_the_shell(server: Server) -> None:
     done = subprocess.run(program(server), input=b"echo out\n(exit 9)", capture_output=True, cwd=ROOT, check=False)
     assert (done.returncode, done.stdout) == (9, b"out\n")
