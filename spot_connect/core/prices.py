@@ -68,6 +68,18 @@ def cost_between(prices: Sequence[SpotPrice], zone: str, start: datetime, end: d
     return total / _HOUR
 
 
+def saving(spot: Decimal, on_demand: Decimal | None) -> int | None:
+    """By how many percent spot is below on-demand; ``None`` when that price is not known.
+
+    Example:
+        >>> saving(Decimal("0.03"), Decimal("0.10"))
+        70
+    """
+    if not on_demand:
+        return None
+    return int(((1 - spot / on_demand) * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
 def money(value: Decimal) -> str:
     """US dollars to read: two to four decimals.
 

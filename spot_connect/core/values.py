@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 from spot_connect.core.errors import UsageError
 
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
+_PERIOD = re.compile(r"([0-9]{1,5})([hd])")
+_LONGEST_DAYS = 90
+"""How long EC2 keeps spot prices (DescribeSpotPriceHistory, EC2 API Reference)."""
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 
 
@@ -81,3 +85,56 @@ def instance_id(text: str) -> str:
     if not _INSTANCE_ID.fullmatch(text):
         raise UsageError(f"{text!r} is not an instance id", advice="It looks like i-0123456789abcdef0.")
     return text
+
+
+def period(text: str) -> timedelta:
+    """A time back from now in hours or days, ``24h`` or ``7d``; at the most 90 days, which is what EC2 keeps.
+
+    Raises:
+        UsageError: any other form, nothing, or more than 90 days.
+
+    Example:
+        >>> period("36h")
+        datetime.timedelta(days=1, seconds=43200)
+    """
+    found = _PERIOD.fullmatch(text.strip().lower())
+    if not found or int(found[1]) == 0:
+        raise UsageError(f"{text!r} is not a period", advice="Give hours or days, for example 24h or 7d.")
+    length = timedelta(hours=int(found[1])) if found[2] == "h" else timedelta(days=int(found[1]))
+    if length > timedelta(days=_LONGEST_DAYS):
+        raise UsageError(f"{text!r} is too long", "EC2 keeps 90 days of spot prices", "Give 90d or less.")
+    return length
+
+
+def count(text: str) -> int:
+    """A whole number from 1.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> count("8")
+        8
+    """
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) == 0:
+        raise UsageError(f"{text!r} is not a number from 1", advice="Give a whole number, for example 8.")
+    return int(text)
+
+
+def gibibytes(text: str) -> Decimal:
+    """A positive amount of memory in GiB.
+
+    Raises:
+        UsageError: anything else, a unit included.
+
+    Example:
+        >>> gibibytes("0.5")
+        Decimal('0.5')
+    """
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or value <= 0:
+        raise UsageError(f"{text!r} is not an amount of memory", advice="Give GiB without a unit, for example 32.")
+    return value
