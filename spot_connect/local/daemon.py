@@ -46,12 +46,13 @@ def main(argv: Sequence[str] | None = None, make_boxes: MakeBoxes | None = None)
     places.make()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    with FileLock(places.lock) as lock:
-        if not _take(lock):
-            log.warning("another daemon serves %s", places.home)
-            return TAKEN
-        lock.write(str(os.getpid()))
-        return _run(places, options, make_boxes or _supervisor)
+    # Never given back: it is free when this process is gone, and not a moment before.
+    lock = FileLock(places.lock)
+    if not _take(lock):
+        log.warning("another daemon serves %s", places.home)
+        return TAKEN
+    lock.write(str(os.getpid()))
+    return _run(places, options, make_boxes or _supervisor)
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -153,10 +154,10 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     saver.start()
     write_json(places.record, _record(cloud))
+    log.info("the local cloud is up at %s", cloud.url)
     if options.ready is not None:
         os.write(options.ready, b"ready")
         os.close(options.ready)
-    log.info("the local cloud is up at %s", cloud.url)
     Thread(target=_warm_up, name="warm-up", daemon=True).start()
     server.serve_forever()
     fallen.listener = None

@@ -15,7 +15,8 @@ _LOGINS = (("ubuntu", "ubuntu"), ("debian", "admin"), ("rocky", "rocky"), ("cent
 _OWNERS = {"ubuntu": "099720109477", "debian": "136693071363", "rhel": "309956199498", "rocky": "792107900819"}
 _OWNER_LOGINS = {"099720109477": "ubuntu", "136693071363": "admin", "792107900819": "rocky"}
 _AMAZON = "137112412989"
-_FAMILY_DATE = re.compile(r"(20[12]\d)[.-]?([01]\d)[.-]?([0-3]\d)")
+# "al2023-ami-2023.12.20260925.0" holds the date without dots, and before it what only looks like one.
+_DATES = (re.compile(r"(20[12]\d)([01]\d)([0-3]\d)"), re.compile(r"(20[12]\d)[.-]([01]\d)[.-]([0-3]\d)"))
 _UNDATED = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
 
@@ -57,7 +58,7 @@ def login_name(instance: Any) -> str:
 
 def creation_date(name: str | None) -> datetime:
     """When the image was made, which most names tell."""
-    found = _FAMILY_DATE.search(name or "")
+    found = next(filter(None, (date.search(name or "") for date in _DATES)), None)
     if found is None:
         return _UNDATED
     try:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spot_connect.core.errors import LocalCloudError
+from spot_connect.core.errors import DeadlinePassed, LocalCloudError
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.local.places import FileLock, Places, default_home, is_held, read_json
 
@@ -25,6 +25,7 @@ _DAEMON = ("-m", "spot_connect.local.daemon")
 _NEEDED = ("moto", "flask", "flask_cors", "asyncssh")
 _START_SECONDS = 90.0
 _STOP_SECONDS = 60.0
+_DYING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,11 @@ def up(
     places = _places(home)
     with _ups_lock(places):
         endpoint = _running(places)
-        if endpoint is None:
+        said = _ask(places, endpoint, "GET", "status") if endpoint else None
+        if endpoint is None or said is None:
             on_wait("starting the local cloud")
             return _start(places, _daemon_options(isolation, fresh, boot_seconds))
-    return _adjust(places, endpoint, isolation, fresh, boot_seconds)
+        return _adjust(endpoint, said, isolation, fresh, boot_seconds)
 
 
 def down(home: Path | None = None) -> bool:
@@ -114,17 +116,18 @@ def down(home: Path | None = None) -> bool:
         endpoint = _running(places)
         if endpoint is None:
             return False
-        _call(endpoint, "POST", "shutdown")
-        _wait_until_free(places)
-    return True
+        was_there = _ask(places, endpoint, "POST", "shutdown") is not None
+        _wait_until_free(places, _STOP_SECONDS)
+    return was_there
 
 
 def status(home: Path | None = None) -> StatusReport | None:
     """What runs; ``None`` when nothing does."""
-    endpoint = _running(_places(home))
-    if endpoint is None:
+    places = _places(home)
+    endpoint = _running(places)
+    said = _ask(places, endpoint, "GET", "status") if endpoint else None
+    if endpoint is None or said is None:
         return None
-    said = _call(endpoint, "GET", "status")
     return StatusReport(
         endpoint,
         int(said["pid"]),
@@ -194,7 +197,7 @@ def shell_lines(variables: Mapping[str, str], shell: str = "sh") -> str:
     quoted: dict[str, Callable[[str, str], str]] = {
         "sh": lambda name, value: f"export {name}={shlex.quote(value)}",
         "fish": lambda name, value: f"set -gx {name} {shlex.quote(value)}",
-        "powershell": lambda name, value: f"$env:{name} = '{value}'",
+        "powershell": lambda name, value: f"$env:{name} = " + "'" + value.replace("'", "''") + "'",
         "cmd": lambda name, value: f"set {name}={value}",
     }
     if shell not in quoted:
@@ -310,9 +313,8 @@ def _last_line(places: Places) -> str:
 
 
 def _adjust(
-    places: Places, endpoint: Endpoint, isolation: str | None, fresh: bool, boot_seconds: float | None
+    endpoint: Endpoint, said: dict[str, Any], isolation: str | None, fresh: bool, boot_seconds: float | None
 ) -> UpReport:
-    said = _call(endpoint, "GET", "status")
     if isolation and not said["level"].startswith(isolation):
         raise LocalCloudError(
             f"cannot change the isolation to {isolation}",
@@ -328,11 +330,25 @@ def _adjust(
     )
 
 
-def _wait_until_free(places: Places) -> None:
+def _wait_until_free(places: Places, seconds: float) -> None:
     def look() -> Seen[bool]:
         return Seen(None if is_held(places.lock) else True, "it still runs")
 
-    wait_for("end of the local cloud", look, seconds=_STOP_SECONDS, every=0.02, advice=f"See {places.log}")
+    wait_for("end of the local cloud", look, seconds=seconds, every=0.02, advice=f"See {places.log}")
+
+
+def _ask(places: Places, endpoint: Endpoint, method: str, path: str) -> dict[str, Any] | None:
+    """The daemon's answer; ``None`` when it is dying, which takes a killed one a moment."""
+    try:
+        return _call(endpoint, method, path)
+    except LocalCloudError:
+        try:
+            _wait_until_free(places, _DYING_SECONDS)
+        except DeadlinePassed:
+            pass
+        else:
+            return None
+        raise
 
 
 def _call(endpoint: Endpoint, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

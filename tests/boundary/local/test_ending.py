@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.local_cloud import PATIENCE
 
 from spot_connect.core.waiting import Seen, wait_for
+from tests.local_cloud import PATIENCE
 
 LONG = 1000
 
