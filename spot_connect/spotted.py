@@ -11,14 +11,14 @@ from typing import Any
 from spot_connect.core.errors import ScriptFailed, UsageError
 from spot_connect.core.firewall import parse_rules
 from spot_connect.core.models import Instance
-from spot_connect.core.names import instance_name
+from spot_connect.core.names import file_system_token, instance_name
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.scripts import clone_repo, update_repo
 from spot_connect.core.values import instance_id as checked_id
 from spot_connect.core.values import price as checked_price
-from spot_connect.launching import connecting, ending, finding
+from spot_connect.launching import connecting, ending, finding, mounting
 from spot_connect.launching.realm import Realm, choose_realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import to_stderr, to_stdout
@@ -47,13 +47,19 @@ class SpotInstance:
         image_id: AMI for a launch, instead of the newest of the profile's kind.
         price: maximum US dollars per hour. You are billed the current spot price, never this maximum.
         region: AWS Region, instead of the profile's.
+        efs_mount: mount a file system at ``~/efs``; the one named like the instance when ``filesystem`` is not
+            given. ``None`` never mounts, whatever the profile says.
         scripts: paths of scripts to run once connected.
         username: login name, instead of the one that goes with the image.
+        filesystem: creation token of the elastic file system to mount at ``~/efs``; made when it is missing. It
+            outlives the instance, and costs money until you delete it.
+        new_mount: make a mount target in the instance's zone even if the file system has one already.
         monitoring: detailed CloudWatch monitoring; it costs money; launch only.
         instance_type: EC2 type, instead of the profile's.
         user_data: text of a script that runs as root at first boot, up to 16 KB.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
         reporter: hears of progress; by default it is written to standard error.
+        realm: share the AWS clients of another instance instead of making new ones.
 
     Raises:
         UsageError: an argument is wrong; nothing was called.
@@ -75,7 +81,7 @@ class SpotInstance:
         kp_dir: str | Path | None = None,
         security_group: str | None = None,
         instance_profile: str = "",
-        efs_mount: bool = False,
+        efs_mount: bool | None = False,
         firewall: object = None,
         image_id: str | None = None,
         price: str | float | Decimal | None = None,
@@ -90,10 +96,9 @@ class SpotInstance:
         user_data: str = "",
         local: bool | None = None,
         reporter: Reporter | None = None,
+        realm: Realm | None = None,
     ) -> None:
-        if filesystem or efs_mount or new_mount:
-            raise UsageError("cannot mount a file system", "this version has no EFS support yet", "Leave -f out.")
-        self._realm = choose_realm(local)
+        self._realm = realm or choose_realm(local)
         self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
         self._request = LaunchRequest(
             name=checked_id(name) if instance_id else instance_name(name),
@@ -111,6 +116,7 @@ class SpotInstance:
             user_data=user_data,
         )
         first_scripts = existing_files(scripts or ())
+        token = file_system_token(filesystem or name) if self._wants_mount(filesystem, efs_mount) else ""
         self._keys = self._realm.keys(str(kp_dir or ""), self._reporter)
         if self._request.profile is not None:
             self._keys.check_writable()
@@ -119,46 +125,49 @@ class SpotInstance:
         self.name: str = reached.instance.name
         self.launched: bool = reached.launched
         self.kp_dir: str = str(self._keys.directory)
-        self.filesystem: str | None = filesystem
+        self.filesystem: str | None = token or None
         self.filesystem_dns: str | None = None
         self.mount_target: Mapping[str, Any] | None = None
         self._connection = reached.connection
-        self._seen: Instance = reached.instance
+        #: The instance as AWS told it last.
+        self.seen: Instance = reached.instance
+        if token:
+            self._mount(token, new_target=new_mount)
         if first_scripts:
             self.run(list(first_scripts))
 
     def __repr__(self) -> str:
-        return f"SpotInstance({self.name!r}, {self._seen.id}, {self.state})"
+        return f"SpotInstance({self.name!r}, {self.seen.id}, {self.state})"
 
     @property
     def instance(self) -> Mapping[str, Any]:
         """The instance as EC2 described it last: ``InstanceId``, ``State``, ``PublicIpAddress`` and so on."""
-        return self._seen.raw
+        return self.seen.raw
 
     @property
     def id(self) -> str:
         """The EC2 instance id."""
-        return self._seen.id
+        return self.seen.id
 
     @property
     def state(self) -> str:
         """The state EC2 told last: ``running``, ``terminated`` and so on; see :meth:`refresh_instance`."""
-        return self._seen.state
+        return self.seen.state
 
     @property
     def region(self) -> str:
         """The Region it runs in."""
-        return self._seen.region
+        return self.seen.region
 
     @property
     def profile(self) -> str:
         """The name of the profile it was launched with."""
-        return self._seen.profile
+        return self.seen.profile
 
     @property
     def address(self) -> str:
         """Where its SSH server listens."""
-        return str(self._seen.address or "")
+        return str(self.seen.address or "")
 
     def upload(self, files: Paths, remotepath: str = ".", verbose: bool = False) -> None:
         """Copy files and directories to ``remotepath`` on the instance, which is made when missing.
@@ -251,8 +260,7 @@ class SpotInstance:
 
     def refresh_instance(self, verbose: bool = True) -> str:
         """Ask EC2 again; the state it tells, ``terminated`` when it no longer knows the instance."""
-        seen = finding.again(self._realm, self._seen)
-        self._seen = seen
+        self.seen = seen = finding.again(self._realm, [self.seen])[self.id]
         if verbose:
             self._reporter.note(f"{self.name} ({seen.id}) is {seen.state}")
         return seen.state
@@ -260,7 +268,7 @@ class SpotInstance:
     def terminate(self) -> None:
         """End the instance and its disk. Its name is free at once; its key pair and group stay."""
         self._connection.close()
-        ending.terminate(self._realm, [self._seen])
+        ending.terminate(self._realm, [self.seen])
         self.refresh_instance(verbose=False)
 
     def prompt(self) -> int:
@@ -276,6 +284,15 @@ class SpotInstance:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _wants_mount(self, filesystem: str | None, asked: bool | None) -> bool:
+        profile = self._request.profile
+        return asked is not None and bool(filesystem or asked or (profile and profile.efs_mount))
+
+    def _mount(self, token: str, *, new_target: bool) -> None:
+        mounted = mounting.mount(self._realm, self.seen, self._connection, token, self._reporter, new_target=new_target)
+        self.filesystem_dns = mounted.dns
+        self.mount_target = mounted.target.raw
 
     def _work(self, scripts: Paths, *, is_command: bool) -> list[tuple[str, Path | None]]:
         if is_command:

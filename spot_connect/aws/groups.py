@@ -79,6 +79,26 @@ def allow(cloud: Cloud, group_id: str, wanted: Iterable[Rule], description: str)
                 raise
 
 
+def allow_from_group(cloud: Cloud, group_id: str, port: int, source_id: str) -> None:
+    """Let members of the group ``source_id`` reach a TCP port of the group's members, and nobody else.
+
+    Raises:
+        QuotaReached: the group holds as many rules as AWS allows.
+    """
+    permission = {
+        "IpProtocol": "tcp",
+        "FromPort": port,
+        "ToPort": port,
+        "UserIdGroupPairs": [{"GroupId": source_id, "Description": "spot-connect"}],
+    }
+    try:
+        with asking(f"open port {port} of the security group {group_id} to {source_id}"):
+            cloud.ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[permission])
+    except AwsError as error:
+        if error.code != "InvalidPermission.Duplicate":
+            raise
+
+
 def revoke(cloud: Cloud, group_id: str, rule_ids: Iterable[str]) -> None:
     """Take the rules out of the group; one that is already gone is no error."""
     ids = list(rule_ids)

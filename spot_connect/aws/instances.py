@@ -44,8 +44,13 @@ def managed(cloud: Cloud) -> tuple[Instance, ...]:
 
 def by_id(cloud: Cloud, instance_id: str) -> Instance | None:
     """The instance with that id in whatever state, or ``None``."""
-    found = _described(cloud, f"look for {instance_id} in {cloud.region}", {"instance-id": [instance_id]})
-    return next(found, None)
+    return next(iter(by_ids(cloud, [instance_id])), None)
+
+
+def by_ids(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
+    """Those of the instances that EC2 still knows, in whatever state."""
+    # As a filter, so that an unknown id is left out instead of refusing them all.
+    return tuple(_described(cloud, f"look for {', '.join(ids)} in {cloud.region}", {"instance-id": ids}))
 
 
 def launch(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, *, price: str = "", clock: Clock = SYSTEM_CLOCK) -> Instance:

@@ -123,6 +123,35 @@ class SpotPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSystem:
+    """An elastic file system in one Region; ``bytes`` is what it held when EFS last counted."""
+
+    id: str
+    token: str
+    state: str
+    name: str = ""
+    encrypted: bool = False
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MountTarget:
+    """Where a file system can be reached in one zone.
+
+    ``raw`` is the EFS mapping itself, with the keys EFS documents (``MountTargetId``, ``IpAddress``, …).
+    """
+
+    id: str
+    file_system_id: str
+    state: str
+    address: str
+    subnet_id: str
+    zone: str
+    vpc_id: str
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchSpec:
     """Everything a launch needs but the zone."""
 

@@ -46,6 +46,26 @@ def security_group_name(name: str) -> str:
     return f"SG-{name}"
 
 
+def file_system_token(text: str) -> str:
+    """``text`` as the creation token of a file system: 1 to 64 characters that also make a group name.
+
+    Raises:
+        UsageError: too long, or a character that AWS refuses.
+
+    Example:
+        >>> file_system_token("data")
+        'data'
+    """
+    if len(text) > 64 or not _ALLOWED.fullmatch(text):
+        raise UsageError(f"{text!r} is not a file system name", advice="Use up to 64 letters, digits and ._-:/")
+    return text
+
+
+def file_system_group_name(token: str) -> str:
+    """The security group made for the mount targets of the file system ``token``."""
+    return f"SG-EFS-{token}"
+
+
 def file_name(name: str) -> str:
     """``name`` as a file name on every system, still readable and without clashes.
 

@@ -92,7 +92,16 @@ def _first(
         return next(filter(None, pool.map(lambda region: look(realm, name, region), regions)), ())
 
 
-def again(realm: Realm, instance: Instance) -> Instance:
-    """The same instance as EC2 tells it now; ``terminated`` when EC2 has forgotten it."""
-    now = instances.by_id(realm.cloud(instance.region), instance.id)
-    return now or replace(instance, state="terminated")
+def again(realm: Realm, known: Iterable[Instance]) -> dict[str, Instance]:
+    """The same instances by id as EC2 tells them now, in one call a Region.
+
+    One that EC2 has forgotten is ``terminated``.
+    """
+    known = tuple(known)
+    by_region = {instance.region: [each.id for each in known if each.region == instance.region] for instance in known}
+    told = {
+        instance.id: instance
+        for region, ids in by_region.items()
+        for instance in instances.by_ids(realm.cloud(region), ids)
+    }
+    return {instance.id: told.get(instance.id) or replace(instance, state="terminated") for instance in known}

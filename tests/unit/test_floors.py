@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "launching": {"launching", "aws", "ssh", "store", "core", "local.service"},
     "spotted": {"launching", "ssh", "screen", "core"},
     "sutils": {"launching", "store", "screen", "core"},
+    "instance_manager": {"spotted", "sutils", "launching", "screen", "core"},
     "console": {"console", "spotted", "sutils", "launching", "aws", "screen", "core", "local.service", ""},
     "connect": {"console"},
 }

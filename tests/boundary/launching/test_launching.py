@@ -246,7 +246,7 @@ def test_the_younger_of_two_computers_that_raced_gives_way(realm, reached, keys,
     result = connecting._open_new(realm, younger, spec_request, keys, heard)
     assert result.instance.id == older.id
     assert not result.launched
-    assert finding.again(realm, younger).state in ("shutting-down", "terminated")
+    assert finding.again(realm, [younger])[younger.id].state in ("shutting-down", "terminated")
     result.connection.close()
 
 

@@ -1,0 +1,216 @@
+"""Many spot instances at once, for scripts and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from spot_connect import sutils
+from spot_connect.core.errors import InstanceNotFound
+from spot_connect.core.names import file_system_token
+from spot_connect.core.reporting import Reporter
+from spot_connect.launching import ending, finding, mounting
+from spot_connect.launching.realm import choose_realm
+from spot_connect.screen.reporter import Screen
+from spot_connect.screen.streams import say
+from spot_connect.spotted import SpotInstance
+
+T = TypeVar("T")
+Instances = str | SpotInstance | Sequence[str | SpotInstance]
+
+_AT_ONCE = 16
+_CORES = "lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l; nproc --all"
+
+
+class InstanceManager:
+    """Launches, reaches and ends many instances; they share AWS clients and work side by side.
+
+    Args:
+        kp_dir: directory of private keys; see :func:`spot_connect.sutils.get_default_kp_dir`.
+        efs: creation token of a file system that every instance launched here mounts.
+        local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+        reporter: hears of progress; by default it is written to standard error.
+
+    Attributes:
+        instances: the instances launched or reached here, by name.
+        fleets: the fleets launched here, by id.
+        monitor: the instance of :meth:`launch_monitor`, or ``None``.
+
+    Example:
+        >>> manager = InstanceManager(efs="data")  # doctest: +SKIP
+        >>> manager.launch_instance("vm1", profile="t3.small")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        kp_dir: str | Path | None = None,
+        efs: str | None = None,
+        *,
+        local: bool | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
+        self.kp_dir = kp_dir
+        self.efs = file_system_token(efs) if efs else None
+        self.instances: dict[str, SpotInstance] = {}
+        self.monitor: SpotInstance | None = None
+        self._realm = choose_realm(local)
+        self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
+
+    def launch_instance(self, name: str, *arguments: Any, **settings: Any) -> SpotInstance:
+        """Launch or reach one instance; the same arguments as :class:`spot_connect.spotted.SpotInstance`.
+
+        Example:
+            >>> manager.launch_instance("vm1", profile="t3.small")  # doctest: +SKIP
+        """
+        shared = {"realm": self._realm, "reporter": self._reporter}
+        if len(arguments) < _POSITION_OF_KP_DIR:
+            shared["kp_dir"] = self.kp_dir
+        if self.efs and len(arguments) < _POSITION_OF_FILESYSTEM:
+            shared["filesystem"] = self.efs
+        instance = SpotInstance(name, *arguments, **{**shared, **settings})
+        self.instances[name] = instance
+        return instance
+
+    def launch_instances(self, names: Iterable[str], **settings: Any) -> list[SpotInstance]:
+        """Launch or reach several instances side by side, all with the same settings.
+
+        When one fails the others go on; the first error is raised at the end.
+        """
+        return self._side_by_side(lambda name: self.launch_instance(name, **settings), list(names))
+
+    def quick_launch(self, instance_name: str = "monitor", profile: str = "t2.micro") -> SpotInstance:
+        """Launch or reach a small instance."""
+        return self.launch_instance(instance_name, profile=profile)
+
+    def launch_monitor(self, instance_name: str = "monitor", profile: str = "t2.micro") -> SpotInstance:
+        """Launch or reach the instance that watches the others, and keep it as :attr:`monitor`."""
+        self.monitor = self.quick_launch(instance_name, profile)
+        return self.monitor
+
+    def terminate_monitor(self) -> None:
+        """End the monitor.
+
+        Raises:
+            InstanceNotFound: there is none.
+        """
+        if self.monitor is None:
+            raise InstanceNotFound("cannot terminate the monitor", "none was launched here")
+        self.terminate(self.monitor)
+        self.monitor = None
+
+    def terminate(self, instance_name: Instances) -> None:
+        """End one instance or several, in one call a Region.
+
+        Raises:
+            InstanceNotFound: one of them does not run; none was ended.
+        """
+        doomed = self._given(instance_name)
+        for instance in doomed:
+            instance.close()
+        ending.terminate(self._realm, [instance.seen for instance in doomed])
+        for instance in doomed:
+            self.instances.pop(instance.name, None)
+
+    def show_instances(self) -> dict[str, str]:
+        """Print and return the state of every instance launched or reached here; one call a Region."""
+        found = finding.again(self._realm, [instance.seen for instance in self.instances.values()])
+        states = {}
+        for name, instance in self.instances.items():
+            instance.seen = found[instance.id]
+            states[name] = instance.state
+        say(str(states))
+        return states
+
+    def create_elastic_file_system(self, system_name: str, region: str) -> str:
+        """Make the file system with that creation token if it is missing; its id.
+
+        It is encrypted and elastic, and costs money by the GB until you delete it.
+        """
+        token = file_system_token(system_name)
+        return mounting.create(self._realm, token, region, self._reporter).id
+
+    def clone_repo(self, instance: Instances, repo_link: str, directory: str = ".") -> None:
+        """Clone a git repository on one instance or several, into ``directory`` or beneath it.
+
+        Raises:
+            ScriptFailed: git failed on one of them.
+        """
+        target = directory if directory != "." else _repository_name(repo_link)
+        self._side_by_side(lambda each: each.clone_repo(repo_link, target), self._given(instance))
+
+    def update_repo(
+        self, instance: Instances, instance_path: str, branch: str | None = None, repo_link: str | None = None
+    ) -> None:
+        """Bring a clone up to date on one instance or several.
+
+        Raises:
+            ScriptFailed: git failed on one of them.
+        """
+        self._side_by_side(lambda each: each.update_repo(instance_path, branch, repo_link), self._given(instance))
+
+    def run(self, instance: Instances, command: str) -> list[str]:
+        """Run a command on one instance or several, side by side; what each printed, in order.
+
+        Raises:
+            ScriptFailed: it failed on one of them.
+        """
+        return self._side_by_side(
+            lambda each: each.run(command, cmd=True, return_output=True) or "", self._given(instance)
+        )
+
+    def get_instance_home_directory(self, instance: str | SpotInstance) -> str:
+        """Print and return the home directory of the login user.
+
+        Example:
+            >>> manager.get_instance_home_directory("vm1")  # doctest: +SKIP
+            '/home/ec2-user'
+        """
+        [output] = self.run(instance, "echo ~")
+        home = output.strip()
+        say(home)
+        return home
+
+    def count_cores(self, instance: str | SpotInstance) -> tuple[int, int]:
+        """Print and return the numbers of physical and of logical cores."""
+        [output] = self.run(instance, _CORES)
+        physical, logical = (int(line) for line in output.split())
+        say(f"{physical} physical cores, {logical} logical cores")
+        return physical, logical
+
+    def list_profiles(self) -> dict[str, dict[str, Any]]:
+        """Every profile, name to settings; the same as :func:`spot_connect.sutils.load_profiles`."""
+        return sutils.load_profiles()
+
+    list_all_profiles = list_profiles
+
+    def split_workload(
+        self, n_jobs: int, workload: Sequence[Any], wrkdir: str | None = None, filename: str | None = None
+    ) -> list[str]:
+        """Split a workload into even pickle files; the same as :func:`spot_connect.sutils.split_workloads`."""
+        return sutils.split_workloads(n_jobs, workload, wrkdir, filename)
+
+    def _given(self, instance: Instances) -> list[SpotInstance]:
+        given = [instance] if isinstance(instance, str | SpotInstance) else list(instance)
+        return [self._one(each) for each in given]
+
+    def _one(self, instance: str | SpotInstance) -> SpotInstance:
+        if isinstance(instance, SpotInstance):
+            return instance
+        known = self.instances.get(instance)
+        return known or self.launch_instance(instance)
+
+    def _side_by_side(self, work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+        if len(items) == 1:
+            return [work(items[0])]
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            return [future.result() for future in [pool.submit(work, item) for item in items]]
+
+
+_POSITION_OF_KP_DIR = 4
+_POSITION_OF_FILESYSTEM = 14
+
+
+def _repository_name(link: str) -> str:
+    return link.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository"

@@ -1,0 +1,134 @@
+"""An elastic file system on an instance: made when missing, reached in the instance's own zone, mounted once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spot_connect.aws import filesystems, groups
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import AwsError, ScriptFailed
+from spot_connect.core.models import FileSystem, Instance, MountTarget
+from spot_connect.core.names import MANAGED_TAG, file_system_group_name
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.scripts import mount_efs
+from spot_connect.core.waiting import Seen, wait_for
+from spot_connect.launching.realm import Realm
+from spot_connect.ssh.command import run_commands
+from spot_connect.ssh.connection import Connection
+
+MOUNT_DIRECTORY = "~/efs"
+_FILE_SYSTEM_SECONDS = 300.0
+_MOUNT_TARGET_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A file system that is mounted at ``~/efs``, and the mount target it is reached by."""
+
+    file_system: FileSystem
+    target: MountTarget
+    dns: str
+
+
+def create(realm: Realm, token: str, region: str, reporter: Reporter) -> FileSystem:
+    """The file system with that creation token, made when it is missing, ready for mount targets."""
+    cloud = realm.cloud(region)
+    found = filesystems.find(cloud, token)
+    if found is None:
+        reporter.note(f"making the file system {token} in {region}; it costs by the GB and stays until you delete it")
+        found = filesystems.create(cloud, token, {"Name": token, MANAGED_TAG: "true"})
+    if found.state == "available":
+        return found
+    with reporter.step(f"waiting for the file system {token}"):
+        return wait_for(f"file system {token}", lambda: _ready(cloud, token), seconds=_FILE_SYSTEM_SECONDS, every=1.0)
+
+
+def mount(
+    realm: Realm, instance: Instance, connection: Connection, token: str, reporter: Reporter, *, new_target: bool
+) -> Mounted:
+    """Mount the file system ``token`` at ``~/efs`` of the instance; a second mount does nothing.
+
+    Args:
+        new_target: make a mount target even where the instance could use the one of another zone's instances.
+
+    Raises:
+        AwsError: EFS refused something.
+        ScriptFailed: the instance could not mount it; its words were shown.
+    """
+    cloud = realm.cloud(instance.region)
+    file_system = create(realm, token, instance.region, reporter)
+    target = _target(cloud, instance, file_system, reporter, new_target=new_target)
+    with reporter.step(f"mounting {token} at {MOUNT_DIRECTORY}"):
+        finished = run_commands(connection, mount_efs(target.address, MOUNT_DIRECTORY))
+    if finished.exit_status:
+        words = finished.stderr.decode("utf-8", "replace").strip()
+        raise ScriptFailed(f"mounting {token} failed on {instance.name}", finished.exit_status, words, words)
+    return Mounted(file_system, target, _dns(file_system, instance.region))
+
+
+def _target(
+    cloud: Cloud, instance: Instance, file_system: FileSystem, reporter: Reporter, *, new_target: bool
+) -> MountTarget:
+    """The mount target in the instance's own zone: reaching another zone's costs money, and fails with it."""
+    own = _in_zone(cloud, file_system, instance)
+    if own is None:
+        group = _group(cloud, file_system, instance)
+        with reporter.step(f"making a mount target of {file_system.token} in {instance.zone}"):
+            filesystems.create_mount_target(cloud, file_system.id, instance.subnet_id, group.id)
+            return _awaited(cloud, file_system, instance)
+    if new_target:
+        reporter.note(f"{instance.zone} has a mount target of {file_system.token} already; EFS allows one a zone")
+    _let_in(cloud, own, file_system, instance, reporter)
+    if own.state == "available":
+        return own
+    with reporter.step(f"waiting for the mount target of {file_system.token}"):
+        return _awaited(cloud, file_system, instance)
+
+
+def _in_zone(cloud: Cloud, file_system: FileSystem, instance: Instance) -> MountTarget | None:
+    targets = filesystems.mount_targets(cloud, file_system.id)
+    elsewhere = next((target for target in targets if target.vpc_id and target.vpc_id != instance.vpc_id), None)
+    if elsewhere is not None:
+        raise AwsError(
+            f"cannot mount {file_system.token} on {instance.name}",
+            f"the file system is reached in {elsewhere.vpc_id}, the instance is in {instance.vpc_id}",
+            "A file system has mount targets in one VPC only; use another file system, or a group of that VPC (-sg).",
+        )
+    return next((target for target in targets if target.zone == instance.zone), None)
+
+
+def _awaited(cloud: Cloud, file_system: FileSystem, instance: Instance) -> MountTarget:
+    def look() -> Seen[MountTarget]:
+        target = _in_zone(cloud, file_system, instance)
+        return Seen(target if target and target.state == "available" else None, target.state if target else "absent")
+
+    return wait_for(
+        f"mount target of {file_system.token} in {instance.zone}", look, seconds=_MOUNT_TARGET_SECONDS, every=2.0
+    )
+
+
+def _group(cloud: Cloud, file_system: FileSystem, instance: Instance) -> groups.Group:
+    name = file_system_group_name(file_system.token)
+    group = groups.find(cloud, name, instance.vpc_id) or groups.create(
+        cloud, name, instance.vpc_id, {MANAGED_TAG: "true"}
+    )
+    for source in instance.groups:
+        groups.allow_from_group(cloud, group.id, filesystems.NFS_PORT, source)
+    return group
+
+
+def _let_in(cloud: Cloud, target: MountTarget, file_system: FileSystem, instance: Instance, reporter: Reporter) -> None:
+    ours = groups.find(cloud, file_system_group_name(file_system.token), instance.vpc_id)
+    if ours is None or ours.id not in filesystems.mount_target_groups(cloud, target.id):
+        reporter.note(f"the mount target {target.id} is not ours; its security group is left as it is")
+        return
+    _group(cloud, file_system, instance)
+
+
+def _ready(cloud: Cloud, token: str) -> Seen[FileSystem]:
+    found = filesystems.find(cloud, token)
+    return Seen(found if found and found.state == "available" else None, found.state if found else "absent")
+
+
+def _dns(file_system: FileSystem, region: str) -> str:
+    return f"{file_system.id}.efs.{region}.amazonaws.com"
