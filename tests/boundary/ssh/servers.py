@@ -83,6 +83,7 @@ def openssh(folder: Path) -> Iterator[Server]:
         process.wait(10)
 
 
+# The limit is far below the default, so that every large test meets new session keys.
 _CONFIG = """
 ListenAddress 127.0.0.1
 Port {port}
@@ -99,6 +100,7 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 100
 MaxSessions 100
+RekeyLimit 8M
 Subsystem sftp internal-sftp
 """
 
