@@ -14,8 +14,15 @@ ROOT = Path(__file__).parents[2]
 MAKER = "session.py"
 IAM_PREFIX = {"efs": "elasticfilesystem"}
 CLIENT_OF = {"ec2": "ec2", "ec2_once": "ec2"}
-NO_CALL_OF_OURS = {"ec2:CreateTags", "iam:PassRole"}
-"""Asked by AWS along with another call: tags given at creation, and an instance profile at launch."""
+NO_CALL_OF_OURS = {
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateTags",
+    "ec2:DescribeNetworkInterfaces",
+    "elasticfilesystem:TagResource",
+    "iam:PassRole",
+}
+"""Asked by AWS along with another call: tags given at creation, an instance profile at launch, the network
+interface of a mount target."""
 
 
 def policy():
