@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.ec2.models.instances import Instance, InstanceBackend, StateReason
 
 from spot_connect.local.machines import BY_USER, set_state
-from spot_connect.local.patches import errors, spot
+from spot_connect.local.patches import errors, fleets, spot
 from spot_connect.local.patches.patch import Patch
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def terminate(cloud: Cloud, original: Any, instance: Any) -> Any:
     instance.state_reason = StateReason(ending.message, ending.code)
     spot.close_request(cloud, instance, ending)
     cloud.machines.settle(instance)
+    fleets.replace(cloud, instance)
     return before
 
 

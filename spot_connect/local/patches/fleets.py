@@ -1,20 +1,55 @@
-"""Fleets, as far as an instant fleet needs them."""
+"""Fleets: instant ones, and maintained ones that replace what ends."""
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from moto.ec2.models.fleets import Fleet
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.fleets import Fleet, FleetsBackend
 from moto.ec2.responses.fleets import Fleets
 
 from spot_connect.local import market
+from spot_connect.local.machines import FAILED
+from spot_connect.local.patches import errors, idempotency, spot
 from spot_connect.local.patches.patch import Patch
 
 if TYPE_CHECKING:
     from spot_connect.local.cloud import Cloud
 
 _NEVER = Decimal("Infinity")
+_LIVE = ("pending", "running")
+
+
+def create_fleet(cloud: Cloud, original: Any, response: Any) -> Any:
+    """Once per client token; an instant fleet tells which pools refused."""
+    token = response._get_param("ClientToken")
+    asked = json.dumps(response.params, sort_keys=True, default=str)
+    known = response.ec2_backend.__dict__.setdefault("fleet_tokens", {})
+    with cloud.launching:
+        if token in known and known[token][0] != asked:
+            raise errors.refusal("IdempotentParameterMismatch", idempotency.MISMATCH)
+        if token not in known:
+            _check_tags(response)
+            made = original(response).result
+            known[token] = (asked, made["FleetId"])
+    fleet = response.ec2_backend.fleets[known[token][1]]
+    if fleet.fleet_type != "instant":
+        return ActionResult({"FleetId": fleet.id})
+    return ActionResult({"FleetId": fleet.id, "Instances": fleet.instances, "Errors": _refusals(fleet)})
+
+
+def replace(_: Cloud, instance: Any) -> None:
+    """Another instance for one that has ended, while a maintained fleet wants it."""
+    fleet = instance.ec2_backend.fleets.get(getattr(instance, "_fleet_id", None))
+    # One that cannot even boot would be replaced without end.
+    if fleet is None or instance.ending is FAILED:
+        return
+    if fleet.fleet_type == "maintain" and fleet.state == "active":
+        fleet.fulfilled_capacity -= 1
+        fleet.create_spot_requests(1)
 
 
 def launch_spec_counts(_: Cloud, original: Any, fleet: Any, weight: float) -> Any:
@@ -28,50 +63,122 @@ def launch_spec_counts(_: Cloud, original: Any, fleet: Any, weight: float) -> An
 
 
 def create_spot_requests(_: Cloud, __: Any, fleet: Any, weight: float) -> Any:
-    """Spot requests with the groups and the profile of the template."""
-    counts, added = fleet.get_launch_spec_counts(weight)
-    for spec, count in counts.items():
-        template = _template(fleet, spec)
-        requests = fleet.ec2_backend.request_spot_instances(
-            price=(spec.overrides or {}).get("MaxPrice") or spec.spot_price,
-            image_id=spec.image_id,
-            count=count,
-            spot_instance_type="persistent" if fleet.fleet_type == "maintain" else "one-time",
-            valid_from=None,
-            valid_until=None,
-            launch_group=None,
-            availability_zone_group=None,
-            key_name=spec.key_name,
-            security_groups=_groups(template),
-            user_data=spec.user_data,
-            instance_type=spec.instance_type,
-            placement=None,
-            kernel_id=None,
-            ramdisk_id=None,
-            monitoring_enabled=bool(spec.monitoring_enabled),
-            subnet_id=spec.subnet_id or _subnet(fleet, spec),
-            spot_fleet_id=fleet.id,
-            tags=spec.tag_specifications,
-            launch_spec=spec,
-        )
-        for request in requests:
-            _complete(fleet, request.instance, template)
-        fleet.spot_requests.extend(requests)
-    fleet.fulfilled_capacity += added
+    """Spot requests from the pools in turn; what a pool refuses is asked of the next."""
+    counts, _added = fleet.get_launch_spec_counts(weight)
+    refusals = fleet.__dict__.setdefault("refusals", [])
+    carried = 0
+    for spec in fleet.launch_specs:
+        count, carried = counts.get(spec, 0) + carried, 0
+        if not count:
+            continue
+        try:
+            requests = _requests(fleet, spec, count)
+        except EC2ClientError as error:
+            refusals.append((spec, error.code, error.message))
+            carried = count
+        else:
+            fleet.spot_requests.extend(requests)
+            fleet.fulfilled_capacity += len(requests) * spec.weighted_capacity
     return fleet.spot_requests
 
 
+def describe_fleet_instances(_: Cloud, original: Any, backend: Any, fleet_id: str) -> Any:
+    """The live instances of a maintained fleet."""
+    fleet = backend.get_fleet(fleet_id)
+    if fleet is not None and fleet.fleet_type == "instant":
+        raise errors.refusal("Unsupported", f"DescribeFleetInstances is not supported for instant fleet {fleet_id}.")
+    return [one for one in original(backend, fleet_id) if _lives(one)]
+
+
+def describe_fleets(_: Cloud, original: Any, backend: Any, fleet_ids: list[str] | None) -> Any:
+    """Instant fleets only when they are asked for by id."""
+    found = original(backend, fleet_ids)
+    return found if fleet_ids else [fleet for fleet in found if fleet.fleet_type != "instant"]
+
+
 def delete_fleets(_: Cloud, original: Any, response: Any) -> Any:
-    """Deletes the fleets that exist, and says which do not."""
+    """Deletes the fleets that exist, with the instances of instant ones, and says which it did not delete."""
     wanted = list(response._get_param("FleetIds", []))
-    missing = [fleet_id for fleet_id in wanted if fleet_id not in response.ec2_backend.fleets]
-    response.params["FleetIds"] = [fleet_id for fleet_id in wanted if fleet_id not in missing]
+    ends = response._get_bool_param("TerminateInstances")
+    refused = {fleet_id: _undeletable(response.ec2_backend.fleets.get(fleet_id), fleet_id, ends) for fleet_id in wanted}
+    response.params["FleetIds"] = [fleet_id for fleet_id in wanted if not refused[fleet_id]]
     result = original(response)
     result.result["UnsuccessfulFleetDeletions"] = [
-        {"FleetId": fleet_id, "Error": {"Code": "fleetIdDoesNotExist", "Message": f"{fleet_id} does not exist"}}
-        for fleet_id in missing
+        {"FleetId": fleet_id, "Error": {"Code": code, "Message": f"{fleet_id}: {code}"}}
+        for fleet_id, code in refused.items()
+        if code
     ]
     return result
+
+
+def _undeletable(fleet: Any, fleet_id: str, ends: bool) -> str:
+    if fleet is None:
+        return "fleetIdDoesNotExist"
+    instant = fleet.fleet_type == "instant"
+    return "NoTerminateInstancesNotSupported" if instant and not ends else ""
+
+
+def _check_tags(response: Any) -> None:
+    tagged = {one.get("ResourceType") for one in response._get_param("TagSpecifications", [])}
+    allowed = {"fleet", "instance"} if response._get_param("Type") == "instant" else {"fleet"}
+    if tagged - allowed:
+        raise errors.refusal(
+            "InvalidParameterValue", f"Tag specification resource type {sorted(tagged - allowed)} is not supported."
+        )
+
+
+def _refusals(fleet: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "LaunchTemplateAndOverrides": {
+                "LaunchTemplateSpecification": spec.launch_template_spec,
+                "Overrides": spec.overrides or {},
+            },
+            "Lifecycle": "spot",
+            "ErrorCode": code,
+            "ErrorMessage": message,
+        }
+        for spec, code, message in fleet.__dict__.get("refusals", [])
+    ]
+
+
+def _requests(fleet: Any, spec: Any, count: int) -> list[Any]:
+    template = _template(fleet, spec)
+    price = (spec.overrides or {}).get("MaxPrice") or spec.spot_price
+    subnet = spec.subnet_id or _subnet(fleet, spec)
+    if price:
+        zone = fleet.ec2_backend.get_subnet(subnet).availability_zone if subnet else None
+        spot.check_price(fleet.ec2_backend, price, spec.instance_type, zone)
+    requests = fleet.ec2_backend.request_spot_instances(
+        price=price,
+        image_id=spec.image_id,
+        count=count,
+        spot_instance_type="persistent" if fleet.fleet_type == "maintain" else "one-time",
+        valid_from=None,
+        valid_until=None,
+        launch_group=None,
+        availability_zone_group=None,
+        key_name=spec.key_name,
+        security_groups=_groups(template),
+        user_data=spec.user_data,
+        instance_type=spec.instance_type,
+        placement=None,
+        kernel_id=None,
+        ramdisk_id=None,
+        monitoring_enabled=bool((template.get("Monitoring") or {}).get("Enabled")),
+        subnet_id=subnet,
+        spot_fleet_id=fleet.id,
+        tags=spec.tag_specifications,
+        launch_spec=spec,
+    )
+    for request in requests:
+        _complete(fleet, request.instance, template)
+    return list(requests)
+
+
+def _lives(entry: Any) -> bool:
+    instance = getattr(entry, "instance", None) or entry["instance"]
+    return instance.state in _LIVE
 
 
 def _price(fleet: Any, spec: Any) -> Decimal:
@@ -113,6 +220,9 @@ def _complete(fleet: Any, instance: Any, template: dict[str, Any]) -> None:
 
 PATCHES = (
     Patch(Fleet, "get_launch_spec_counts", launch_spec_counts, "takes the cheapest pool, not the first"),
-    Patch(Fleet, "create_spot_requests", create_spot_requests, "honours groups and profile of the template"),
-    Patch(Fleets, "delete_fleets", delete_fleets, "tells which fleets do not exist"),
+    Patch(Fleet, "create_spot_requests", create_spot_requests, "honours the template, and turns to the next pool"),
+    Patch(Fleets, "create_fleet", create_fleet, "honours ClientToken, and tells which pools refused"),
+    Patch(Fleets, "delete_fleets", delete_fleets, "tells which fleets it did not delete"),
+    Patch(FleetsBackend, "describe_fleets", describe_fleets, "hides instant fleets unless they are named"),
+    Patch(FleetsBackend, "describe_fleet_instances", describe_fleet_instances, "shows what lives, refuses instant"),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from spot_connect.local.patches import errors
 
-_MISMATCH = (
+MISMATCH = (
     "The request uses the same client token as a previous, but non-identical request. "
     "Do not reuse a client token with different requests, unless the requests are identical."
 )
@@ -36,7 +36,7 @@ class Launch:
             return None
         fingerprint, reservation_id, instance_ids = found
         if fingerprint != self._fingerprint:
-            raise errors.refusal("IdempotentParameterMismatch", _MISMATCH)
+            raise errors.refusal("IdempotentParameterMismatch", MISMATCH)
         reservation = self._backend.reservations.get(reservation_id)
         instances = reservation.instances if reservation else []
         if all(one.state in ("shutting-down", "terminated") for one in instances):

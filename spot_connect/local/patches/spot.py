@@ -83,7 +83,7 @@ def check(backend: Any, options: Options, instance_type: str, zone: str | None) 
     if options.kind == "one-time" and options.valid_until:
         raise errors.refusal("InvalidParameterCombination", "ValidUntil is not supported for one-time Spot requests.")
     if options.max_price is not None:
-        _check_price(backend, options.max_price, instance_type, zone)
+        check_price(backend, options.max_price, instance_type, zone)
 
 
 def add_requests(
@@ -217,7 +217,12 @@ def _request(backend: Any, instance: Any, options: Options, tags: dict[str, dict
     return request
 
 
-def _check_price(backend: Any, price: str, instance_type: str, zone: str | None) -> None:
+def check_price(backend: Any, price: str, instance_type: str, zone: str | None) -> None:
+    """Refuse a maximum price below the current one.
+
+    Raises:
+        EC2ClientError: it is too low, or no price at all.
+    """
     offered = _amount(price)
     current = market.current_price(instance_type, backend.region_name, zone)
     if current is not None and offered < current:
