@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.options import add_options
+from benchmarks.options import Options, add_options
 from benchmarks.timing import Number, table
 
 MEASUREMENTS = {
@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "fleet": "many instances started and answering",
 }
 ROOT = Path(__file__).parents[1]
+_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,13 +36,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all of them by default")
+    parser.add_argument(
+        "--update", type=Path, metavar="FILE", help="put the table into a page, e.g. docs/benchmarks.md"
+    )
     add_options(parser)
-    words = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.names if name not in MEASUREMENTS]
     if unknown:
         parser.error(f"no measurement is called {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
-    flags = [word for word in words if word not in (*arguments.names, "--json")]
+    if arguments.update and arguments.names:
+        parser.error("--update puts the whole table into the page; name no measurements")
+    flags = _flags(arguments)
     numbers: list[Number] = []
     failed = 0
     for name in arguments.names or MEASUREMENTS:
@@ -50,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed += found is None
         numbers += found or []
     show(numbers, as_json=arguments.json)
+    if arguments.update and not failed:
+        _update(arguments.update, numbers)
     return 1 if failed else 0
 
 
@@ -59,13 +66,31 @@ def show(numbers: object, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"computer": computer(), "numbers": [number.record() for number in found]}, indent=2))
         return
-    print(f"{computer()}\n\n{table(found)}")
+    print(_text(found))
 
 
 def computer() -> str:
     """What was measured on, in general words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def _text(numbers: Sequence[Number]) -> str:
+    return f"{computer()}\n\n{table(numbers)}"
+
+
+def _update(page: Path, numbers: Sequence[Number]) -> None:
+    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    _, found, after = rest.partition(_END)
+    if not found:
+        raise SystemExit(f"{page} has no place for the table: {_BEGIN} and {_END}")
+    page.write_text(f"{before}{_BEGIN}\n{_text(numbers)}\n{_END}{after}", encoding="utf-8")
+
+
+def _flags(arguments: argparse.Namespace) -> list[str]:
+    """The flags that every measurement knows, as they were given."""
+    given = [(name, getattr(arguments, name)) for name in Options.__slots__]
+    return [word for name, value in given if value for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def _take(name: str, flags: Sequence[str]) -> list[Number] | None:
