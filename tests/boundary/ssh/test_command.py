@@ -67,7 +67,7 @@ def test_fifty_megabytes_on_both_streams_do_not_deadlock(connection: Connection)
     assert amount == {"out": size, "err": size}
 
 
-@pytest.mark.parametrize("size", [0, 1, 8 * MEGABYTE])
+@pytest.mark.parametrize("size", [0, 1, 40 * MEGABYTE])
 def test_input_arrives_whole(connection: Connection, size: int) -> None:
     data = os.urandom(size)
     assert run(connection, "cat", stdin=data).stdout == data

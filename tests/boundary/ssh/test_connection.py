@@ -42,21 +42,6 @@ def test_a_pinned_key_is_asked_for_before_any_other_kind(server: Server) -> None
         assert seen == [key]
 
 
-def test_new_session_keys_may_be_agreed_upon_under_a_command(connection: Connection) -> None:
-    connection.open()
-    transport = connection._transport
-    assert transport is not None
-    # What paramiko would do at each 512 MB; ours comes a hundred times later.
-    transport.packetizer.REKEY_BYTES = 1024 * 1024
-    amount = [0]
-
-    def count(piece: bytes) -> None:
-        amount[0] += len(piece)
-
-    finished = run(connection, "head -c 20000000 /dev/zero", on_stdout=count, capture=False)
-    assert (finished.exit_status, amount[0]) == (0, 20_000_000)
-
-
 def test_a_changed_host_key_is_refused_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
     def refuse(key: HostKey) -> None:
         raise HostKeyChanged(f"{key.fingerprint} is not pinned")
