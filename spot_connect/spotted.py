@@ -102,7 +102,7 @@ class SpotInstance:
         self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
         self._request = LaunchRequest(
             name=checked_id(name) if instance_id else instance_name(name),
-            profile=_profile(self._realm, profile),
+            profile=_profile(self._realm, profile, region or ""),
             region=region or "",
             instance_type=instance_type or "",
             image_id=image_id or "",
@@ -337,11 +337,11 @@ def existing_files(paths: Paths) -> tuple[Path, ...]:
     return found
 
 
-def _profile(realm: Realm, profile: str | Mapping[str, Any] | None) -> Profile | None:
+def _profile(realm: Realm, profile: str | Mapping[str, Any] | None, region: str) -> Profile | None:
     if not profile:
         return None
     if isinstance(profile, str):
-        return realm.profiles.get(profile)
+        return realm.profiles.get(profile, region)
     return Profile.from_mapping(str(profile.get("instance_type", "custom")), profile)
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsError, AwsObjectMissing
 from spot_connect.core.models import Image
 
+_MOST_PARAMETERS = 10
 _NOT_TO_BE_HAD = frozenset({"ParameterNotFound", "AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest image of its kind, and since when it is."""
+
+    id: str
+    since: datetime
 
 
 def newest_id(cloud: Cloud, parameter: str) -> str:
@@ -22,6 +35,23 @@ def newest_id(cloud: Cloud, parameter: str) -> str:
         if error.code in _NOT_TO_BE_HAD:
             return ""
         raise
+
+
+def newest_ids(cloud: Cloud, parameters: Iterable[str]) -> dict[str, Newest]:
+    """What several public SSM parameters hold now, ten in a call; those that do not exist are left out.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
+
+    Raises:
+        NotAuthorized: ``ssm:GetParameters`` is not allowed.
+    """
+    names = sorted(set(parameters))
+    found: dict[str, Newest] = {}
+    for first in range(0, len(names), _MOST_PARAMETERS):
+        with asking(f"read the newest images in {cloud.region}"):
+            answer = cloud.client("ssm").get_parameters(Names=names[first : first + _MOST_PARAMETERS])
+        found |= {raw["Name"]: Newest(raw["Value"], raw["LastModifiedDate"]) for raw in answer["Parameters"]}
+    return found
 
 
 def describe(cloud: Cloud, image_id: str) -> Image:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spot_connect.core.errors import StateError
+from spot_connect.core.errors import StateError, UnknownProfile
 from spot_connect.core.profiles import Profile, parse_one, parse_profiles, usual_region
 from spot_connect.core.profiles import Settings as ProfileSettings
 from spot_connect.store.state import State
+from spot_connect.store.type_profiles import of_type
 
 _SHIPPED_REGION = "us-east-1"
 SHIPPED = Path(__file__).parent.parent / "data" / "profiles.txt"
@@ -41,16 +42,30 @@ class ProfileFile:
         path = self.path
         return parse_profiles(self._text(path), str(path))
 
-    def get(self, name: str) -> Profile:
-        """One profile.
+    def get(self, name: str, region: str = "") -> Profile:
+        """One profile; for a type that the file does not have, one made from the tables.
+
+        Args:
+            name: a profile's name, or an instance type.
+            region: the Region that a profile made from the tables is for; the default Region when left out.
 
         Raises:
-            UnknownProfile: there is none of that name; the error has the nearest names.
-            UsageError: a broken edit; the error names the file and the line.
+            UnknownProfile: there is none of that name and no such type; the error has the nearest names.
+            UsageError: a broken edit (the error names the file and the line), or a type that is not sold as spot.
             StateError: the file cannot be read.
         """
         path = self.path
-        return Profile.from_mapping(name, parse_one(self._text(path), str(path), name))
+        text = self._text(path)
+        # A file that never has the name need not be parsed, which takes a hundred milliseconds.
+        if name not in text and (made := self._of_type(name, region)):
+            return made
+        try:
+            return Profile.from_mapping(name, parse_one(text, str(path), name))
+        except UnknownProfile:
+            made = self._of_type(name, region)
+            if made is None:
+                raise
+            return made
 
     def default_region(self) -> str:
         """The Region that most profiles are for.
@@ -79,6 +94,9 @@ class ProfileFile:
         """
         with self._state.lock("profiles", wait_seconds=30):
             self._write(edit(self.load()))
+
+    def _of_type(self, name: str, region: str) -> Profile | None:
+        return of_type(name, region or self.default_region())
 
     def _write(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
         from spot_connect.core.profile_edits import rewrite_profiles

@@ -20,6 +20,7 @@ _TYPES = DATA / "instance_types.csv"
 _IMAGES = DATA / "ami_data.csv"
 _REGIONS = DATA / "regions.csv"
 _INTERRUPTIONS = DATA / "interruption.csv"
+_DATES = DATA / "dates.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,20 @@ def interruption(instance_type: str, region: str, os: str = "Linux") -> Interrup
     """How often a type was interrupted in a Region; ``None`` when the advisor has no figure."""
     fields = _find(_INTERRUPTIONS, instance_type, region, os)
     return InterruptionRow(fields[3], int(fields[4] or 0)) if fields else None
+
+
+def prices_date() -> str:
+    """The day of the spot prices, as ``2026-01-19``; the on-demand price of each row has a date of its own."""
+    return _date(_PRICES)
+
+
+def interruptions_date() -> str:
+    """The day of the interruption bands."""
+    return _date(_INTERRUPTIONS)
+
+
+def _date(table: Path) -> str:
+    return next(fields[1] for fields in _rows(_DATES) if fields[0] == table.name)
 
 
 def _find(path: Path, *key: str) -> list[str] | None:

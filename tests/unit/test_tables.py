@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import runpy
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -153,3 +154,8 @@ def test_the_tables_can_be_built_again_from_themselves(tmp_path, monkeypatch):
     for path in target.iterdir():
         assert path.read_bytes() == (tables.DATA / path.name).read_bytes()
     assert build["main"]([]) == 2
+
+
+def test_the_dates_of_the_tables_are_days():
+    for day in (tables.prices_date(), tables.interruptions_date()):
+        assert date.fromisoformat(day).year >= 2025
