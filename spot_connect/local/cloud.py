@@ -7,7 +7,7 @@ import socket
 import string
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock, RLock
@@ -109,6 +109,7 @@ class Cloud:
         self.notes: list[str] = []
         self.started = time.time()
         self.ahead = 0.0
+        self.on_change: Callable[[], None] = lambda: None
 
     @property
     def url(self) -> str:

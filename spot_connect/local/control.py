@@ -1,6 +1,6 @@
 """The control interface: what only the daemon's owner, or a machine about itself, may ask.
 
-The owner shows the secret key as a bearer token, a machine its own token.
+The owner shows the secret key as a bearer token, a machine its own token in a header of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spot_connect.local.cloud import Cloud
     from spot_connect.local.state import Saver
 
+MACHINE_TOKEN = "X-Spot-Connect-Token"  # noqa: S105 - the name of a header
 Body = dict[str, Any]
 
 
@@ -50,7 +51,7 @@ class Control:
 
     def _answer(self, request: Request) -> Response:
         path = request.path.removeprefix("/_spot_connect/")
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = request.headers.get(MACHINE_TOKEN) or request.headers.get("Authorization", "").removeprefix("Bearer ")
         is_owner = secrets.compare_digest(token.encode(), self._cloud.settings.secret_key.encode())
         body = request.get_json(silent=True) or {}
         room, _, rest = path.partition("/")
@@ -106,9 +107,14 @@ class Control:
     def _log(self, instance: Any, _: Body) -> Body:
         return {"log": self._cloud.boxes.log(instance.id)}
 
-    def _shutdown_from_inside(self, instance: Any, _: Body) -> Body:
-        terminates = instance.instance_initiated_shutdown_behavior == "terminate"
-        if terminates or instance.spot_type == "one-time":
+    def _shutdown_from_inside(self, instance: Any, body: Body) -> Body:
+        terminates = instance.instance_initiated_shutdown_behavior == "terminate" or instance.spot_type == "one-time"
+        action = body.get("action", "poweroff")
+        if action == "reboot":
+            self._cloud.machines.reboot(instance)
+        elif action == "halt":
+            self._cloud.machines.halt(instance)
+        elif terminates:
             self._cloud.machines.end(instance, FROM_INSIDE)
         elif instance.state == "running":
             instance.stop()

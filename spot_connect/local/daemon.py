@@ -8,13 +8,13 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from spot_connect.core.errors import LocalCloudError
+from spot_connect.core.errors import DeadlinePassed, LocalCloudError
+from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.local.places import FileLock, Places, write_json
 
 if TYPE_CHECKING:
@@ -68,11 +68,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _take(lock: FileLock) -> bool:
     """Whether we hold the lock; somebody who only looks holds it for a moment, too."""
-    for _ in range(50):
-        if lock.take():
-            return True
-        time.sleep(0.02)
-    return False
+    try:
+        return wait_for("lock", lambda: Seen(lock.take() or None), seconds=1, every=0.02)
+    except DeadlinePassed:
+        return False
 
 
 def _run(places: Places, options: argparse.Namespace, make_boxes: MakeBoxes) -> int:

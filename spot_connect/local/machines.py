@@ -85,6 +85,7 @@ class Machines:
         self._instances: dict[str, Any] = {}
         self._up: set[str] = set()
         self._rebooting: set[str] = set()
+        self._halting: set[str] = set()
 
     def all(self) -> list[Any]:
         """Every instance, the ended ones of the last hour too."""
@@ -126,6 +127,11 @@ class Machines:
     def reboot(self, instance: Any) -> None:
         """End everything in the box and start it again."""
         self._rebooting.add(instance.id)
+        self.settle(instance)
+
+    def halt(self, instance: Any) -> None:
+        """End everything in the box, which stays on, as a halted machine does in EC2."""
+        self._halting.add(instance.id)
         self.settle(instance)
 
     def end(self, instance: Any, ending: Ending) -> None:
@@ -180,7 +186,7 @@ class Machines:
     def _settle(self, instance: Any) -> None:
         with self._turns[instance.id]:
             while self._instances.get(instance.id) is instance and self._step(instance):
-                pass
+                self._cloud.on_change()
 
     def _step(self, instance: Any) -> bool:
         """Do the next thing; whether there may be more."""
@@ -188,6 +194,9 @@ class Machines:
         if instance.id in self._rebooting:
             self._rebooting.discard(instance.id)
             self._halt(instance)
+        elif instance.id in self._halting:
+            self._halting.discard(instance.id)
+            self._cloud.boxes.stop(instance.id)
         elif state in ("pending", "running") and instance.id not in self._up:
             self._boot(instance)
         elif state == "pending":

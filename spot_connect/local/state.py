@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("spot_connect.local")
 QUIET_SECONDS = 0.5
 _FORMAT = 1
+_TRIES = 5
 _SERVICES = ("ec2", "efs", "iam", "s3")
 
 
@@ -37,6 +38,7 @@ class Saver:
         self._saving = False
         self._dirty = Event()
         self._closed = Event()
+        cloud.on_change = self._dirty.set
         self._thread = Thread(target=self._run, name="saver", daemon=True)
 
     def start(self) -> None:
@@ -68,7 +70,7 @@ class Saver:
         """Save now; how long it took."""
         began = monotonic()
         with self._alone():
-            content = pickle.dumps(_head()) + pickle.dumps(_picture(self._cloud), pickle.HIGHEST_PROTOCOL)
+            content = pickle.dumps(_head()) + _dump(self._cloud)
         write_private(self._path, content)
         return monotonic() - began
 
@@ -152,6 +154,16 @@ def _read(path: Path) -> dict[str, Any] | str:
                 f"moto {now['moto']} cannot read it, so the cloud starts empty."
             )
         return dict(pickle.load(file))  # noqa: S301
+
+
+def _dump(cloud: Cloud) -> bytes:
+    """The cloud as bytes. The machines go on meanwhile, so a mapping may change under the pickler's hands."""
+    for _ in range(_TRIES):
+        try:
+            return pickle.dumps(_picture(cloud), pickle.HIGHEST_PROTOCOL)
+        except RuntimeError:
+            log.info("the cloud changed while it was saved; once more")
+    return pickle.dumps(_picture(cloud), pickle.HIGHEST_PROTOCOL)
 
 
 def _picture(cloud: Cloud) -> dict[str, Any]:

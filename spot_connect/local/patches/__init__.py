@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from spot_connect.local.patches import (
     account,
+    answers,
     console,
     describing,
     ending,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PATCHES: tuple[Patch, ...] = (
     *account.PATCHES,
+    *answers.PATCHES,
     *tags.PATCHES,
     *launching.PATCHES,
     *ending.PATCHES,

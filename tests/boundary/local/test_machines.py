@@ -161,10 +161,28 @@ def test_a_shutdown_inside_stops_an_on_demand_instance_and_keeps_its_files(cloud
     assert login.output(instance_id, "cat file") == "kept"
 
 
+def test_a_reboot_from_inside_keeps_the_files(cloud, login):
+    instance_id = cloud.spot(KeyName=login.name)["InstanceId"]
+    with login.connect(instance_id) as client:
+        _, out, _ = client.exec_command("echo kept > file; sudo reboot; sleep 1000", timeout=PATIENCE)
+        out.channel.recv_exit_status()
+    assert login.output(instance_id, "cat file") == "kept"
+    assert cloud.instance(instance_id)["State"]["Name"] == "running"
+
+
+def test_a_halted_machine_runs_on_and_answers_no_more(cloud, login):
+    instance_id = cloud.spot(KeyName=login.name)["InstanceId"]
+    with login.connect(instance_id) as client:
+        _, out, _ = client.exec_command("sudo halt; sleep 1000", timeout=PATIENCE)
+        out.channel.recv_exit_status()
+    assert cloud.instance(instance_id)["State"]["Name"] == "running"
+    cloud.end(instance_id)
+
+
 def test_a_machine_may_end_itself_and_no_other(cloud, login):
     mine, other = (cloud.spot(KeyName=login.name)["InstanceId"] for _ in range(2))
     line = (
-        'curl -s -o /dev/null -w "%{http_code}" -X POST -H "Authorization: Bearer $SPOT_CONNECT_BOX_TOKEN"'
+        'curl -s -o /dev/null -w "%{http_code}" -X POST -H "X-Spot-Connect-Token: $SPOT_CONNECT_BOX_TOKEN"'
         " $SPOT_CONNECT_CONTROL/instances/"
     )
     assert login.output(mine, f"{line}{other}/shutdown") == "403"
