@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("spot_connect.local")
 QUIET_SECONDS = 0.5
+# Raise it when a class of ours that is saved changes; what was saved before is then discarded with a word.
 _FORMAT = 1
 _TRIES = 5
 _SERVICES = ("ec2", "efs", "iam", "s3")
@@ -150,8 +151,8 @@ def _read(path: Path) -> dict[str, Any] | str:
         now = _head()
         if head != now:
             return (
-                f"The saved cloud was made by moto {head['moto']}; "
-                f"moto {now['moto']} cannot read it, so the cloud starts empty."
+                f"The saved cloud was made by moto {head['moto']} in format {head['format']}; "
+                f"moto {now['moto']} in format {now['format']} cannot read it, so the cloud starts empty."
             )
         return dict(pickle.load(file))  # noqa: S301
 
