@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import encodings.idna  # noqa: F401 - imported late by getaddrinfo, when its file may be out of reach
+import gc
 import logging
 import os
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import asyncssh
 
+from spot_connect.core.errors import DeadlinePassed
 from spot_connect.local.boxes import entry, userdata
 from spot_connect.local.boxes.children import Children
 from spot_connect.local.boxes.furnishing import environment, furnish
@@ -28,6 +30,7 @@ def run(order: Order, listener: socket.socket, channel: socket.socket, go: int) 
     """Be the box until the daemon ends it. Returns only when it could not start."""
     try:
         entry.settle(order, go)
+        gc.enable()  # what the zygote froze stays untouched, and so shared
         os.umask(0o022)
         view = view_of(order)
         furnish(order, view)
@@ -52,7 +55,8 @@ async def _serve(order: Order, view: View, listener: socket.socket, channel: soc
         boot.result()
     await over
     if order.level is Level.PLAIN:
-        end_descendants(os.getpid(), order.instance_id)
+        with contextlib.suppress(DeadlinePassed):
+            end_descendants(os.getpid(), order.instance_id)
     os._exit(0)
 
 

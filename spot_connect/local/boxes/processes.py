@@ -5,25 +5,30 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from spot_connect.core.waiting import Seen, wait_for
+
 MARKER = "SPOT_CONNECT_BOX"
-_ROUNDS = 200
+_SECONDS = 10.0
 
 
 def end_descendants(ancestor: int, instance_id: str) -> None:
-    """End every descendant of ``ancestor`` and everything marked as the instance's, but not ``ancestor`` itself."""
-    for _ in range(_ROUNDS):
-        found = _descendants(ancestor) | set(marked([instance_id]))
-        found -= {ancestor, os.getpid()}
-        if not found:
-            return
+    """End every descendant of ``ancestor`` and everything marked as the instance's, but not ``ancestor`` itself.
+
+    Raises:
+        DeadlinePassed: something survived, or forked faster than it could be ended.
+    """
+
+    def look() -> Seen[bool]:
+        found = (_descendants(ancestor) | set(marked([instance_id]))) - {ancestor, os.getpid()}
         for pid in found:
             _kill(pid)
-        # Killed is not yet gone; what was forked meanwhile is found in the next round.
-        time.sleep(0.002)
+        # Killed is not yet gone; what was forked meanwhile is found at the next look.
+        return Seen(None if found else True, f"{len(found)} left")
+
+    wait_for(f"end of the processes of {instance_id}", look, seconds=_SECONDS, every=0.002)
 
 
 def _kill(pid: int) -> None:

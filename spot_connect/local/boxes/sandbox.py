@@ -60,6 +60,8 @@ def _outermost(paths: Sequence[str]) -> list[str]:
 
 
 def _etc(directory: Directory) -> Iterator[Mount]:
+    # Known limit: when this machine replaces such a file, as useradd does, the kernel takes ours off until the next
+    # start of the box.
     for name in ("passwd", "group", "hostname", "hosts"):
         if Path("/etc", name).exists():
             yield Mount(f"/etc/{name}", str(directory / "etc" / name))

@@ -69,8 +69,9 @@ class Supervisor:
     Args:
         root: directory for the instances; made if missing.
         level: how boxes are held; by default the strongest that works here.
-        on_running: told an instance's id when its SSH server listens; from a thread of the supervisor.
-        on_ended: told an instance's id when its box ended without being stopped.
+        on_running: told an instance's id when its SSH server listens: by ``start`` itself when there is no boot to
+            wait for, else by a thread of the supervisor.
+        on_ended: told an instance's id when its box ended without being stopped; by that thread.
 
     Raises:
         LocalCloudError: the directory cannot be used safely.
@@ -85,6 +86,7 @@ class Supervisor:
         self._closed = False
         self._lock = threading.RLock()
         self._running: dict[str, _Running] = {}
+        self._turns: dict[str, threading.RLock] = {}
         self._order_lock = threading.Lock()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._zygote, self._orders = _start_zygote(root)
@@ -110,23 +112,33 @@ class Supervisor:
         Raises:
             LocalCloudError: it is running already, or the system refused.
         """
-        with self._lock:
+        directory = self._directory(spec.instance_id)
+        with self._turn(spec.instance_id):
             if spec.instance_id in self._running:
                 raise LocalCloudError(f"cannot start {spec.instance_id}", "it is running already")
-        directory = self._directory(spec.instance_id)
-        try:
-            directory.make(self._uid)
-            key = keys.host_key(directory / "ssh_host_ed25519_key")
-            listener = _reserve(spec.host, spec.port)
-            host, port = listener.getsockname()[:2]
-            write_etc(directory, spec.username, spec.hostname, host, self._uid or BOX_UID)
-            box = Box(spec.instance_id, host, port, key.public)
-            running = self._order(self._order_for(spec, directory, key.private, host), listener, box)
-        except OSError as error:
-            raise LocalCloudError(f"cannot start {spec.instance_id}", str(error)) from error
-        console.begin(directory, spec.hostname, key.public)
-        self._adopt(running, spec.boot_seconds)
-        return box
+            try:
+                running = self._make(spec, directory)
+            except OSError as error:
+                raise LocalCloudError(f"cannot start {spec.instance_id}", str(error)) from error
+            console.begin(directory, spec.hostname, running.box.host_key)
+            self._adopt(running)
+        if spec.boot_seconds == 0:
+            self._say("running", spec.instance_id)
+        return running.box
+
+    def _turn(self, instance_id: str) -> threading.RLock:
+        """What makes starting and stopping one instance take turns."""
+        with self._lock:
+            return self._turns.setdefault(instance_id, threading.RLock())
+
+    def _make(self, spec: BoxSpec, directory: Directory) -> _Running:
+        directory.make(self._uid)
+        key = keys.host_key(directory / "ssh_host_ed25519_key")
+        listener = _reserve(spec.host, spec.port)
+        host, port = listener.getsockname()[:2]
+        write_etc(directory, spec.username, spec.hostname, host, self._uid or BOX_UID)
+        box = Box(spec.instance_id, host, port, key.public)
+        return self._order(self._order_for(spec, directory, key.private, host), listener, box)
 
     def _order_for(self, spec: BoxSpec, directory: Directory, private: str, address: str) -> Order:
         return Order(
@@ -161,29 +173,30 @@ class Supervisor:
             raise
         return running
 
-    def _adopt(self, running: _Running, boot_seconds: float) -> None:
+    def _adopt(self, running: _Running) -> None:
         with self._lock:
             self._running[running.box.instance_id] = running
             running.channel.settimeout(0)
             self._selector.register(running.channel, selectors.EVENT_READ, running)
-        self._wake()
-        if boot_seconds == 0:
-            self._say("running", running.box.instance_id)
+        self._waker.send(b"w")
 
     def stop(self, instance_id: str) -> None:
         """End everything in the instance; its files stay. Nothing happens when it is not running."""
-        with self._lock:
-            running = self._running.pop(instance_id, None)
-            if running is None:
-                return
-            self._selector.unregister(running.channel)
-        running.anchor.end(instance_id, plain=self.level is Level.PLAIN)
-        running.channel.close()
+        with self._turn(instance_id):
+            with self._lock:
+                running = self._running.pop(instance_id, None)
+                if running is None:
+                    return
+                self._selector.unregister(running.channel)
+            running.anchor.end(instance_id, plain=self.level is Level.PLAIN)
+            running.channel.close()
 
     def discard(self, instance_id: str) -> None:
         """Stop the instance and remove its files."""
-        self.stop(instance_id)
-        shutil.rmtree(self._directory(instance_id).path, ignore_errors=True)
+        directory = self._directory(instance_id)
+        with self._turn(instance_id):
+            self.stop(instance_id)
+            shutil.rmtree(directory.path, ignore_errors=True)
 
     def log(self, instance_id: str) -> str:
         """What the instance's console shows; empty for one that never started here."""
@@ -220,9 +233,6 @@ class Supervisor:
         for pid in processes.marked(path.name for path in folder.iterdir()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, 9)
-
-    def _wake(self) -> None:
-        self._waker.send(b"w")
 
     def _watch(self) -> None:
         while True:

@@ -63,10 +63,9 @@ def _nobody():
 
 def _can_run(who):
     line = [who.python, "-c", "import asyncssh, spot_connect.core"]
+    settings = {"env": who.environment("/"), "cwd": "/", "capture_output": True} | who.options
     try:
-        return (
-            subprocess.run(line, env=who.environment("/"), cwd="/", capture_output=True, **who.options).returncode == 0
-        )
+        return subprocess.run(line, check=False, **settings).returncode == 0
     except OSError:
         return False
 
@@ -124,10 +123,13 @@ class Cloud:
             self.process.stdin.flush()
         return number
 
-    def result(self, number):
+    def answer(self, number):
         with self._arrived:
             assert self._arrived.wait_for(lambda: number in self._answers, PATIENCE), "no answer from the driver"
-            told = self._answers.pop(number)
+            return self._answers.pop(number)
+
+    def result(self, number):
+        told = self.answer(number)
         if "refused" in told:
             raise RuntimeError(told["refused"])
         return told["result"]

@@ -45,6 +45,15 @@ def test_starting_what_runs_is_refused(cloud, start, key):
         cloud.start(key, instance_id=machine.id)
 
 
+def test_one_of_two_simultaneous_starts_wins(cloud, key):
+    spec = cloud.spec(key)
+    cloud.ids.add(spec["instance_id"])
+    numbers = [cloud.post("start", spec=spec) for _ in range(4)]
+    answers = [cloud.answer(number) for number in numbers]
+    assert sum("result" in told for told in answers) == 1
+    assert all("running already" in told["refused"] for told in answers if "refused" in told)
+
+
 @pytest.mark.parametrize("name", ["", "../x", ".", "a/b"])
 def test_an_id_is_no_path(cloud, name):
     with pytest.raises(RuntimeError, match="cannot name"):
@@ -285,6 +294,9 @@ def test_shutdown_without_a_daemon_says_so(start):
         ("sudo -n A=1 B='x y' sh -c 'echo $A $B'", "1 x y"),
         ("sudo --user=root echo a", "a"),
         ("sudo -v && echo ok", "ok"),
+        ("sudo -Hu ec2-user echo a", "a"),
+        ("sudo -iu ec2-user echo 'a  b'", "a  b"),
+        ("sudo -uroot -E echo a", "a"),
         ("sudo -i echo 'a  b'", "a  b"),
         ("sudo -EH sh -c 'echo \"$0\" \"$1\"' 'x y' z", "x y z"),
         ("echo 'echo from shell' | sudo -s", "from shell"),

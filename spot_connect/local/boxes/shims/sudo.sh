@@ -6,6 +6,10 @@ while [ $# -gt 0 ]; do
         -u | -g | -p | -C | -h | -r | -t | -D | -R | -T | --user | --group | --prompt | --chdir)
             [ $# -ge 2 ] || { echo "sudo: option requires an argument -- '${1#-}'" >&2; exit 1; }
             shift 2 ;;
+        -[AbEHnPSis]*[ug])
+            # Flags in one word whose last one takes an argument, as in -iu ec2-user.
+            case "$1" in *i*) login=1 ;; *s*) shell=1 ;; esac
+            shift 2 ;;
         -v | -k | -K | --validate | --reset-timestamp | --remove-timestamp) validate=1; shift ;;
         -l | --list) echo "User $(id -un) may run the following commands on $(uname -n):"; echo "    (ALL) NOPASSWD: ALL"; exit 0 ;;
         -V | --version) echo "Sudo version 1.8.23 (spot-connect local cloud)"; exit 0 ;;
