@@ -42,6 +42,11 @@ def managed(cloud: Cloud) -> tuple[Instance, ...]:
     return _find(cloud, f"list the instances in {cloud.region}", {"tag-key": [MANAGED_TAG]})
 
 
+def tagged(cloud: Cloud, key: str, values: Sequence[str]) -> tuple[Instance, ...]:
+    """Live instances whose tag ``key`` has one of ``values`` (up to 200), oldest first."""
+    return _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": values})
+
+
 def by_id(cloud: Cloud, instance_id: str) -> Instance | None:
     """The instance with that id in whatever state, or ``None``."""
     return next(iter(by_ids(cloud, [instance_id])), None)

@@ -40,6 +40,7 @@ _REFUSALS: dict[str, tuple[type[AwsError], str]] = {
     "InsufficientFreeAddressesInSubnet": (NoCapacity, _CAPACITY),
     "UnfulfillableCapacity": (NoCapacity, _CAPACITY),
     "Unsupported": (NoCapacity, _CAPACITY),
+    "InvalidFleetConfiguration": (NoCapacity, _CAPACITY),
     "SpotMaxPriceTooLow": (
         PriceTooLow,
         "Raise the maximum with -prc; you are billed the current price, never your maximum.",
@@ -52,6 +53,7 @@ _REFUSALS: dict[str, tuple[type[AwsError], str]] = {
     "RulesPerSecurityGroupLimitExceeded": (QuotaReached, _QUOTA),
     "RequestResourceCountExceeded": (QuotaReached, _QUOTA),
     "ResourceCountExceeded": (QuotaReached, _QUOTA),
+    "MaxFleetCountExceeded": (QuotaReached, "Cancel fleets that are no longer needed, or use another Region."),
     "InvalidAMIID.NotFound": (AwsObjectMissing, "Image ids belong to one Region; leave -ami out to let us choose."),
     "InvalidAMIID.Malformed": (AwsObjectMissing, "An image id looks like ami-0123456789abcdef0."),
     "InvalidAMIID.Unavailable": (AwsObjectMissing, "Choose another image with -ami."),
@@ -120,9 +122,13 @@ def code_of(error: SpotConnectError) -> str:
 def refusal(what: str, error: ClientError) -> AwsError:
     """Our error for a call that AWS answered with an error code."""
     said = error.response.get("Error", {})
-    code = str(said.get("Code", ""))
+    return refused(what, str(said.get("Code", "")), str(said.get("Message", "")))
+
+
+def refused(what: str, code: str, message: str) -> AwsError:
+    """Our error for an error code, wherever AWS wrote it."""
     kind, advice = _REFUSALS.get(code, (AwsError, ""))
-    return kind(f"cannot {what}", f"{said.get('Message', '')} ({code})", advice, code)
+    return kind(f"cannot {what}", f"{message} ({code})", advice, code)
 
 
 def _unasked(what: str, error: BotoCoreError) -> AwsError:

@@ -12,6 +12,7 @@ from spot_connect.aws import groups, keys
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsError, AwsObjectMissing
 from spot_connect.core.firewall import SSH_PORT, Rule, ssh_from
+from spot_connect.core.fleets import FLEET_TAG
 from spot_connect.core.models import Instance
 from spot_connect.core.names import MANAGED_TAG, key_pair_name, security_group_name
 from spot_connect.core.reporting import Reporter
@@ -96,8 +97,9 @@ def open_group(realm: Realm, cloud: Cloud, group_id: str, firewall: tuple[Rule, 
 
 def refresh(realm: Realm, instance: Instance, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
     """Open the door of a running machine to our address of today, if the door is ours."""
-    expected = security_group_name(instance.name)
-    ours = next((group_id for group_id, name in instance.groups.items() if name == expected), "")
+    names = (instance.name, instance.tags.get(FLEET_TAG, instance.name))
+    expected = {security_group_name(name) for name in names}
+    ours = next((group_id for group_id, name in instance.groups.items() if name in expected), "")
     if not ours:
         if firewall:
             reporter.warn(f"{instance.name} has no security group of ours; the firewall rules were not applied")

@@ -50,7 +50,7 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
         NotAuthorized, AwsObjectMissing: AWS refused something.
     """
     profile = _profile_of(request)
-    region = request.region or profile.region or realm.default_region
+    region = region_of(realm, request)
     cloud = realm.cloud(region)
     instance_type = request.instance_type or profile.instance_type
     with reporter.step(f"looking up {instance_type} in {region}"):
@@ -74,6 +74,12 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
         user_data=request.user_data,
     )
     return Prepared(spec, ground.subnets, ground.prices)
+
+
+def region_of(realm: Realm, request: LaunchRequest) -> str:
+    """Where the launch would go."""
+    profile_region = request.profile.region if request.profile else ""
+    return request.region or profile_region or realm.default_region
 
 
 def _profile_of(request: LaunchRequest) -> Profile:

@@ -82,6 +82,14 @@ def create_spot_requests(_: Cloud, __: Any, fleet: Any, weight: float) -> Any:
     return fleet.spot_requests
 
 
+def terminate_instances(_: Cloud, __: Any, fleet: Any) -> None:
+    """Every instance that still lives; none is no error."""
+    ids = [request.instance.id for request in fleet.spot_requests if _lives(request)]
+    ids += [entry["instance"].id for entry in fleet.on_demand_instances if _lives(entry)]
+    if ids:
+        fleet.ec2_backend.terminate_instances(ids)
+
+
 def describe_fleet_instances(_: Cloud, original: Any, backend: Any, fleet_id: str) -> Any:
     """The live instances of a maintained fleet."""
     fleet = backend.get_fleet(fleet_id)
@@ -114,6 +122,8 @@ def delete_fleets(_: Cloud, original: Any, response: Any) -> Any:
 def _undeletable(fleet: Any, fleet_id: str, ends: bool) -> str:
     if fleet is None:
         return "fleetIdDoesNotExist"
+    if fleet.state.startswith("deleted"):
+        return "fleetNotInDeletableState"
     instant = fleet.fleet_type == "instant"
     return "NoTerminateInstancesNotSupported" if instant and not ends else ""
 
@@ -221,6 +231,7 @@ def _complete(fleet: Any, instance: Any, template: dict[str, Any]) -> None:
 PATCHES = (
     Patch(Fleet, "get_launch_spec_counts", launch_spec_counts, "takes the cheapest pool, not the first"),
     Patch(Fleet, "create_spot_requests", create_spot_requests, "honours the template, and turns to the next pool"),
+    Patch(Fleet, "terminate_instances", terminate_instances, "ends what lives, however little it is"),
     Patch(Fleets, "create_fleet", create_fleet, "honours ClientToken, and tells which pools refused"),
     Patch(Fleets, "delete_fleets", delete_fleets, "tells which fleets it did not delete"),
     Patch(FleetsBackend, "describe_fleets", describe_fleets, "hides instant fleets unless they are named"),

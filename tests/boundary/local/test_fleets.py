@@ -149,3 +149,11 @@ def test_a_maintained_fleet_replaces_what_ends_until_it_is_deleted(cloud, ec2, f
     for instance_id in now:
         cloud.until(instance_id, "terminated")
     assert active() == set()
+
+
+def test_a_fleet_without_instances_can_be_deleted_once(cloud, ec2, fleet):
+    made = fleet()
+    cloud.end(*ids(made))
+    for code in (None, "fleetNotInDeletableState"):
+        answer = ec2.delete_fleets(FleetIds=[made["FleetId"]], TerminateInstances=True)
+        assert [one["Error"]["Code"] for one in answer["UnsuccessfulFleetDeletions"]] == ([code] if code else [])

@@ -1,0 +1,159 @@
+"""EC2 fleets: many spot instances in one call, from whichever pools have them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spot_connect.aws.refusals import asking, refused
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import AwsError, AwsUnreachable, NoCapacity, NotAuthorized, QuotaReached, Throttled
+from spot_connect.core.fleets import Pool, PoolRefusal
+from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
+
+_BACK_OFF = (1.0, 2.0, 4.0, 8.0)
+# A template that was just made is not seen everywhere at once.
+_NOT_YET = frozenset({"InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"})
+_DELETED_ALREADY = frozenset({"fleetIdDoesNotExist", "fleetNotInDeletableState"})
+_TELLING = (NotAuthorized, QuotaReached)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What CreateFleet gave: of an instant fleet its instances, and the pools that refused."""
+
+    fleet_id: str
+    instance_ids: tuple[str, ...]
+    errors: tuple[PoolRefusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A fleet as EC2 remembers it."""
+
+    maintained: bool
+    count: int
+    template_ids: tuple[str, ...]
+
+
+def launch(cloud: Cloud, request: Mapping[str, Any], pools: Sequence[Pool], clock: Clock = SYSTEM_CLOCK) -> Answer:
+    """Make the fleet of :func:`fleet_request`.
+
+    A failed line or a server error is asked again with the same ClientToken, so that no second fleet can come of it.
+    """
+    token = str(uuid.uuid4())
+    for pause in (*_BACK_OFF, None):
+        try:
+            with asking(f"launch a fleet in {cloud.region}"):
+                answer = cloud.ec2_once.create_fleet(**request, ClientToken=token)
+            return _answer(answer, pools)
+        except AwsError as error:
+            passing = isinstance(error, Throttled | AwsUnreachable) or error.code in _NOT_YET
+            if pause is None or not passing:
+                raise
+            clock.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def fleet_request(
+    template_id: str, pools: Sequence[Pool], count: int, tags: Mapping[str, str], *, maintain: bool
+) -> dict[str, Any]:
+    """The CreateFleet parameters, without a token.
+
+    The type is always said, because the default of the API replaces ended instances for ever.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFleet.html
+    """
+    marks = [{"Key": key, "Value": value} for key, value in tags.items()]
+    template = {"LaunchTemplateId": template_id, "Version": "$Latest"}
+    return {
+        "Type": "maintain" if maintain else "instant",
+        "LaunchTemplateConfigs": [
+            {"LaunchTemplateSpecification": template, "Overrides": [_override(pool) for pool in pools]}
+        ],
+        "TargetCapacitySpecification": {"TotalTargetCapacity": count, "DefaultTargetCapacityType": "spot"},
+        "SpotOptions": {
+            "AllocationStrategy": "price-capacity-optimized",
+            "InstanceInterruptionBehavior": "terminate",
+        },
+        "TagSpecifications": [{"ResourceType": "fleet", "Tags": marks}],
+    }
+
+
+def delete(cloud: Cloud, fleet_id: str) -> None:
+    """Delete the fleet and end its instances; one that is deleted already is no error.
+
+    Raises:
+        AwsError: EC2 did not delete it.
+    """
+    with asking(f"delete the fleet {fleet_id}"):
+        answer = cloud.ec2.delete_fleets(FleetIds=[fleet_id], TerminateInstances=True)
+    for failure in answer.get("UnsuccessfulFleetDeletions", ()):
+        said = failure.get("Error", {})
+        if said.get("Code") not in _DELETED_ALREADY:
+            raise refused(f"delete the fleet {fleet_id}", str(said.get("Code", "")), str(said.get("Message", "")))
+
+
+def describe(cloud: Cloud, fleet_id: str) -> Known | None:
+    """The fleet with that id, or ``None`` when EC2 has forgotten it."""
+    try:
+        with asking(f"look for the fleet {fleet_id}"):
+            found = cloud.ec2.describe_fleets(FleetIds=[fleet_id])["Fleets"]
+    except AwsError as error:
+        if error.code.startswith("InvalidFleetId"):
+            return None
+        raise
+    return _known(found[0]) if found else None
+
+
+def tag(cloud: Cloud, instance_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of one instance."""
+    marks = [{"Key": key, "Value": value} for key, value in tags.items()]
+    with asking(f"tag {instance_id}"):
+        cloud.ec2.create_tags(Resources=[instance_id], Tags=marks)
+
+
+def worst(what: str, errors: Iterable[PoolRefusal]) -> AwsError:
+    """The refusal that says most: what no other pool can help, before lack of capacity.
+
+    UnfulfillableCapacity comes last, because EC2 says it of pools that it never tried.
+    """
+    found = [(refused(what, error.code, error.said), error) for error in errors]
+    found.sort(key=lambda pair: _weight(*pair))
+    return found[0][0] if found else NoCapacity(f"cannot {what}", "EC2 gave neither instances nor a reason")
+
+
+def _weight(error: AwsError, refusal: PoolRefusal) -> int:
+    if isinstance(error, _TELLING):
+        return 0
+    if not isinstance(error, NoCapacity):
+        return 1
+    return 3 if refusal.code == "UnfulfillableCapacity" else 2
+
+
+def _override(pool: Pool) -> dict[str, Any]:
+    override: dict[str, Any] = {"InstanceType": pool.instance_type, "SubnetId": pool.subnet.id}
+    if pool.max_price is not None:
+        override["MaxPrice"] = str(pool.max_price)
+    return override
+
+
+def _answer(raw: Mapping[str, Any], pools: Sequence[Pool]) -> Answer:
+    zones = {pool.subnet.id: pool.subnet.zone for pool in pools}
+    ids = tuple(one for entry in raw.get("Instances", ()) for one in entry.get("InstanceIds", ()))
+    errors = dict.fromkeys(_refusal(entry, zones) for entry in raw.get("Errors", ()))
+    return Answer(raw["FleetId"], ids, tuple(errors))
+
+
+def _refusal(raw: Mapping[str, Any], zones: Mapping[str, str]) -> PoolRefusal:
+    pool = raw.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+    zone = zones.get(pool.get("SubnetId", ""), "") or pool.get("AvailabilityZone", "")
+    return PoolRefusal(pool.get("InstanceType", ""), zone, raw.get("ErrorCode", ""), raw.get("ErrorMessage", ""))
+
+
+def _known(raw: Mapping[str, Any]) -> Known:
+    configs = raw.get("LaunchTemplateConfigs", ())
+    templates = [config.get("LaunchTemplateSpecification", {}).get("LaunchTemplateId", "") for config in configs]
+    target = raw.get("TargetCapacitySpecification", {}).get("TotalTargetCapacity", 0)
+    return Known(raw.get("Type") == "maintain", int(target), tuple(filter(None, templates)))

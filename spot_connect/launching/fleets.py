@@ -1,0 +1,295 @@
+"""Many instances of one name prefix in one call, kept track of by their tags, and ended together."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from spot_connect.aws import fleets, instance_types, instances, launch_templates, prices
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import DeadlinePassed, UsageError
+from spot_connect.core.fleets import FLEET_ID_TAG, FLEET_TAG, Fleet, Move, Pool, member_names, reassign
+from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec
+from spot_connect.core.names import MANAGED_TAG, NAME_TAG, instance_name
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.waiting import Seen, wait_for
+from spot_connect.launching import ending
+from spot_connect.launching.preparing import Prepared, prepare, region_of
+from spot_connect.launching.realm import Realm
+from spot_connect.store import tables
+from spot_connect.store.keys import KeyFiles
+
+MOST = 1000
+"""TerminateInstances takes no more ids in one call, so a fleet is never larger."""
+_NAMES_IN_A_FILTER = 200
+_SEEN_SECONDS = 60.0
+_MAINTAINED_SECONDS = 180.0
+
+
+def launch_fleet(
+    realm: Realm,
+    request: LaunchRequest,
+    files: KeyFiles,
+    reporter: Reporter,
+    *,
+    count: int,
+    types: Sequence[str] = (),
+    maintain: bool = False,
+) -> Fleet:
+    """Launch ``count`` spot instances called ``<request.name>_0`` and so on, from the pools that can best give them.
+
+    They share one key pair and one security group. AWS chooses among the types and zones by price and capacity
+    (``price-capacity-optimized``); it may give fewer than asked for, which ``errors`` explains.
+
+    Args:
+        realm: AWS, or the local cloud.
+        request: what one instance is to be like; its name is the prefix.
+        files: where private keys are.
+        reporter: hears of progress.
+        count: how many, 1 to 1000.
+        types: further instance types that will do; ten or more are best against interruptions.
+        maintain: AWS replaces instances that end, **until the fleet is cancelled**.
+
+    Raises:
+        UsageError: a wrong count or type, or the fleet runs already; nothing was launched.
+        NoCapacity, QuotaReached, PriceTooLow, NotAuthorized: AWS gave not a single instance.
+
+    Example:
+        >>> launch_fleet(realm, request, files, reporter, count=5).ids  # doctest: +SKIP
+        ('i-0123456789abcdef0', ...)
+    """
+    _check(request.name, count)
+    with realm.state.lock(f"launch-{request.name}", wait_seconds=_MAINTAINED_SECONDS):
+        cloud = realm.cloud(region_of(realm, request))
+        _must_be_free(cloud, request.name, count)
+        prepared = prepare(realm, request, files, reporter)
+        pools = _pools(cloud, prepared, request, types)
+        with reporter.step(f"launching {count} instances {request.name}_*: {_in_words(pools)}"):
+            fleet = _launched(realm, prepared.spec, pools, count, maintain=maintain)
+    for instance in fleet.instances:
+        realm.hints.remember(instance.name, instance.region)
+    _tell(fleet, reporter)
+    return fleet
+
+
+def find_fleet(realm: Realm, name: str, region: str) -> Fleet | None:
+    """The live fleet of that name in the Region, from any computer; ``None`` when there is none."""
+    cloud = realm.cloud(region)
+    found = instances.tagged(cloud, FLEET_TAG, [name])
+    if not found:
+        return None
+    fleet_id = found[-1].tags.get(FLEET_ID_TAG, "")
+    known = fleets.describe(cloud, fleet_id) if fleet_id else None
+    members = _in_order(found)
+    count = known.count if known else len(members)
+    return Fleet(fleet_id, name, region, count, members, maintained=bool(known and known.maintained))
+
+
+def fleet_instances(realm: Realm, fleet: Fleet) -> tuple[Instance, ...]:
+    """The live instances of the fleet as EC2 tells them now, those that replaced others too; one call."""
+    found = instances.tagged(realm.cloud(fleet.region), FLEET_ID_TAG, [fleet.id])
+    return tuple(instance for instance in found if instance.state in ("pending", "running"))
+
+
+def refresh_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> Fleet:
+    """The fleet as it is now: an instance that replaced another has taken over its name.
+
+    ``moved`` tells which names went over, ``lost`` which have no instance any more.
+    """
+    found = {instance.id: instance for instance in fleet_instances(realm, fleet)}
+    # A name is missing where a launch was cut short before it was given.
+    known = {instance.id: instance.tags[NAME_TAG] for instance in fleet.instances if NAME_TAG in instance.tags}
+    now = reassign(known, found)
+    spare = member_names(fleet.name, len(now.spare), taken=now.jobs.values())
+    names = {**now.jobs, **dict(zip(now.spare, spare, strict=True))}
+    moved = tuple(Move(*move) for move in now.moves)
+    fresh = {move.new for move in moved} | set(now.spare)
+    members = _named(realm.cloud(fleet.region), [found[one] for one in names], names, only=fresh)
+    for move in moved:
+        reporter.note(f"{move.name} is {move.new} now; {move.old} has ended")
+    lost = tuple(name for name, _ in now.orphans)
+    if lost:
+        reporter.note(f"ended and not replaced: {', '.join(lost)}")
+    return replace(fleet, instances=_in_order(members), moved=moved, lost=lost)
+
+
+def cancel_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> tuple[Instance, ...]:
+    """Delete the fleet and end all its instances; those that were still alive.
+
+    The fleet goes first, because a maintained one would replace what is ended before it.
+    """
+    cloud = realm.cloud(fleet.region)
+    with reporter.step(f"cancelling the fleet {fleet.name}"):
+        alive = fleet_instances(realm, fleet)
+        _end(realm, cloud, fleet.id, fleet.ids)
+    for instance in (*alive, *fleet.instances):
+        realm.pins.forget(instance.id)
+        realm.hints.forget(instance.name)
+    reporter.note(f"cancelled the fleet {fleet.name} and ended {len(alive)} instances")
+    return alive
+
+
+def _check(prefix: str, count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
+        raise UsageError(f"cannot launch {count!r} instances", advice=f"Give a whole number from 1 to {MOST}.")
+    instance_name(f"{prefix}_{count - 1}")
+
+
+def _must_be_free(cloud: Cloud, prefix: str, count: int) -> None:
+    """A second fleet of the same name would cost twice, and its names would mean two machines."""
+    found = list(instances.tagged(cloud, FLEET_TAG, [prefix]))
+    names = member_names(prefix, count)
+    for first in range(0, count, _NAMES_IN_A_FILTER):
+        found += instances.tagged(cloud, NAME_TAG, names[first : first + _NAMES_IN_A_FILTER])
+    if found:
+        running = dict.fromkeys(instance.name for instance in found)
+        raise UsageError(
+            f"cannot launch the fleet {prefix}",
+            f"these run already: {', '.join(running)}",
+            "Cancel it first, or choose another name.",
+        )
+
+
+def _pools(cloud: Cloud, prepared: Prepared, request: LaunchRequest, types: Sequence[str]) -> tuple[Pool, ...]:
+    spec = prepared.spec
+    others = [kind for kind in dict.fromkeys(types) if kind != spec.instance_type]
+    _must_fit(cloud, spec, others)
+    limits = {kind: request.price or tables.on_demand_price(kind, spec.region) for kind in others}
+    limits[spec.instance_type] = spec.max_price
+    quotes = (*prepared.prices, *prices.spot_prices(cloud, others))
+    sold = {(quote.instance_type, quote.zone) for quote in quotes}
+    pools = [Pool(kind, subnet, limits[kind]) for kind in (spec.instance_type, *others) for subnet in prepared.subnets]
+    return tuple(pool for pool in pools if (pool.instance_type, pool.subnet.zone) in sold) or tuple(pools)
+
+
+def _must_fit(cloud: Cloud, spec: LaunchSpec, types: Collection[str]) -> None:
+    """One template means one image, so all types must be of its architecture."""
+    if not types:
+        return
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        built_for = dict(
+            zip(types, pool.map(lambda kind: instance_types.architecture(cloud, kind), types), strict=True)
+        )
+    odd = [kind for kind, architecture in built_for.items() if architecture != spec.image.architecture]
+    if odd:
+        raise UsageError(
+            f"cannot launch the fleet {spec.name}",
+            f"its image is for {spec.image.architecture}, not for {', '.join(odd)}",
+            "Choose types of one architecture.",
+        )
+
+
+def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int, *, maintain: bool) -> Fleet:
+    cloud = realm.cloud(spec.region)
+    # The name tag is each instance's own; until it is set, nobody may take one of them for the machine `spec.name`.
+    common = {key: value for key, value in spec.tags.items() if key != NAME_TAG} | {FLEET_TAG: spec.name}
+    marks = {MANAGED_TAG: "true", FLEET_TAG: spec.name}
+    template = launch_templates.create(cloud, _template_name(spec.name), replace(spec, tags=common), marks)
+    keeps = False
+    try:
+        request = fleets.fleet_request(template, pools, count, marks, maintain=maintain)
+        answer = fleets.launch(cloud, request, pools)
+        fleet = Fleet(answer.fleet_id, spec.name, spec.region, count, (), answer.errors, maintain)
+        if not maintain and not answer.instance_ids:
+            raise fleets.worst(f"launch the fleet {spec.name}", answer.errors)
+        fleet = _with_members(realm, cloud, fleet, answer.instance_ids)
+        # A maintained fleet launches from it again and again.
+        keeps = maintain
+        return fleet
+    finally:
+        if not keeps:
+            launch_templates.delete(cloud, template)
+
+
+def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) -> Fleet:
+    try:
+        found = _arrived(cloud, ids) if ids else _maintained(realm, fleet)
+        if not found:
+            raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
+        names = dict(zip([instance.id for instance in found], member_names(fleet.name, len(found)), strict=True))
+        return replace(fleet, instances=_in_order(_named(cloud, found, names, only=set(names))))
+    except BaseException:
+        # Ctrl-C too: instances without names would be paid for and not be found.
+        _end(realm, cloud, fleet.id, ids)
+        raise
+
+
+def _arrived(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
+    def look() -> Seen[tuple[Instance, ...]]:
+        found = instances.by_ids(cloud, ids)
+        return Seen(found if len(found) == len(ids) else None, f"EC2 shows {len(found)} of {len(ids)}")
+
+    return wait_for("instances of the fleet", look, seconds=_SEEN_SECONDS, every=0.5)
+
+
+def _maintained(realm: Realm, fleet: Fleet) -> tuple[Instance, ...]:
+    """Its instances once all are there; what came so far when that takes too long, since more may come later."""
+
+    def look() -> Seen[tuple[Instance, ...]]:
+        found = fleet_instances(realm, fleet)
+        return Seen(found if len(found) >= fleet.count else None, f"EC2 shows {len(found)} of {fleet.count}")
+
+    try:
+        return wait_for("instances of the fleet", look, seconds=_MAINTAINED_SECONDS, every=1.0)
+    except DeadlinePassed:
+        return fleet_instances(realm, fleet)
+
+
+def _named(
+    cloud: Cloud, found: Iterable[Instance], names: Mapping[str, str], *, only: Collection[str]
+) -> tuple[Instance, ...]:
+    """The instances with the names in ``names``; the tags of those in ``only`` are set."""
+
+    def give(instance: Instance) -> Instance:
+        tags = {"Name": names[instance.id], NAME_TAG: names[instance.id]}
+        if instance.id in only:
+            fleets.tag(cloud, instance.id, tags)
+        return replace(instance, tags={**instance.tags, **tags})
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return tuple(pool.map(give, found))
+
+
+def _end(realm: Realm, cloud: Cloud, fleet_id: str, ids: Sequence[str]) -> None:
+    fleets.delete(cloud, fleet_id)
+    left = {one.id: one for one in instances.tagged(cloud, FLEET_ID_TAG, [fleet_id])}
+    left |= {one.id: one for one in (instances.by_ids(cloud, ids) if ids else ()) if one.state in LIVE_STATES}
+    if left:
+        ending.terminate(realm, left.values())
+    known = fleets.describe(cloud, fleet_id)
+    for template in known.template_ids if known and known.maintained else ():
+        launch_templates.delete(cloud, template)
+
+
+def _template_name(prefix: str) -> str:
+    # Template names allow less than instance names do.
+    return f"spot-connect-{re.sub(r'[^A-Za-z0-9]', '-', prefix)[:60]}-{uuid.uuid4().hex[:12]}"
+
+
+def _in_order(found: Iterable[Instance]) -> tuple[Instance, ...]:
+    return tuple(sorted(found, key=lambda instance: (len(instance.name), instance.name)))
+
+
+def _in_words(pools: Sequence[Pool]) -> str:
+    kinds = dict.fromkeys(pool.instance_type for pool in pools)
+    zones = dict.fromkeys(pool.subnet.zone for pool in pools)
+    return f"{', '.join(kinds)} spot in {', '.join(zones)}"
+
+
+def _tell(fleet: Fleet, reporter: Reporter) -> None:
+    places: dict[str, int] = {}
+    for instance in fleet.instances:
+        place = f"{instance.type} in {instance.zone}"
+        places[place] = places.get(place, 0) + 1
+    for refusal in fleet.errors:
+        reporter.note(str(refusal))
+    got = ", ".join(f"{number} {place}" for place, number in places.items())
+    reporter.note(f"launched {len(fleet.instances)} of {fleet.count} instances of the fleet {fleet.name}: {got}")
+    if len(fleet.instances) < fleet.count and not fleet.maintained:
+        reporter.warn(f"{fleet.count - len(fleet.instances)} instances of {fleet.name} could not be had")
+    if fleet.maintained:
+        reporter.warn(f"{fleet.name} is maintained: AWS replaces what ends until the fleet is cancelled")
