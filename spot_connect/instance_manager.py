@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spot_connect import sutils
-from spot_connect.core.errors import InstanceNotFound
+from spot_connect.core.errors import InstanceNotFound, UsageError
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
-from spot_connect.launching import ending, finding, mounting
+from spot_connect.core.s3_transfers import s3_transfer
+from spot_connect.launching import ending, finding, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
@@ -130,6 +131,57 @@ class InstanceManager:
         """
         token = file_system_token(system_name)
         return mounting.create(self._realm, token, region, self._reporter).id
+
+    def instance_s3_transfer(
+        self,
+        source: str,
+        dest: str,
+        instance_profile: str,
+        efs: str | None = None,
+        instance_name: str | None = None,
+        *,
+        profile: str = "t3.small",
+        region: str | None = None,
+    ) -> SpotInstance:
+        """Copy between a bucket and a directory on an instance launched for it, in its background.
+
+        The instance ends itself when the copy is done, also when it failed; the log stays beside the data, on the
+        file system. ``aws s3 sync`` does the work, so a copy that was cut off goes on where it was.
+
+        Args:
+            source: ``s3://bucket/prefix``, or a directory on the instance, for instance ``~/efs/data``.
+            dest: the other of the two.
+            instance_profile: name or ARN of an IAM instance profile that may use the bucket.
+            efs: creation token of the file system to mount; by default the manager's own.
+            instance_name: name of the instance; by default ``s3-`` and the bucket's name.
+            profile: settings for the launch.
+            region: AWS Region, instead of the profile's.
+
+        Raises:
+            UsageError: not exactly one side is in a bucket, or no instance profile is given; nothing was launched.
+            AwsObjectMissing: no such bucket, prefix or instance profile; nothing was launched.
+
+        Example:
+            >>> manager.instance_s3_transfer("s3://my-data/in", "~/efs/in", "s3-access")  # doctest: +SKIP
+        """
+        transfer = s3_transfer(source, dest)
+        if not instance_profile:
+            raise UsageError(
+                f"cannot copy {source} to {dest}",
+                "the instance needs an instance profile that may use the bucket",
+                "Make one with sutils.create_instance_profile, and name it.",
+            )
+        s3_transfers.check(self._realm, transfer, region or self._realm.default_region)
+        name = instance_name or f"s3-{transfer.bucket}"
+        settings = {"filesystem": efs} if efs else {}
+        instance = self.launch_instance(
+            name, profile=profile, instance_profile=instance_profile, region=region, **settings
+        )
+        log = f"{'~/efs' if instance.filesystem else '~'}/s3_transfer_{instance.name}.log"
+        s3_transfers.start(instance.connection, transfer, log)
+        self._reporter.note(f"{instance.name} copies {source} to {dest} and ends itself when it is done")
+        self._reporter.note(f"watch it with: spot_connect {instance.name}, then tail -f {log}")
+        return instance
 
     def clone_repo(self, instance: Instances, repo_link: str, directory: str = ".") -> None:
         """Clone a git repository on one instance or several, into ``directory`` or beneath it.

@@ -23,6 +23,7 @@ from spot_connect.launching.realm import Realm, choose_realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import to_stderr, to_stdout
 from spot_connect.ssh import command, shell, transfer
+from spot_connect.ssh.connection import Connection
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -128,7 +129,8 @@ class SpotInstance:
         self.filesystem: str | None = token or None
         self.filesystem_dns: str | None = None
         self.mount_target: Mapping[str, Any] | None = None
-        self._connection = reached.connection
+        #: The SSH line, opened again when it broke while idle.
+        self.connection: Connection = reached.connection
         #: The instance as AWS told it last.
         self.seen: Instance = reached.instance
         if token:
@@ -183,7 +185,7 @@ class SpotInstance:
             >>> vm.upload(["data.csv", "model"], "~/work")  # doctest: +SKIP
         """
         sources = existing(files)
-        arrived = transfer.upload(self._connection, sources, remotepath, reporter=self._reporter)
+        arrived = transfer.upload(self.connection, sources, remotepath, reporter=self._reporter)
         if verbose:
             for path in arrived:
                 self._reporter.note(f"uploaded {path}")
@@ -209,7 +211,7 @@ class SpotInstance:
                 f"cannot download {len(sources)} files to {len(as_paths(localpath))} paths",
                 advice="Give one folder, or one path for each file.",
             )
-        arrived = transfer.download(self._connection, sources, targets, reporter=self._reporter)
+        arrived = transfer.download(self.connection, sources, targets, reporter=self._reporter)
         return [str(path) for path in arrived]
 
     def run(self, scripts: Paths, cmd: bool = False, return_output: bool = False, time_it: bool = False) -> str | None:
@@ -256,7 +258,7 @@ class SpotInstance:
 
     def dir_exists(self, directory: str) -> bool:
         """Whether ``directory`` exists on the instance and is a directory."""
-        return transfer.is_dir(self._connection, directory)
+        return transfer.is_dir(self.connection, directory)
 
     def refresh_instance(self, verbose: bool = True) -> str:
         """Ask EC2 again; the state it tells, ``terminated`` when it no longer knows the instance."""
@@ -267,17 +269,17 @@ class SpotInstance:
 
     def terminate(self) -> None:
         """End the instance and its disk. Its name is free at once; its key pair and group stay."""
-        self._connection.close()
+        self.connection.close()
         ending.terminate(self._realm, [self.seen])
         self.refresh_instance(verbose=False)
 
     def prompt(self) -> int:
         """Open an interactive shell on this terminal; the exit status of that shell."""
-        return shell.interact(self._connection)
+        return shell.interact(self.connection)
 
     def close(self) -> None:
         """Close the SSH line; the instance keeps running."""
-        self._connection.close()
+        self.connection.close()
 
     def __enter__(self) -> SpotInstance:
         return self
@@ -290,7 +292,7 @@ class SpotInstance:
         return asked is not None and bool(filesystem or asked or (profile and profile.efs_mount))
 
     def _mount(self, token: str, *, new_target: bool) -> None:
-        mounted = mounting.mount(self._realm, self.seen, self._connection, token, self._reporter, new_target=new_target)
+        mounted = mounting.mount(self._realm, self.seen, self.connection, token, self._reporter, new_target=new_target)
         self.filesystem_dns = mounted.dns
         self.mount_target = mounted.target.raw
 
@@ -302,8 +304,8 @@ class SpotInstance:
     def _run_one(self, text: str, path: Path | None, *, capture: bool) -> command.Finished:
         shown = None if capture else to_stdout()
         if path:
-            return command.run_script(self._connection, path, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
-        return command.run_commands(self._connection, text, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+            return command.run_script(self.connection, path, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+        return command.run_commands(self.connection, text, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
 
 
 def as_paths(paths: Paths) -> list[str | Path]:

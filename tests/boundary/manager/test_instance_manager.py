@@ -1,0 +1,235 @@
+"""Many instances from one object, on a real local cloud."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import uuid
+from collections import Counter
+
+import pytest
+
+from spot_connect.core.errors import (
+    AwsObjectMissing,
+    InstanceNotFound,
+    ScriptFailed,
+    UsageError,
+)
+from spot_connect.core.waiting import Seen, wait_for
+from spot_connect.instance_manager import InstanceManager
+from spot_connect.launching.realm import Realm
+from spot_connect.screen.reporter import Screen
+from spot_connect.spotted import SpotInstance
+from tests.local_cloud import running_local_cloud
+
+
+@pytest.fixture(scope="session")
+def cloud_home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("cloud") / "home"
+    with running_local_cloud(home):
+        yield home
+
+
+@pytest.fixture
+def words():
+    return io.StringIO()
+
+
+@pytest.fixture
+def manager(cloud_home, monkeypatch, words):
+    monkeypatch.setenv("SPOT_CONNECT_HOME", str(cloud_home))
+    one = InstanceManager(local=True, reporter=Screen(local=True, stream=words))
+    yield one
+    if one.instances:
+        one.terminate(list(one.instances))
+
+
+@pytest.fixture
+def cloud(manager):
+    return Realm(local=True).cloud("us-east-1")
+
+
+@pytest.fixture
+def name():
+    return f"vm-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def pair(manager, name):
+    return manager.launch_instances([f"{name}-a", f"{name}-b"], profile="t2.micro")
+
+
+def test_an_instance_is_kept_by_name(manager, name):
+    instance = manager.launch_instance(name, profile="t2.micro")
+    assert manager.instances == {name: instance}
+    assert instance.run("echo hello", cmd=True, return_output=True) == "hello\n"
+
+
+def test_positional_arguments_mean_what_they_mean_to_a_spot_instance(manager, name):
+    instance = manager.launch_instance(name, False, "t2.micro")  # noqa: FBT003 - as old scripts write it
+    assert instance.profile == "t2.micro"
+
+
+def test_several_are_launched_side_by_side(manager, pair):
+    assert len({instance.id for instance in pair}) == 2
+    assert set(manager.instances) == {instance.name for instance in pair}
+
+
+def test_one_command_runs_on_several(manager, pair):
+    answers = manager.run(pair, "hostname")
+    assert len(set(answers)) == 2
+
+
+def test_a_failure_on_one_is_raised_when_the_others_are_done(manager, pair):
+    pair[0].run("touch ok", cmd=True)
+    with pytest.raises(ScriptFailed):
+        manager.run(pair, "test -e ok")
+
+
+def test_states_are_printed_and_asked_for_in_one_call(manager, pair, capsys, cloud):
+    calls = Counter()
+    manager._realm.cloud("us-east-1").ec2.meta.events.register(
+        "before-send", lambda event_name, **_: calls.update([event_name]) or None
+    )
+    states = manager.show_instances()
+    assert states == {instance.name: "running" for instance in pair}
+    assert capsys.readouterr().out.strip() == str(states)
+    assert sum(calls.values()) == 1
+
+
+def test_the_monitor(manager, name):
+    assert manager.monitor is None
+    with pytest.raises(InstanceNotFound):
+        manager.terminate_monitor()
+    monitor = manager.launch_monitor(name)
+    assert manager.monitor is monitor
+    manager.terminate_monitor()
+    assert manager.monitor is None
+    assert name not in manager.instances
+    assert monitor.refresh_instance(verbose=False) in ("shutting-down", "terminated")
+
+
+def test_a_quick_launch_is_a_small_instance(manager, name):
+    assert manager.quick_launch(name).instance["InstanceType"] == "t2.micro"
+
+
+def test_termination_of_an_unknown_name_ends_nothing(manager, pair):
+    with pytest.raises(InstanceNotFound):
+        manager.terminate([pair[0].name, "nobody-of-that-name"])
+    assert set(manager.show_instances().values()) == {"running"}
+
+
+def test_home_directory_and_cores_are_printed_and_returned(manager, name, capsys):
+    manager.launch_instance(name, profile="t2.micro")
+    assert manager.get_instance_home_directory(name) == "/home/ec2-user"
+    physical, logical = manager.count_cores(name)
+    assert 1 <= physical <= logical
+    printed = capsys.readouterr().out
+    assert "/home/ec2-user" in printed
+    assert f"{logical} logical" in printed
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A git repository as the text of a bundle, and the way to commit to it."""
+    place = tmp_path / "repository"
+
+    def git(*words):
+        identity = ["-c", "user.name=me", "-c", "user.email=me@example.com", "-c", "init.defaultBranch=main"]
+        subprocess.run(["git", *identity, *words], cwd=place, check=True, capture_output=True)
+
+    place.mkdir()
+    git("init")
+    (place / "a.txt").write_text("one\n")
+    git("add", ".")
+    git("commit", "-m", "one")
+    return place, git
+
+
+def test_a_repository_is_cloned_and_updated_on_several(manager, pair, repository):
+    place, git = repository
+    for instance in pair:
+        instance.upload(str(place), "origin")
+    manager.clone_repo(pair, "/home/ec2-user/origin/repository", "copy of it")
+    assert manager.run(pair, "cat 'copy of it/a.txt'") == ["one\n", "one\n"]
+    (place / "a.txt").write_text("two\n")
+    git("commit", "-am", "two")
+    for instance in pair:
+        instance.upload(str(place), "origin")
+    manager.update_repo(pair, "copy of it", branch="main")
+    assert manager.run(pair, "cat 'copy of it/a.txt'") == ["two\n", "two\n"]
+
+
+def test_a_repository_that_does_not_exist_is_an_error(manager, name):
+    manager.launch_instance(name, profile="t2.micro")
+    with pytest.raises(ScriptFailed):
+        manager.clone_repo(name, "/no/such/repository", "copy")
+
+
+def test_a_name_that_runs_is_reached_without_having_been_launched_here(manager, cloud_home, name):
+    with SpotInstance(name, profile="t2.micro", local=True):
+        assert manager.get_instance_home_directory(name) == "/home/ec2-user"
+
+
+def test_profiles_by_both_names(manager):
+    assert manager.list_profiles() == manager.list_all_profiles()
+    assert "t2.micro" in manager.list_profiles()
+
+
+def test_ten_items_in_three_jobs_make_three_files(manager, tmp_path):
+    assert len(manager.split_workload(3, list(range(10)), str(tmp_path), "part")) == 3
+
+
+@pytest.fixture
+def bucket(cloud, name):
+    s3 = cloud.client("s3")
+    bucket = f"data-{name}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"from the bucket")
+    iam = cloud.client("iam")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    return bucket
+
+
+def ended(instance):
+    def look():
+        return Seen(instance.refresh_instance(verbose=False) in ("shutting-down", "terminated") or None)
+
+    wait_for("end of the instance", look, seconds=60, every=0.3)
+
+
+def test_a_directory_goes_to_a_bucket_and_the_instance_ends_itself(manager, bucket, name, cloud):
+    machine = manager.launch_instance(f"{name}-t", profile="t2.micro", instance_profile=name)
+    machine.run("mkdir -p out && echo 'from the instance' > 'out/b c.txt'", cmd=True)
+    transfer = manager.instance_s3_transfer("out", f"s3://{bucket}/got/", name, instance_name=f"{name}-t")
+    ended(transfer)
+    assert cloud.client("s3").get_object(Bucket=bucket, Key="got/b c.txt")["Body"].read() == b"from the instance\n"
+
+
+def test_a_failed_copy_ends_the_instance_too(manager, bucket, name):
+    transfer = manager.instance_s3_transfer("no-such-directory", f"s3://{bucket}/got/", name, profile="t2.micro")
+    ended(transfer)
+
+
+@pytest.mark.parametrize(
+    ("source", "dest", "profile", "error"),
+    [
+        ("here", "there", "p", UsageError),
+        ("s3://a-bucket/x", "s3://b-bucket/y", "p", UsageError),
+        ("s3://NOT_A_BUCKET/x", "here", "p", UsageError),
+        ("s3://no-such-bucket-here/x", "here", "p", AwsObjectMissing),
+        ("s3://a-bucket/x", "here", "", UsageError),
+    ],
+)
+def test_what_cannot_be_copied_is_refused_before_a_launch(manager, source, dest, profile, error):
+    with pytest.raises(error):
+        manager.instance_s3_transfer(source, dest, profile)
+    assert manager.instances == {}
+
+
+def test_a_prefix_without_files_is_refused_before_a_launch(manager, bucket, name):
+    with pytest.raises(AwsObjectMissing, match="nothing in the bucket"):
+        manager.instance_s3_transfer(f"s3://{bucket}/empty/", "here", name)
+    assert manager.instances == {}
