@@ -43,6 +43,14 @@ def _dispatch(words: list[str]) -> int:
         from spot_connect.console.ending import terminate
 
         return terminate(arguments.names, arguments.region, local=arguments.use_local)
+    if verb == "prices":
+        from spot_connect.console.pricing import show_prices
+
+        return show_prices(arguments)
+    if verb == "find":
+        from spot_connect.console.finding_types import show_types
+
+        return show_types(arguments)
     from spot_connect.console.local import act
 
     return act(arguments)

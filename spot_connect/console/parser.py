@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 VERBS = {
     "list": "what runs, what it costs",
     "terminate": "end instances by name or id",
+    "prices": "spot prices of instance types, now and over time",
+    "find": "the cheapest instance types that fit",
     "local": "the local cloud: up, down, status, env, reset, logs",
 }
 
@@ -59,12 +61,14 @@ def verb_parser(verb: str) -> Parser:
     """The parser of one verb."""
     parser = Parser(prog=f"spot_connect {verb}", description=VERBS[verb], allow_abbrev=False)
     if verb == "list":
-        parser.add_argument("-reg", "--region", action="append", default=[], help="a Region; may be repeated")
-        parser.add_argument("--all-regions", action="store_true", help="every Region of the account")
-        parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
+        _regions(parser, "every Region of the account")
     elif verb == "terminate":
         parser.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
         parser.add_argument("-reg", "--region", default="", help="the Region they run in")
+    elif verb == "prices":
+        _prices(parser)
+    elif verb == "find":
+        _find(parser)
     else:
         _local(parser)
     add_general(parser)
@@ -114,6 +118,36 @@ def _launch(parser: Parser) -> None:
     group.add_argument("-it", "--instancetype", default="", metavar="TYPE", help="type instead of the profile's")
     group.add_argument("-ud", "--userdata", default="", metavar="FILE", help="script that root runs at first boot")
     parser.add_argument("--version", action="store_true", help="show the version")
+
+
+def _prices(parser: Parser) -> None:
+    parser.add_argument("types", nargs="+", metavar="TYPE", help="instance types, e.g. t3.small")
+    _regions(parser, "every Region of the account")
+    history = "how far back the lowest and highest price reach: 24h (default), 7d, up to 90d"
+    parser.add_argument("--history", type=_value("period"), default=None, metavar="PERIOD", help=history)
+    parser.add_argument("--plot", default="", metavar="FILE", help="draw them to a .png, .svg or .pdf file")
+
+
+def _find(parser: Parser) -> None:
+    group = parser.add_argument_group("at the least")
+    group.add_argument("--vcpus", type=_value("count"), default=0, metavar="N", help="virtual CPUs")
+    group.add_argument("--memory", type=_value("gibibytes"), default=0, metavar="GIB", help="memory in GiB")
+    group.add_argument("--gpu", default="", metavar="NAME", help="with this GPU, e.g. T4, A10G, L4")
+    group.add_argument("--gpus", type=_value("count"), default=0, metavar="N", help="GPUs")
+    total = "memory of all GPUs together, as EC2 counts it (an A10G has 22.35)"
+    group.add_argument("--gpu-memory", type=_value("gibibytes"), default=0, metavar="GIB", help=total)
+    group.add_argument("--arch", choices=("x86_64", "arm64"), default="", help="processor (default: either)")
+    group.add_argument("--current", action="store_true", help="no type of an older generation")
+    group.add_argument("--max-price", type=_value("price"), default=None, metavar="P", help="most US dollars per hour")
+    _regions(parser, "all Regions")
+    parser.add_argument("-n", "--number", type=_value("count"), default=10, metavar="N", help="how many (default: 10)")
+    parser.add_argument("--live", action="store_true", help="prices of now, from AWS, not those of the shipped table")
+
+
+def _regions(parser: Parser, everywhere: str) -> None:
+    parser.add_argument("-reg", "--region", action="append", default=[], help="a Region; may be repeated")
+    parser.add_argument("--all-regions", action="store_true", help=everywhere)
+    parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
 
 
 def _local(parser: Parser) -> None:

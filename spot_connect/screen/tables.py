@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 
 from spot_connect.screen.streams import say
 
 _GAP = "  "
+_WHOLE = frozenset({"name", "id", "type", "zone", "region", "now", "low", "high", "price/h", "on-demand", "saving"})
+"""Columns that are of no use when their cells are cut or broken."""
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
@@ -21,9 +24,25 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: 
     if sys.stdout.isatty():
         _draw(columns, rows, title)
         return
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    widths = _widths(columns, rows)
     for row in (columns, *rows):
         say(_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def room_beside(columns: Sequence[str], rows: Sequence[Sequence[str]], signs: str) -> int:
+    """How wide one more column of ``signs`` can be on this terminal; 0 without one, or if it cannot show them."""
+    try:
+        signs.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return 0
+    if not sys.stdout.isatty():
+        return 0
+    widths = _widths(columns, rows)
+    return max(shutil.get_terminal_size().columns - sum(widths) - len(_GAP) * len(widths), 0)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
 
 
 def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
@@ -32,7 +51,7 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
 
     table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column in ("name", "id"))
+        table.add_column(column, no_wrap=column in _WHOLE)
     for row in rows:
         table.add_row(*row)
     Console(highlight=False).print(table)

@@ -7,7 +7,7 @@ figure comes from and how old it is. Prices are US dollars per hour.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -103,6 +103,17 @@ def prices_in(region: str, os: str = "Linux") -> Iterator[PriceRow]:
     with _PRICES.open("rb") as file:
         for line in file:
             if wanted in line:
+                yield _price_row(_fields(line))
+
+
+def prices_of(types: Collection[str], regions: Collection[str], os: str = "Linux") -> Iterator[PriceRow]:
+    """The prices of some types in some Regions, in one pass over the table; those without a spot price are left out."""
+    kinds = {kind.encode() for kind in types}
+    places = {f"{region},{os}".encode() for region in regions}
+    with _PRICES.open("rb") as file:
+        for line in file:
+            kind, region, system, _ = line.split(b",", 3)
+            if kind in kinds and region + b"," + system in places:
                 yield _price_row(_fields(line))
 
 

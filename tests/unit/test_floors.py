@@ -16,13 +16,22 @@ MAY_IMPORT = {
     "screen": {"screen", "core"},
     "local": {"local", "core"},
     "launching": {"launching", "aws", "ssh", "store", "core", "local.service"},
+    "market": {"market", "launching", "aws", "store", "core"},
     "spotted": {"launching", "ssh", "screen", "core"},
-    "sutils": {"launching", "store", "screen", "core"},
+    "sutils": {"launching", "market", "store", "screen", "core"},
     "instance_manager": {"spotted", "sutils", "launching", "screen", "core"},
-    "console": {"console", "spotted", "sutils", "launching", "aws", "screen", "core", "local.service", ""},
+    "console": {"console", "spotted", "sutils", "market", "launching", "aws", "screen", "core", "local.service", ""},
     "connect": {"console"},
 }
-ONLY_IN = {"boto3": "aws", "botocore": "aws", "paramiko": "ssh", "rich": "screen", "moto": "local", "asyncssh": "local"}
+ONLY_IN = {
+    "boto3": "aws",
+    "botocore": "aws",
+    "paramiko": "ssh",
+    "rich": "screen",
+    "matplotlib": "screen",
+    "moto": "local",
+    "asyncssh": "local",
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

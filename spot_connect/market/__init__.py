@@ -1,0 +1,1 @@
+"""What machines cost: prices now and over time, types that fit, profiles brought up to date."""
