@@ -9,7 +9,9 @@ from spot_connect.local.boxes.layout import View
 from spot_connect.local.boxes.order import Order
 
 # Login shells set PATH anew from /etc/profile; ours must come first again.
-_RC = """case ":$PATH:" in
+# And nobody at the prompt may take the rehearsal for the real thing.
+_RC = """[ -z "$PS1" ] || PS1='LOCAL \\u@\\h:\\w\\$ '
+case ":$PATH:" in
   *":$SPOT_CONNECT_SHIMS:"*) ;;
   *) PATH="$SPOT_CONNECT_SHIMS:$PATH"; export PATH ;;
 esac
@@ -44,8 +46,11 @@ def _write_once(path: Path, text: str, mode: int = 0o644) -> None:
 
 def environment(order: Order, view: View) -> dict[str, str]:
     """Every variable of a process in the box, but those of its session. Nothing of the daemon's own leaks in."""
+    # Where links lead that stand for mounts.
+    linked = {} if order.level.isolated else {"SPOT_CONNECT_FILE_SYSTEMS": order.file_systems}
     return {
         "LANG": "C.UTF-8",
+        **linked,
         **order.environment,
         "PATH": f"{view.shims}:{_PATH}",
         "HOME": view.home,

@@ -6,9 +6,9 @@ import pytest
 
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
-from tests.boundary.ssh.servers import Proxy, Server, There, asyncssh_server, openssh
+from tests.boundary.ssh.servers import Proxy, Server, There, asyncssh_server, local_cloud_box, openssh
 
-SERVERS = {"openssh": openssh, "asyncssh": asyncssh_server}
+SERVERS = {"openssh": openssh, "asyncssh": asyncssh_server, "local-cloud": local_cloud_box}
 
 
 @pytest.fixture(scope="session", params=SERVERS)

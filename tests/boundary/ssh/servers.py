@@ -25,6 +25,7 @@ import asyncssh
 import pytest
 
 from spot_connect.core.models import Address
+from spot_connect.local.boxes.supervisor import BoxSpec, Supervisor
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection, wait_until_ready
 from spot_connect.ssh.host_keys import HostKey, parse_public_key
@@ -81,6 +82,21 @@ def openssh(folder: Path) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@contextlib.contextmanager
+def local_cloud_box(folder: Path) -> Iterator[Server]:
+    """The server that every machine of the local cloud has."""
+    key_file = folder / "user"
+    make_key(key_file)
+    supervisor = Supervisor(folder / "boxes")
+    try:
+        lines = (key_file.with_name("user.pub").read_text(),)
+        box = supervisor.start(BoxSpec("i-0123456789abcdef0", "box", "ec2-user", lines, "127.0.0.1", 0))
+        address = Address(box.host, box.port)
+        yield Server("local-cloud", address, "ec2-user", key_file, parse_public_key(box.host_key))
+    finally:
+        supervisor.close()
 
 
 # The limit is far below the default, so that every large test meets new session keys.
