@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from spot_connect.console.parser import VERBS, main_parser, verb_parser
+from spot_connect.console.flags import VERBS, help_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ def _dispatch(words: list[str]) -> int:
     verb = words[leading] if leading < len(words) else ""
     if verb not in VERBS:
         return _connect(words)
+    from spot_connect.console.parser import verb_parser
+
     rest = words[:leading] + words[leading + 1 :]
-    parser = verb_parser(verb)
-    arguments = parser.parse_args(_flags_last(rest))
+    arguments = verb_parser(verb).parse_args(_flags_first(rest))
     if verb == "list":
         from spot_connect.console.listing import show
 
@@ -56,21 +57,23 @@ def _dispatch(words: list[str]) -> int:
     return act(arguments)
 
 
-def _flags_last(words: list[str]) -> list[str]:
+def _flags_first(words: list[str]) -> list[str]:
     # A verb of verbs (`local up`) hands what follows to another parser, which does not know these flags.
     general = [word for word in words if word in _BEFORE_A_VERB]
     return general + [word for word in words if word not in _BEFORE_A_VERB]
 
 
 def _connect(words: list[str]) -> int:
-    parser = main_parser()
-    arguments = parser.parse_args(words)
-    if arguments.version:
-        return _version()
     if not words:
-        parser.print_help(sys.stderr)
+        sys.stderr.write(help_text())
         return 2
-    return _connect_as(arguments)
+    if words in (["--help"], ["-h"]):
+        sys.stdout.write(help_text())
+        return 0
+    from spot_connect.console.parser import main_parser
+
+    arguments = main_parser().parse_args(words)
+    return _version() if arguments.version else _connect_as(arguments)
 
 
 def _connect_as(arguments: argparse.Namespace) -> int:

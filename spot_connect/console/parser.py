@@ -1,33 +1,15 @@
-"""The words of the command line. Imports nothing heavy, so that help is quick."""
+"""Parsers for the words of the command line. The main command is :mod:`spot_connect.console.flags`."""
 
 from __future__ import annotations
 
 import argparse
 
+from spot_connect.console.flags import FLAGS, PROGRAM, VERBS, help_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
-
-VERBS = {
-    "list": "what runs, what it costs",
-    "terminate": "end instances by name or id",
-    "prices": "spot prices of instance types, now and over time",
-    "find": "the cheapest instance types that fit",
-    "local": "the local cloud: up, down, status, env, reset, logs",
-}
-
-_DESCRIPTION = "Launch an AWS EC2 spot instance, or come back to it, by name."
-_EXAMPLES = """\
-examples:
-  spot_connect -n vm1 -p t2.micro -a True    launch vm1 and open a prompt on it
-  spot_connect vm1                           come back to its prompt
-  spot_connect -n vm1 -u data.csv -s job.sh  upload a file and run a script
-  spot_connect -n vm1 -t True                terminate it
-  spot_connect --local -n vm1 -p t2.micro    rehearse on this computer, without AWS
-
-verbs (spot_connect VERB --help):
-"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,26 +22,37 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, advice=f"See `{self.prog} --help`.")
 
 
+class _MainParser(Parser):
+    def format_help(self) -> str:
+        """The help that is shown without a parser, too."""
+        return help_text()
+
+
 def main_parser() -> Parser:
     """The parser of the command that launches and connects."""
-    verbs = "".join(f"  {verb:<10} {meaning}\n" for verb, meaning in VERBS.items())
-    parser = Parser(
-        prog="spot_connect",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES + verbs,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    _machine(parser)
-    _work(parser)
-    _launch(parser)
-    add_general(parser)
+    parser = _MainParser(prog=PROGRAM, allow_abbrev=False, add_help=False)
+    parser.add_argument("bare_name", nargs="?", metavar="NAME")
+    for flags in FLAGS.values():
+        for short, long, kind, default, _, _ in flags:
+            _add(parser, [word for word in (short, long) if word], kind, default)
     return parser
+
+
+def _add(parser: Parser, words: list[str], kind: str, default: Any) -> None:
+    if kind == "help":
+        parser.add_argument(*words, action="help")
+    elif kind == "switch":
+        name = "use_local" if words[-1] == "--local" else words[-1].removeprefix("--")
+        parser.add_argument(*words, dest=name, action="store_true", default=default)
+    elif kind == "repeated":
+        parser.add_argument(*words, action="append", default=default)
+    else:
+        parser.add_argument(*words, type=str if kind == "text" else _value(kind), default=default)
 
 
 def verb_parser(verb: str) -> Parser:
     """The parser of one verb."""
-    parser = Parser(prog=f"spot_connect {verb}", description=VERBS[verb], allow_abbrev=False)
+    parser = Parser(prog=f"{PROGRAM} {verb}", description=VERBS[verb], allow_abbrev=False)
     if verb == "list":
         _regions(parser, "every Region of the account")
     elif verb == "terminate":
@@ -80,44 +73,6 @@ def add_general(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("general")
     group.add_argument("--local", dest="use_local", action="store_true", default=None, help="use the local cloud")
     group.add_argument("--debug", action="store_true", help="show a traceback for every error")
-
-
-def _machine(parser: Parser) -> None:
-    group = parser.add_argument_group("machine")
-    group.add_argument("bare_name", nargs="?", metavar="NAME", help="same as -n NAME -a True")
-    group.add_argument("-n", "--name", default="", help="the instance's name")
-    group.add_argument("-iid", "--instanceid", type=_value("instance_id"), default=None, help="use a running instance")
-    group.add_argument("-t", "--terminate", type=_value("boolean"), default=False, help="terminate it, nothing else")
-
-
-def _work(parser: Parser) -> None:
-    group = parser.add_argument_group("once connected")
-    paths = _value("comma_list")
-    group.add_argument("-u", "--upload", type=paths, default=(), metavar="PATH[,PATH]", help="files, directories")
-    group.add_argument("-r", "--remotepath", default=".", metavar="DIR", help="where -u puts them (home directory)")
-    group.add_argument("-s", "--script", type=paths, default=(), metavar="PATH[,PATH]", help="scripts to run in order")
-    group.add_argument("-a", "--activeprompt", type=_value("boolean"), default=None, help="leave a prompt open")
-    group.add_argument("-f", "--filesystem", default="", metavar="TOKEN", help="EFS to create or reuse, and mount")
-    group.add_argument("-em", "--efsmount", type=_value("boolean"), default=True, help="mount the file system of -f")
-    group.add_argument("-nm", "--newmount", type=_value("boolean"), default=False, help="make a new mount target")
-
-
-def _launch(parser: Parser) -> None:
-    group = parser.add_argument_group("for a launch")
-    group.add_argument("-p", "--profile", default="", help="settings by name, e.g. t2.micro")
-    group.add_argument("-m", "--monitoring", type=_value("boolean"), default=False, help="detailed CloudWatch")
-    group.add_argument("-ip", "--instanceprofile", default="", metavar="NAME|ARN", help="IAM instance profile")
-    group.add_argument("-kp", "--keypair", default="", help="key pair instead of KP-NAME")
-    group.add_argument("-kd", "--keydir", default="", metavar="DIR", help="directory of private keys")
-    group.add_argument("-sg", "--securitygroup", default="", help="security group instead of SG-NAME")
-    group.add_argument("-fw", "--firewall", action="append", default=[], metavar="tcp,22,22,CIDR", help="ingress rule")
-    group.add_argument("-ami", "--imageid", default="", metavar="AMI", help="image instead of the profile's")
-    group.add_argument("-prc", "--price", type=_value("price"), default=None, help="most US dollars per hour")
-    group.add_argument("-reg", "--region", default="", help="Region instead of the profile's")
-    group.add_argument("-un", "--username", default="", help="login name instead of the image's")
-    group.add_argument("-it", "--instancetype", default="", metavar="TYPE", help="type instead of the profile's")
-    group.add_argument("-ud", "--userdata", default="", metavar="FILE", help="script that root runs at first boot")
-    parser.add_argument("--version", action="store_true", help="show the version")
 
 
 def _prices(parser: Parser) -> None:

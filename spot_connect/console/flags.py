@@ -1,0 +1,96 @@
+"""The words of the main command, as one table: the parser and the help are both made of it.
+
+It imports nothing, so that help costs next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROGRAM = "spot_connect"
+
+VERBS = {
+    "list": "what runs, what it costs",
+    "terminate": "end instances by name or id",
+    "prices": "spot prices of instance types, now and over time",
+    "find": "the cheapest instance types that fit",
+    "logs": "what an instance printed at its first boot",
+    "local": "the local cloud: up, down, status, env, reset, logs",
+}
+
+#: By group: short form, long form, kind of value, default, what stands for the value, meaning.
+FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
+    "machine": (
+        ("-n", "--name", "text", "", "NAME", "the instance's name"),
+        ("-iid", "--instanceid", "instance_id", None, "ID", "a running instance by its EC2 id; never launches"),
+        ("-t", "--terminate", "boolean", False, "BOOL", "terminate it and do nothing else"),
+    ),
+    "once connected": (
+        ("-u", "--upload", "comma_list", (), "PATH[,PATH]", "files and directories to upload"),
+        ("-r", "--remotepath", "text", ".", "DIR", "where -u puts them (default: the home directory)"),
+        ("-s", "--script", "comma_list", (), "PATH[,PATH]", "scripts to run, in order"),
+        ("-a", "--activeprompt", "boolean", None, "BOOL", "leave a prompt open afterwards"),
+        ("-f", "--filesystem", "text", "", "TOKEN", "elastic file system to create or reuse, and mount at ~/efs"),
+        ("-em", "--efsmount", "boolean", True, "BOOL", "mount the file system (default: True)"),
+        ("-nm", "--newmount", "boolean", False, "BOOL", "make a mount target even if there is one"),
+    ),
+    "for a launch": (
+        ("-p", "--profile", "text", "", "PROFILE", "settings by name, e.g. t2.micro"),
+        ("-m", "--monitoring", "boolean", False, "BOOL", "detailed CloudWatch monitoring (it costs money)"),
+        ("-ip", "--instanceprofile", "text", "", "NAME|ARN", "IAM instance profile"),
+        ("-kp", "--keypair", "text", "", "NAME", "key pair instead of KP-NAME"),
+        ("-kd", "--keydir", "text", "", "DIR", "directory of private keys"),
+        ("-sg", "--securitygroup", "text", "", "NAME|ID", "security group instead of SG-NAME"),
+        ("-fw", "--firewall", "repeated", [], "tcp,22,22,CIDR", "who may connect; may be repeated"),
+        ("-ami", "--imageid", "text", "", "AMI", "image instead of the profile's"),
+        ("-prc", "--price", "price", None, "USD", "most US dollars per hour; you are billed the current price"),
+        ("-reg", "--region", "text", "", "REGION", "Region instead of the profile's"),
+        ("-un", "--username", "text", "", "USER", "login name instead of the image's"),
+        ("-it", "--instancetype", "text", "", "TYPE", "instance type instead of the profile's"),
+        ("-ud", "--userdata", "text", "", "FILE", "script that root runs at first boot"),
+    ),
+    "general": (
+        ("", "--local", "switch", None, "", "use the local cloud"),
+        ("", "--debug", "switch", False, "", "show a traceback for every error"),
+        ("", "--version", "switch", False, "", "show the version"),
+        ("-h", "--help", "help", None, "", "show this help"),
+    ),
+}
+
+_EXAMPLES = """\
+examples:
+  spot_connect -n vm1 -p t2.micro -a True    launch vm1 and open a prompt on it
+  spot_connect vm1                           come back to its prompt
+  spot_connect -n vm1 -u data.csv -s job.sh  upload a file and run a script
+  spot_connect -n vm1 -t True                terminate it
+  spot_connect --local -n vm1 -p t2.micro    rehearse on this computer, without AWS
+"""
+_COLUMN = 34
+
+
+def help_text() -> str:
+    """The help of the main command."""
+    parts = [
+        f"usage: {PROGRAM} [NAME] [flags]\n       {PROGRAM} VERB ...\n",
+        "Launch an AWS EC2 spot instance, or come back to it, by name. NAME alone is -n NAME -a True.\n",
+        "verbs (spot_connect VERB --help):\n" + _columns((f"  {verb}", text) for verb, text in VERBS.items()),
+    ]
+    for group, flags in FLAGS.items():
+        rows = ((_words(short, long, metavar), meaning) for short, long, _, _, metavar, meaning in flags)
+        parts.append(f"{group}:\n{_columns(rows)}")
+    return "\n".join((*parts, "BOOL is one of True False yes no 1 0.\n", _EXAMPLES))
+
+
+def _words(short: str, long: str, metavar: str) -> str:
+    return f"  {short + ', ' if short else '    '}{long} {metavar}".rstrip()
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> str:
+    return "".join(_row(left, right) for left, right in rows)
+
+
+def _row(left: str, right: str) -> str:
+    gap = "" if len(left) < _COLUMN else f"\n{'':<{_COLUMN}}"
+    return f"{left:<{_COLUMN}}{gap} {right}\n"
