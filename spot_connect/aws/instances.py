@@ -15,6 +15,8 @@ from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
 
 _TOKEN_SPENT = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
 _TAGGED_AT_LAUNCH = ("instance", "volume", "network-interface", "spot-instances-request")
+_VALUES = 200
+"""EC2 takes no more values in one filter."""
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0)
 
 
@@ -45,6 +47,13 @@ def managed(cloud: Cloud) -> tuple[Instance, ...]:
 def tagged(cloud: Cloud, key: str, values: Sequence[str]) -> tuple[Instance, ...]:
     """Live instances whose tag ``key`` has one of ``values`` (up to 200), oldest first."""
     return _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": values})
+
+
+def with_keys(cloud: Cloud, key_names: Sequence[str]) -> tuple[Instance, ...]:
+    """Live instances, ours or not, that were launched with one of the key pairs."""
+    batches = [key_names[first : first + _VALUES] for first in range(0, len(key_names), _VALUES)]
+    what = f"look for users of key pairs in {cloud.region}"
+    return tuple(instance for batch in batches for instance in _find(cloud, what, {"key-name": batch}))
 
 
 def by_id(cloud: Cloud, instance_id: str) -> Instance | None:

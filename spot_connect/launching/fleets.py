@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from spot_connect.aws import fleets, instance_types, instances, launch_templates, prices
 from spot_connect.aws.session import Cloud
@@ -18,6 +19,7 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import ending
+from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare, region_of
 from spot_connect.launching.realm import Realm
 from spot_connect.store import tables
@@ -192,10 +194,8 @@ def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int,
     keeps = False
     try:
         request = fleets.fleet_request(template, pools, count, marks, maintain=maintain)
-        answer = fleets.launch(cloud, request, pools)
+        answer = patiently(cloud, spec.instance_profile, lambda: _answered(cloud, spec.name, request, pools))
         fleet = Fleet(answer.fleet_id, spec.name, spec.region, count, (), answer.errors, maintain)
-        if not maintain and not answer.instance_ids:
-            raise fleets.worst(f"launch the fleet {spec.name}", answer.errors)
         fleet = _with_members(realm, cloud, fleet, answer.instance_ids)
         # A maintained fleet launches from it again and again.
         keeps = maintain
@@ -203,6 +203,13 @@ def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int,
     finally:
         if not keeps:
             launch_templates.delete(cloud, template)
+
+
+def _answered(cloud: Cloud, name: str, request: Mapping[str, Any], pools: Sequence[Pool]) -> fleets.Answer:
+    answer = fleets.launch(cloud, request, pools)
+    if request["Type"] == "instant" and not answer.instance_ids:
+        raise fleets.worst(f"launch the fleet {name}", answer.errors)
+    return answer
 
 
 def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) -> Fleet:

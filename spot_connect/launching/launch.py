@@ -5,10 +5,11 @@ from __future__ import annotations
 from spot_connect.aws import instances
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import NoCapacity, SpotConnectError
-from spot_connect.core.models import Instance
+from spot_connect.core.models import Instance, LaunchSpec, Subnet
 from spot_connect.core.prices import money, order_zones
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
+from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare
 from spot_connect.launching.realm import Realm
 from spot_connect.store.keys import KeyFiles
@@ -36,7 +37,7 @@ def _in_some_zone(cloud: Cloud, prepared: Prepared, reporter: Reporter) -> Insta
         price = f" at {money(now[zone])} an hour" if zone in now else ""
         try:
             with reporter.step(f"launching {spec.name}: {spec.instance_type} spot in {zone}{price}"):
-                made = instances.launch(cloud, spec, by_zone[zone])
+                made = _launched(cloud, spec, by_zone[zone])
         except NoCapacity as error:
             reporter.note(f"no {spec.instance_type} in {zone}: {error.said}")
             failures.append(zone)
@@ -49,3 +50,7 @@ def _in_some_zone(cloud: Cloud, prepared: Prepared, reporter: Reporter) -> Insta
         f"no spot capacity for {spec.instance_type} in {', '.join(failures)}",
         "Try another type with -p, another Region with -reg, or again in a few minutes.",
     ) from last
+
+
+def _launched(cloud: Cloud, spec: LaunchSpec, subnet: Subnet) -> Instance:
+    return patiently(cloud, spec.instance_profile, lambda: instances.launch(cloud, spec, subnet))

@@ -16,7 +16,7 @@ from spot_connect.core.prices import money
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
-from spot_connect.launching import doors
+from spot_connect.launching import doors, instance_profiles
 from spot_connect.launching.realm import Realm
 from spot_connect.store import tables
 from spot_connect.store.keys import KeyFiles
@@ -89,11 +89,13 @@ def _profile_of(request: LaunchRequest) -> Profile:
 
 
 def _look_up(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> _Ground:
-    with ThreadPoolExecutor(max_workers=3) as pool:
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        rights = pool.submit(instance_profiles.must_exist, cloud, request.instance_profile)
         image = pool.submit(_choose_image, cloud, request, profile, instance_type)
         subnets = pool.submit(networks.subnets, cloud, _vpc_of_group(cloud, request))
         quotes = pool.submit(prices.spot_prices, cloud, {instance_type})
         chosen, username = image.result()
+        rights.result()
         return _Ground(chosen, request.username or username, subnets.result(), quotes.result())
 
 

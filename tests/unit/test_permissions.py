@@ -19,9 +19,11 @@ NO_CALL_OF_OURS = {
     "ec2:DescribeNetworkInterfaces",
     "elasticfilesystem:TagResource",
     "iam:PassRole",
+    "iam:TagInstanceProfile",
+    "iam:TagRole",
 }
-"""Asked by AWS along with another call: tags of a file system given at creation, an instance profile at
-launch, the network interface of a mount target."""
+"""Asked by AWS along with another call: tags given at creation, an instance profile at launch, the network
+interface of a mount target."""
 CALLED_OTHERWISE = {
     "s3:DeleteObjects": "s3:DeleteObject",
     "s3:HeadBucket": "s3:ListBucket",
@@ -32,9 +34,14 @@ NOT_ASKED_OF_USERS = {"s3:DeleteObject"}
 """Written, but nothing that a user can start calls it; whoever does so first moves it into the policy."""
 
 
-def policy():
+def policies():
+    """The policy of everybody, and that of whoever makes instance profiles."""
     text = (ROOT / "docs/permissions.md").read_text(encoding="utf-8")
-    return json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL).group(1))
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+
+
+def policy():
+    return policies()[0]
 
 
 def listed(value):
@@ -42,7 +49,8 @@ def listed(value):
 
 
 def allowed():
-    return {action for statement in policy()["Statement"] for action in listed(statement["Action"])}
+    statements = [statement for policy in policies() for statement in policy["Statement"]]
+    return {action for statement in statements for action in listed(statement["Action"])}
 
 
 def trees():
