@@ -16,6 +16,14 @@ from typing import Any
 
 from spot_connect.core import images
 from spot_connect.core.errors import UsageError
+from spot_connect.core.instance_profiles import InstanceProfile
+from spot_connect.launching import clearing, finding, instance_profiles
+from spot_connect.launching.listing import usual_regions
+from spot_connect.launching.realm import choose_realm
+from spot_connect.market import refreshing
+from spot_connect.market.refreshing import Report
+from spot_connect.screen.reporter import Screen
+from spot_connect.screen.streams import say
 from spot_connect.store import moves, tables
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.settings import Settings
@@ -25,12 +33,18 @@ from spot_connect.store.workloads import split_to_files
 __all__ = [
     "change_default_image",
     "change_default_region",
+    "clear_key_pairs",
+    "create_instance_profile",
     "default_region",
     "get_default_kp_dir",
+    "list_instance_profiles",
     "load_profiles",
+    "refresh_images",
+    "refresh_prices",
     "reset_profiles",
     "save_profiles",
     "set_default_kp_dir",
+    "show_instances",
     "split_workloads",
 ]
 
@@ -156,6 +170,58 @@ def reset_profiles(price_increase: float = 1.15, region: str | None = None, imag
     )
 
 
+def refresh_prices(region: str | None = None, *, local: bool | None = None) -> Report:
+    """Take today's prices from AWS into your own profiles, all of them or, if anything fails, none.
+
+    ``min_price`` becomes the spot price of the cheapest zone. ``price`` becomes the on-demand price where it was one;
+    a cap of your own stays, and so does no cap. Spot prices come in one question for each Region, on-demand prices
+    from the Price List where that may be read.
+
+    Args:
+        region: only profiles of this Region; each in its own when left out.
+        local: ask the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+
+    Returns:
+        How many profiles changed, how many were up to date, and which were left as they are, with the reason.
+
+    Raises:
+        UsageError: no profile is for ``region``; nothing was changed.
+        AwsError: AWS refused; nothing was changed.
+        StateError: the file cannot be written; nothing was changed.
+
+    Example::
+
+        report = sutils.refresh_prices()
+        print(report.changed, report.left)
+    """
+    return refreshing.refresh_prices(choose_realm(local), region or "")
+
+
+def refresh_images(region: str | None = None, *, local: bool | None = None) -> Report:
+    """Take the ids of the newest images into your own profiles, all of them or, if anything fails, none.
+
+    Each profile keeps the kind of image it has. Images of your own stay, and so do those that AWS names no newest of.
+    From then on these profiles launch exactly these images, until the next refresh.
+
+    Args:
+        region: only profiles of this Region; each in its own when left out.
+        local: ask the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+
+    Returns:
+        How many profiles changed, how many were up to date, and which were left as they are, with the reason.
+
+    Raises:
+        UsageError: no profile is for ``region``; nothing was changed.
+        AwsError: AWS refused; nothing was changed.
+        StateError: the file cannot be written; nothing was changed.
+
+    Example::
+
+        sutils.refresh_images("us-east-1").changed
+    """
+    return refreshing.refresh_images(choose_realm(local), region or "")
+
+
 def get_default_kp_dir() -> str:
     """The directory private keys are kept in.
 
@@ -172,6 +238,73 @@ def set_default_kp_dir(directory: str | Path) -> None:
         StateError: the settings cannot be written.
     """
     Settings(realm()).set_key_directory(directory)
+
+
+def create_instance_profile(name: str, role_or_policy: str, *, local: bool | None = None) -> InstanceProfile:
+    """Make an instance profile, which ``-ip`` lends to an instance, and wait until IAM shows it; again is no error.
+
+    Args:
+        name: of the instance profile.
+        role_or_policy: a role, or a managed policy like ``AmazonS3ReadOnlyAccess``, by name or ARN. For a policy the
+            role ``spot-connect-<name>`` is made.
+        local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+
+    Raises:
+        AwsObjectMissing: there is no such role or policy.
+        AwsError: IAM refused, or the instance profile has another role; it was not changed then.
+
+    Example::
+
+        sutils.create_instance_profile("instance_access_for_s3", "full_s3_access")
+    """
+    where = choose_realm(local)
+    return instance_profiles.create(where.cloud(where.default_region), name, role_or_policy)
+
+
+def list_instance_profiles(*, local: bool | None = None) -> tuple[InstanceProfile, ...]:
+    """The instance profiles of the account by name, with their ARNs and roles.
+
+    Raises:
+        NotAuthorized: ``iam:ListInstanceProfiles`` is not allowed.
+    """
+    where = choose_realm(local)
+    return instance_profiles.listed(where.cloud(where.default_region))
+
+
+def show_instances(region: str | None = None, *, local: bool | None = None) -> dict[str, str]:
+    """Print and return the state of every instance that spot-connect launched, by name.
+
+    Args:
+        region: where to look; by default the usual Region and those this computer has launched in.
+        local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+    """
+    where = choose_realm(local)
+    regions = (region,) if region else usual_regions(where)
+    states = {instance.name: instance.state for instance in finding.everything(where, regions)}
+    say(str(states))
+    return states
+
+
+def clear_key_pairs(yes: bool = False, *, region: str | None = None, local: bool | None = None) -> tuple[str, ...]:
+    """Remove the key pairs that spot-connect made and that no live instance uses; their names.
+
+    They go from AWS, and their private halves from this computer. The next launch makes new ones.
+
+    Args:
+        yes: do not ask; without a terminal to ask at it must be true.
+        region: only this Region; by default all of the account.
+        local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+
+    Raises:
+        UsageError: nobody to ask; nothing was removed.
+        AwsError: a Region cannot be looked at; nothing was removed.
+    """
+    where = choose_realm(local)
+    screen = Screen(local=where.is_local)
+    unused = clearing.unused_key_pairs(where, region or "")
+    if not unused or not (yes or _agreed(f"Remove {', '.join(sorted({pair.name for pair in unused}))}?")):
+        return ()
+    return clearing.remove_key_pairs(where, where.keys("", screen), unused, screen)
 
 
 def split_workloads(
@@ -216,6 +349,12 @@ def _factor(price_increase: float) -> Decimal:
     if isinstance(price_increase, bool) or not isinstance(price_increase, (int, float, Decimal)):
         raise UsageError(f"{price_increase!r} is not a number", advice="Give 1.15 for caps 15 % above the spot price.")
     return Decimal(str(price_increase))
+
+
+def _agreed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask at", advice="Give yes=True.")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _ask(what: str, argument: str, choices: Mapping[str, str], usual: str) -> str:

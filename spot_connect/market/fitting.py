@@ -62,7 +62,7 @@ def stored(needs: Needs, regions: Sequence[str], count: int) -> tuple[Found, ...
     Raises:
         SpotConnectError: nothing fits.
     """
-    fitting = _fitting(needs)
+    fitting = {name: kind for name, kind in _fitting(needs).items() if kind.spot}
     rows = tables.prices_of(fitting, regions)
     offers = (Offer(fitting[row.instance_type], row.region, row.spot) for row in rows)
     found = _some(cheapest(offers, needs, count), regions)
@@ -89,8 +89,8 @@ def live(realm: Realm, needs: Needs, regions: Sequence[str], count: int, reporte
 
 
 def _fitting(needs: Needs) -> dict[str, TypeRow]:
-    """The types that can be launched and have what is needed, by name."""
-    usable = (kind for kind in tables.types() if kind.spot and kind.architecture in ARCHITECTURES)
+    """The types that images are made for and that have what is needed, by name."""
+    usable = (kind for kind in tables.types() if kind.architecture in ARCHITECTURES)
     return {kind.instance_type: kind for kind in usable if needs.met_by(kind)}
 
 

@@ -14,6 +14,8 @@ from spot_connect.store import tables
 
 LIVE = "live"
 TABLE = "table"
+_MANY = 12
+"""Above this many types one question about all of a Region, about twelve pages, is the shorter way."""
 
 Key = tuple[str, str]
 """Type and Region."""
@@ -57,7 +59,7 @@ def from_tables(keys: Collection[Key], refused: str = "") -> ListPrices:
 
 
 def current(realm: Realm, keys: Collection[Key]) -> ListPrices:
-    """The prices of today, one call for each type, and those of the tables where AWS has none or does not tell.
+    """The prices of today, in few calls, and those of the tables where AWS has none or does not tell.
 
     Never raises what AWS refuses: the prices are of use without it, and ``refused`` tells it.
     """
@@ -77,6 +79,8 @@ def current(realm: Realm, keys: Collection[Key]) -> ListPrices:
 
 def _ask(realm: Realm, types: Collection[str], region: str) -> dict[Key, Decimal]:
     cloud = realm.cloud(on_demand.HOME)
+    if region and len(types) > _MANY:
+        return on_demand.list_prices(cloud, region=region)
     with ThreadPoolExecutor(max_workers=8) as pool:
         answers = pool.map(lambda kind: on_demand.list_prices(cloud, region=region, instance_type=kind), sorted(types))
         return {key: price for answer in answers for key, price in answer.items()}

@@ -15,10 +15,10 @@ def of_type(instance_type: str, region: str) -> Profile | None:
     """A profile for a type in a Region, like those that are shipped; ``None`` when no table knows the type.
 
     Its image is Amazon Linux 2023 for the type's architecture, its price the on-demand price there. Where the tables
-    have none, because type or Region are newer than they are, the price is left open and AWS is the judge.
+    have none, because type or Region are newer, the price is left open and AWS is the judge.
 
     Raises:
-        UsageError: the type cannot be a spot instance, or runs neither x86_64 nor arm64.
+        UsageError: the type runs neither x86_64 nor arm64.
 
     Example:
         >>> of_type("g5g.xlarge", "ap-northeast-1").image_name
@@ -27,11 +27,11 @@ def of_type(instance_type: str, region: str) -> Profile | None:
     kind = tables.type_row(instance_type)
     if kind is None:
         return None
-    if not kind.spot or kind.architecture not in ARCHITECTURES:
+    if kind.architecture not in ARCHITECTURES:
         raise UsageError(
             f"there is no profile {instance_type!r}",
-            "the type is not sold on the spot market",
-            "`spot_connect find --vcpus N --memory GIB` lists types that are.",
+            f"the type runs {kind.architecture} only",
+            "`spot_connect find --vcpus N --memory GIB` lists types that will do.",
         )
     price = tables.price(instance_type, region)
     image = tables.default_image(region, kind.architecture)

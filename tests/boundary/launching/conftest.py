@@ -73,7 +73,7 @@ class Wire:
             return None
         code = self._planned[action].pop(0)
         status = 500 if code in ("InsufficientInstanceCapacity", "InternalError") else 400
-        text = json.dumps({"__type": code, "message": "injected"}) if ".ssm." in event_name else ERROR.format(code)
+        text = ERROR.format(code) if ".ec2." in event_name else json.dumps({"__type": code, "message": "injected"})
         return AWSResponse(request.url, status, {}, _Raw(text.encode()))
 
     def bodies(self, action):
