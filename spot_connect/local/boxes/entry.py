@@ -61,18 +61,23 @@ def launch(order: Order, channel: socket.socket, holder: Holder | None, box: Cal
     Raises:
         OSError: the sandbox could not be made or entered.
     """
-    held = 0
+    held, view = 0, -1
     if holder is not None:
-        held = _enter(holder)
+        held, view = _enter(holder)
         if order.uid is not None:
             Path("/dev/shm").chmod(0o1777)  # noqa: S108 - bubblewrap keeps it for its own user, who is root here
     elif order.level is Level.NS_UNSHARE:
         _leave(order)
+        # Taken now: nobody may look into the box's process later, and the box lays another /proc.
+        view = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     child = os.fork()
     if child == 0:
+        if view >= 0:
+            os.close(view)
         _run(box)
-    descriptor = os.pidfd_open(held or child) if _LINUX else -1
-    tell(channel, "made", str(held or child), (descriptor,) if descriptor >= 0 else ())
+    first = held or child
+    descriptor = os.pidfd_open(first) if _LINUX else -1
+    tell(channel, "made", str(first), tuple(each for each in (descriptor, view) if each >= 0))
 
 
 def _run(box: Callable[[], None]) -> None:
@@ -89,8 +94,8 @@ def _leave(order: Order) -> None:
         linux.map_user(BOX_UID, BOX_UID, uid, gid)
 
 
-def _enter(holder: Holder) -> int:
-    """Join bubblewrap's namespaces once it is ready; its first process's pid."""
+def _enter(holder: Holder) -> tuple[int, int]:
+    """Join bubblewrap's namespaces once it is ready; its first process's pid, and its mount namespace."""
     pid = _first_process(holder)
     if holder.process.stdout is None or not holder.process.stdout.read(1):
         raise OSError("bubblewrap ended while it made the sandbox")
@@ -106,7 +111,7 @@ def _enter(holder: Holder) -> int:
         linux.setns(kind)
     if os.fstat(inner).st_ino != os.fstat(owner).st_ino:
         linux.setns(inner)
-    return pid
+    return pid, kinds[0]
 
 
 def _first_process(holder: Holder) -> int:

@@ -34,6 +34,12 @@ _SYS_MOUNT_SETATTR = 442  # the same number on every architecture
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _MNT_DETACH = 2
+_UMOUNT_NOFOLLOW = 8
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+_AT_EMPTY_PATH = 0x1000
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -86,6 +92,47 @@ def restrict(target: str, attributes: int) -> None:
         "syscall", ctypes.c_long(_SYS_MOUNT_SETATTR), ctypes.c_int(_AT_FDCWD), os.fsencode(target),
         ctypes.c_uint(_AT_RECURSIVE), ctypes.byref(attr), ctypes.c_size_t(ctypes.sizeof(attr)),
     )  # fmt: skip
+
+
+def copy_mount(descriptor: int) -> int:
+    """The directory behind ``descriptor`` as a mount that is nowhere yet; Linux 5.2 or later.
+
+    Raises:
+        OSError: the kernel refused, or is too old.
+    """
+    _libc.syscall.restype = ctypes.c_long
+    flags = _OPEN_TREE_CLONE | _AT_EMPTY_PATH | os.O_CLOEXEC
+    made = int(_libc.syscall(ctypes.c_long(_SYS_OPEN_TREE), ctypes.c_int(descriptor), b"", ctypes.c_uint(flags)))
+    if made < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"open_tree: {os.strerror(number)}")
+    return made
+
+
+def attach(mount: int, target: str, attributes: int) -> None:
+    """Attach what ``copy_mount`` made at ``target``, with mount attributes added.
+
+    Raises:
+        OSError: the kernel refused, or is too old.
+    """
+    attr = _MountAttr(attributes, 0, 0, 0)
+    _call(
+        "syscall", ctypes.c_long(_SYS_MOUNT_SETATTR), ctypes.c_int(mount), b"", ctypes.c_uint(_AT_EMPTY_PATH),
+        ctypes.byref(attr), ctypes.c_size_t(ctypes.sizeof(attr)),
+    )  # fmt: skip
+    _call(
+        "syscall", ctypes.c_long(_SYS_MOVE_MOUNT), ctypes.c_int(mount), b"", ctypes.c_int(_AT_FDCWD),
+        os.fsencode(target), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH),
+    )  # fmt: skip
+
+
+def unmount(target: str, *, lazy: bool = False) -> None:
+    """Detach what is mounted at ``target``.
+
+    Raises:
+        OSError: it is in use, or nothing is mounted there.
+    """
+    _call("umount2", os.fsencode(target), ctypes.c_int(_UMOUNT_NOFOLLOW | (_MNT_DETACH if lazy else 0)))
 
 
 def pivot(new_root: str) -> None:

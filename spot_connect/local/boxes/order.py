@@ -1,4 +1,4 @@
-"""What a box process is told, as it travels to the zygote."""
+"""What the zygote is told: boxes to make, and errands to run in those that exist."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Order:
     host_key: str
     address: str
     python: str
+    file_systems: str = ""
     hidden: tuple[str, ...] = ()
     uid: int | None = None
     user_data: bytes = b""
@@ -49,19 +50,41 @@ class Order:
         return cls(**plain)
 
 
-def send(channel: socket.socket, order: Order, descriptors: list[int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A mount to be made in a running box, or taken away again.
+
+    ``root`` is a file system's directory on the host, ``sub`` what is wanted of it; both empty to unmount. ``home`` is
+    where a box without namespaces may have links put; empty for all others.
+    """
+
+    target: str
+    root: str = ""
+    sub: str = ""
+    home: str = ""
+    uid: int | None = None
+    lazy: bool = False
+
+    def to_json(self) -> bytes:
+        """The errand as bytes."""
+        return json.dumps({"errand": asdict(self)}).encode()
+
+
+def send(channel: socket.socket, order: Order | Errand, descriptors: list[int]) -> None:
     """Send the order, with the descriptors attached to its first byte."""
     body = order.to_json()
     socket.send_fds(channel, [len(body).to_bytes(4, "big")], descriptors)
     channel.sendall(body)
 
 
-def receive(channel: socket.socket) -> tuple[Order, list[int]] | None:
-    """The next order and its descriptors; ``None`` when the other side is gone."""
+def receive(channel: socket.socket) -> tuple[Order | Errand, list[int]] | None:
+    """The next order or errand and its descriptors; ``None`` when the other side is gone."""
     header, descriptors, _, _ = socket.recv_fds(channel, 4, 4)
     if len(header) < 4:
         return None
-    return Order.from_json(_exactly(channel, int.from_bytes(header, "big"))), descriptors
+    text = _exactly(channel, int.from_bytes(header, "big"))
+    errand = json.loads(text).get("errand")
+    return (Order.from_json(text) if errand is None else Errand(**errand)), descriptors
 
 
 def _exactly(channel: socket.socket, size: int) -> bytes:

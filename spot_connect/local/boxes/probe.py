@@ -50,7 +50,7 @@ def _try(level: Level, folder: Path) -> str:
     directory = Directory(folder / level.value)
     shims = folder / "shims"
     shims.mkdir(exist_ok=True)
-    for name in ("sudo", "shutdown", "poweroff", "halt", "reboot", "cloud-init", "systemctl"):
+    for name in ("sudo", "shutdown", "poweroff", "halt", "reboot", "cloud-init", "mount", "umount", "systemctl"):
         (shims / name).touch()
     directory.make(uid)
     write_etc(directory, "ec2-user", "probe", "127.0.0.1", uid or 1000)

@@ -20,7 +20,8 @@ from spot_connect.local.boxes.order import Order
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _NO_EXTRAS = linux.ATTR_NOSUID | linux.ATTR_NODEV
-_COMMANDS = ("sudo", "shutdown", "poweroff", "halt", "reboot", "cloud-init")
+_KEPT = ("mount", "umount")  # ours hand on to the system's own what is not theirs
+_COMMANDS = ("sudo", "shutdown", "poweroff", "halt", "reboot", "cloud-init", *_KEPT)
 _SYSTEM_BIN = ("/usr/bin", "/usr/sbin", "/bin", "/sbin")
 
 
@@ -86,6 +87,8 @@ def _stand_ins(shims: str) -> Iterator[Mount]:
                 continue
             real.add(target)
             if Path(target).name == command:
+                if command in _KEPT:
+                    yield Mount(f"{RUN}/system/{command}", target)
                 yield Mount(target, f"{shims}/{command}")
             elif Path(target).name == "systemctl":
                 # shutdown and its kin are usually names of systemctl: ours looks at the name it was called by.

@@ -19,9 +19,10 @@ from pathlib import Path
 from spot_connect.core.errors import LocalCloudError
 from spot_connect.local.boxes import console, keys, places, processes, shims
 from spot_connect.local.boxes.anchor import Anchor
+from spot_connect.local.boxes.filesystems import FileSystems
 from spot_connect.local.boxes.layout import BOX_UID, Directory, write_etc
 from spot_connect.local.boxes.levels import Level, Probe, describe
-from spot_connect.local.boxes.order import Order, send
+from spot_connect.local.boxes.order import Errand, Order, send
 from spot_connect.local.boxes.probe import probe_levels
 
 __all__ = ["Box", "BoxSpec", "Probe", "Supervisor", "probe_levels"]
@@ -61,6 +62,17 @@ class _Running:
     channel: socket.socket
     anchor: Anchor
     unread: bytes = b""
+    view: int = -1
+    """Its mount namespace, where it has one."""
+    mounts: dict[str, Path] = field(default_factory=dict)
+    """What is mounted where, as the instance sees it."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.channel.close()
+        if self.view >= 0:
+            os.close(self.view)
+            self.view = -1
 
 
 class Supervisor:
@@ -95,6 +107,8 @@ class Supervisor:
         self.description = describe(self.level)
         self._hidden = places.hidden(root)
         self._place = places.for_boxes(root, reachable=self._uid is not None and self.level is Level.PLAIN)
+        beside = self._place.parent if self._place == root else self._place
+        self.file_systems = FileSystems(beside / "efs", self._uid)
         self._shims = shims.install(self._place / "shims")
         self._reap_leftovers()
         self._selector = selectors.DefaultSelector()
@@ -152,6 +166,7 @@ class Supervisor:
             host_key=private,
             address=address,
             python=sys.executable,
+            file_systems=str(self.file_systems.root),
             hidden=self._hidden,
             uid=self._uid,
             user_data=spec.user_data,
@@ -169,7 +184,7 @@ class Supervisor:
             _await(running, "running" if order.boot_seconds == 0 else "ready")
         except OSError:
             running.anchor.end(order.instance_id, plain=self.level is Level.PLAIN)
-            ours.close()
+            running.close()
             raise
         return running
 
@@ -189,7 +204,83 @@ class Supervisor:
                     return
                 self._selector.unregister(running.channel)
             running.anchor.end(instance_id, plain=self.level is Level.PLAIN)
-            running.channel.close()
+            if self.level is Level.PLAIN:
+                self._unlink_all(running)
+            running.close()
+
+    def mount(self, instance_id: str, source: Path, target: str) -> None:
+        """Mount a directory of ``file_systems`` at ``target`` in a running instance, until it ends.
+
+        It is a mount point with namespaces and a link without. Mounting the same there again does nothing.
+
+        Raises:
+            LocalCloudError: the instance does not run, something else is mounted there, or the system refused.
+        """
+        root, sub = self._split(source)
+        with self._turn(instance_id):
+            running = self._require(instance_id)
+            before = running.mounts.get(target)
+            if before not in (None, source):
+                raise LocalCloudError(f"cannot mount at {target}", f"{target} is busy")
+            if before is None:
+                self._send_errand(running, Errand(target, str(root), sub, self._home_of(instance_id), self._uid))
+                running.mounts[target] = source
+
+    def unmount(self, instance_id: str, target: str, *, lazy: bool = False) -> None:
+        """Undo ``mount``.
+
+        Raises:
+            LocalCloudError: nothing of ours is mounted there, or it is in use.
+        """
+        with self._turn(instance_id):
+            running = self._require(instance_id)
+            if target not in running.mounts:
+                raise LocalCloudError(f"cannot unmount {target}", "not mounted.")
+            home = self._home_of(instance_id)
+            self._send_errand(running, Errand(target, home=home, uid=self._uid, lazy=lazy))
+            del running.mounts[target]
+
+    def mounts(self, instance_id: str) -> Mapping[str, Path]:
+        """What is mounted in the instance now, by mount point; nothing when it does not run."""
+        running = self._running.get(instance_id)
+        return dict(running.mounts) if running else {}
+
+    def _split(self, source: Path) -> tuple[Path, str]:
+        """The directory of the file system, and the path in it."""
+        try:
+            name, *rest = source.relative_to(self.file_systems.root).parts
+        except ValueError as error:
+            raise LocalCloudError(f"cannot mount {source}", "it is in no file system") from error
+        return self.file_systems.directory(name), "/".join(rest)
+
+    def _require(self, instance_id: str) -> _Running:
+        running = self._running.get(instance_id)
+        if running is None:
+            raise LocalCloudError(f"cannot reach into {instance_id}", "it does not run")
+        return running
+
+    def _home_of(self, instance_id: str) -> str:
+        """Where links may be put; with namespaces there are none."""
+        return "" if self.level.isolated else os.path.realpath(self._directory(instance_id) / "home")
+
+    def _send_errand(self, running: _Running, errand: Errand) -> None:
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs, self._order_lock:
+                view = [running.view] if running.view >= 0 else []
+                send(self._orders, errand, [theirs.fileno(), *view])
+            ours.settimeout(_START_SECONDS)
+            try:
+                _await(_Running(running.box, ours, Anchor()), "done")
+            except OSError as error:
+                raise LocalCloudError(f"cannot change what is mounted at {errand.target}", str(error)) from error
+
+    def _unlink_all(self, running: _Running) -> None:
+        """Ends what would outlive the instance: links, where there are no mounts."""
+        for target in running.mounts:
+            errand = Errand(target, home=self._home_of(running.box.instance_id), uid=self._uid)
+            with contextlib.suppress(LocalCloudError, OSError):  # the zygote may have gone
+                self._send_errand(running, errand)
 
     def discard(self, instance_id: str) -> None:
         """Stop the instance and remove its files."""
@@ -218,7 +309,8 @@ class Supervisor:
         self._selector.close()
         for end in (self._orders, self._woken, self._waker):
             end.close()
-        if self._place != self._root and not any((self._place / "instances").iterdir()):
+        kept = [self._place / "instances", self.file_systems.root]
+        if self._place != self._root and not any(any(path.iterdir()) for path in kept if path.is_dir()):
             shutil.rmtree(self._place, ignore_errors=True)
 
     def _directory(self, instance_id: str) -> Directory:
@@ -312,7 +404,7 @@ def _reserve(host: str, port: int) -> socket.socket:
 
 def _await(running: _Running, event: str) -> None:
     while True:
-        data, descriptors, _, _ = socket.recv_fds(running.channel, 4096, 1)
+        data, descriptors, _, _ = socket.recv_fds(running.channel, 4096, 2)
         if not data:
             raise OSError("the box ended before it was complete")
         *lines, running.unread = (running.unread + data).split(b"\n")
@@ -320,6 +412,7 @@ def _await(running: _Running, event: str) -> None:
             told = json.loads(line)
             if told["event"] == "made":
                 running.anchor = Anchor(int(told["said"]), descriptors[0] if descriptors else -1)
+                running.view = descriptors[1] if len(descriptors) > 1 else -1
             elif told["event"] == "failed":
                 raise OSError(told["said"])
             elif told["event"] == event:

@@ -14,9 +14,9 @@ import signal
 import socket
 import sys
 
-from spot_connect.local.boxes import entry, linux, machine
+from spot_connect.local.boxes import entry, errands, linux, machine
 from spot_connect.local.boxes.levels import Level
-from spot_connect.local.boxes.order import Order, receive, tell
+from spot_connect.local.boxes.order import Errand, Order, receive, tell
 
 
 class Zygote:
@@ -43,7 +43,11 @@ class Zygote:
                 received = receive(self._orders)
                 if received is None:
                     return
-                self._make(*received)
+                order, descriptors = received
+                if isinstance(order, Errand):
+                    self._send_on(order, descriptors)
+                else:
+                    self._make(order, descriptors)
 
     def _bury(self) -> None:
         while True:
@@ -78,6 +82,16 @@ class Zygote:
             if holder is not None:
                 holder.close()
 
+    def _send_on(self, errand: Errand, descriptors: list[int]) -> None:
+        """In a fork, because who has entered a box does not come back."""
+        with socket.socket(fileno=descriptors[0]) as channel:
+            view = descriptors[1] if len(descriptors) > 1 else -1
+            pid = os.fork()
+            if pid == 0:
+                _go(errand, channel, view)
+            if view >= 0:
+                os.close(view)
+
     def _child(
         self, order: Order, listener: socket.socket, channel: socket.socket, go: int, holder: entry.Holder | None
     ) -> None:
@@ -94,6 +108,19 @@ class Zygote:
             tell(channel, "failed", str(error))
         finally:
             os._exit(1)
+
+
+def _go(errand: Errand, channel: socket.socket, view: int) -> None:
+    """Never returns: a copy of the zygote must not go on as one."""
+    try:
+        signal.set_wakeup_fd(-1)
+        _close_all_but({0, 1, 2, channel.fileno(), *({view} if view >= 0 else ())})
+        errands.run(errand, view)
+        tell(channel, "done")
+    except OSError as error:
+        tell(channel, "failed", error.strerror or str(error))
+    finally:
+        os._exit(0)
 
 
 def _write_go(go: int) -> None:

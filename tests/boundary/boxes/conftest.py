@@ -157,6 +157,14 @@ class Cloud:
         self.ids.add(spec["instance_id"])
         return Machine(self, key, spec, self.result(self.post("start", spec=spec)))
 
+    def mount(self, machine, file_system="fs-0a", *, at="efs", sub=""):
+        target = at if at.startswith("/") else f"{machine.home}/{at}"
+        self.result(self.post("mount", instance_id=machine.id, file_system=file_system, sub=sub, target=target))
+        return target
+
+    def unmount(self, machine, target, *, lazy=False):
+        return self.result(self.post("unmount", instance_id=machine.id, target=target, lazy=lazy))
+
     def close(self):
         self.process.stdin.close()
         self.process.wait(PATIENCE)
@@ -261,7 +269,7 @@ def finish(cloud):
             cloud.ask("discard", instance_id)
         cloud.close()
     assert processes_of(cloud) == []
-    for folder in (cloud.folder, cloud.about["place"]):
+    for folder in (cloud.folder, cloud.about["place"], cloud.about["file_systems"]):
         shutil.rmtree(folder, ignore_errors=True)
     assert cloud.process.returncode in (0, -signal.SIGKILL)
 

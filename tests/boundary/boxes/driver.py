@@ -42,7 +42,15 @@ def answer(supervisor, request):
                 "description": supervisor.description,
                 "zygote": supervisor._zygote.pid,
                 "place": str(supervisor._place),
+                "file_systems": str(supervisor.file_systems.root),
             }
+        elif what == "mount":
+            source = supervisor.file_systems.directory(request["file_system"]) / request["sub"]
+            result = supervisor.mount(request["instance_id"], source, request["target"])
+        elif what == "unmount":
+            result = supervisor.unmount(request["instance_id"], request["target"], lazy=request["lazy"])
+        elif what == "mounts":
+            result = sorted(supervisor.mounts(request["instance_id"]))
         else:
             result = getattr(supervisor, what)(request["instance_id"])
     except SpotConnectError as error:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_ALIASES = {"shutdown": ("shutdown", "poweroff", "halt", "reboot")}
+_ALIASES = {
+    "shutdown": ("shutdown", "poweroff", "halt", "reboot"),
+    "mount": ("mount", "mount.nfs", "mount.nfs4", "mount.efs"),
+    "ask": ("spot-connect-ask",),
+    "place": ("spot-connect-place",),
+    "system": ("spot-connect-system",),
+}
 
 
 def install(folder: Path) -> Path:
