@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -11,11 +12,32 @@ from spot_connect.core.profiles import Profile
 
 USER_DATA_LIMIT = 16 * 1024
 """Bytes EC2 takes, before base64 (EC2 User Guide, "Run commands at launch")."""
+_BEGINNINGS = ("#!", "#cloud-", "#include", "#part-handler", "Content-Type:", "MIME-Version:", "## template:")
+"""By which cloud-init tells the kinds of user data: https://cloudinit.readthedocs.io/en/latest/explanation/format.html"""
+
+
+def plain_user_data(text: str) -> str:
+    r"""User data as text, also where it comes in base64, which botocore would encode once more.
+
+    Example:
+        >>> plain_user_data("IyEvYmluL2Jhc2gK")
+        '#!/bin/bash\n'
+    """
+    if text.startswith(_BEGINNINGS):
+        return text
+    try:
+        decoded = base64.b64decode("".join(text.split()), validate=True).decode()
+    except ValueError:
+        return text
+    return decoded if decoded.startswith(_BEGINNINGS) else text
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """A machine by name; ``profile`` is ``None`` when only a running one will do."""
+    """A machine by name; ``profile`` is ``None`` when only a running one will do.
+
+    ``user_data`` may be given in base64 too, and is plain text from then on.
+    """
 
     name: str
     profile: Profile | None = None
@@ -32,6 +54,7 @@ class LaunchRequest:
     user_data: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "user_data", plain_user_data(self.user_data))
         if len(self.user_data.encode()) > USER_DATA_LIMIT:
             raise UsageError(
                 f"cannot launch {self.name}",

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "local": {"local", "core"},
     "launching": {"launching", "aws", "ssh", "store", "core", "local.service"},
     "market": {"market", "launching", "aws", "store", "core"},
+    "bash_scripts": {"core"},
     "spotted": {"launching", "ssh", "screen", "core"},
     "sutils": {"launching", "market", "store", "screen", "core"},
     "instance_manager": {"spotted", "sutils", "launching", "screen", "core"},
