@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import string
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from spot_connect.local.machines import Machines
 
 ACCOUNT = "123456789012"
+EFS_SECONDS = "SPOT_CONNECT_LOCAL_EFS_SECONDS"
+_EFS_SECONDS = "0.3"
 _KEY_ID_CHARACTERS = string.ascii_uppercase + "234567"
 
 
@@ -34,6 +37,10 @@ class Boxes(Protocol):
     def description(self) -> str:
         """What that means, and what it does not protect."""
 
+    @property
+    def file_systems(self) -> Any:
+        """The directories of the elastic file systems."""
+
     def start(self, spec: Any) -> Any:
         """Start the machine."""
 
@@ -42,6 +49,15 @@ class Boxes(Protocol):
 
     def discard(self, instance_id: str) -> None:
         """Forget the files of the machine."""
+
+    def mount(self, instance_id: str, source: Path, target: str) -> None:
+        """Show a directory of ``file_systems`` in the machine."""
+
+    def unmount(self, instance_id: str, target: str, *, lazy: bool = False) -> None:
+        """Undo ``mount``."""
+
+    def mounts(self, instance_id: str) -> Mapping[str, Path]:
+        """What is mounted in the machine, by mount point."""
 
     def log(self, instance_id: str) -> str:
         """What the machine's console shows."""
@@ -104,6 +120,7 @@ class Cloud:
         self.settings = settings
         self.boxes = boxes
         self.boot_seconds = boot_seconds
+        self.file_system_seconds = float(os.environ.get(EFS_SECONDS) or _EFS_SECONDS)
         self.addresses = Addresses(settings.ssh_port)
         self.launching = RLock()
         self.notes: list[str] = []

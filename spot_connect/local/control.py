@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
+from spot_connect.local import mounting
 from spot_connect.local.machines import FROM_INSIDE
 from spot_connect.local.replies import json_reply
 
@@ -36,10 +38,13 @@ class Control:
             ("POST", "reset"): self._reset,
             ("POST", "save"): self._save,
             ("POST", "boot-seconds"): self._boot_seconds,
+            ("POST", "efs-seconds"): self._efs_seconds,
             ("POST", "clock"): self._clock,
         }
         self._machine: dict[tuple[str, str], Callable[[Any, Body], Body]] = {
             ("POST", "shutdown"): self._shutdown_from_inside,
+            ("POST", "mount"): partial(mounting.mount, cloud),
+            ("POST", "umount"): partial(mounting.unmount, cloud),
         }
         self._about: dict[tuple[str, str], Callable[[Any, Body], Body]] = {
             ("GET", "log"): self._log,
@@ -98,6 +103,10 @@ class Control:
 
     def _boot_seconds(self, body: Body) -> Body:
         self._cloud.boot_seconds = float(body["seconds"])
+        return {}
+
+    def _efs_seconds(self, body: Body) -> Body:
+        self._cloud.file_system_seconds = float(body["seconds"])
         return {}
 
     def _clock(self, body: Body) -> Body:

@@ -146,6 +146,9 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     settings.save(places.settings)
     if options.fresh:
         places.state.unlink(missing_ok=True)
+    if not places.state.exists():
+        # No cloud remembers what these are.
+        boxes.file_systems.clear()
     cloud.notes += state.restore(cloud, places.state)
     gc.freeze()
     gc.enable()

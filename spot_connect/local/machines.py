@@ -12,10 +12,11 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from spot_connect.core.errors import LocalCloudError
 from spot_connect.core.names import LOGIN_TAG, SSH_TAG
 from spot_connect.local.images import login_name
 
@@ -42,6 +43,8 @@ class Machine:
     boot_seconds: float = 0.0
     booted_before: bool = False
     ended: float = 0.0
+    mounts: dict[str, str] = field(default_factory=dict)
+    """By mount point: the id of a file system, and the path in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,28 @@ class Machines:
         address = self._cloud.addresses.with_port(instance.public_ip or self._cloud.addresses.take())
         instance.machine.host, instance.machine.port = address.host, address.port
         _advertise(instance)
+
+    def mount(self, instance: Any, source: str, target: str) -> None:
+        """Mount ``source``, a file system's id and a path in it, until the instance ends or boots again.
+
+        Raises:
+            LocalCloudError: it cannot be done.
+        """
+        file_system_id, _, path = source.partition("/")
+        boxes = self._cloud.boxes
+        boxes.mount(instance.id, boxes.file_systems.directory(file_system_id) / path, target)
+        instance.machine.mounts[target] = source
+        self._cloud.on_change()
+
+    def unmount(self, instance: Any, target: str, *, lazy: bool) -> None:
+        """Undo ``mount``.
+
+        Raises:
+            LocalCloudError: it cannot be done.
+        """
+        self._cloud.boxes.unmount(instance.id, target, lazy=lazy)
+        instance.machine.mounts.pop(target, None)
+        self._cloud.on_change()
 
     def settle(self, instance: Any) -> None:
         """Bring the instance's box in line with its state, soon."""
@@ -225,12 +250,24 @@ class Machines:
             machine.host, machine.port = box.host, box.port
             _advertise(instance)
         machine.booted_before = True
+        self._mount_again(instance)
         self._up.add(instance.id)
         log.info("%s listens on %s:%s", instance.id, machine.host, machine.port)
 
     def _halt(self, instance: Any) -> None:
         self._cloud.boxes.stop(instance.id)
         self._up.discard(instance.id)
+        # As on EC2: what is not in /etc/fstab does not come back after a boot.
+        instance.machine.mounts.clear()
+
+    def _mount_again(self, instance: Any) -> None:
+        """What was mounted when the daemon ended, which no instance is to notice."""
+        for target, source in list(instance.machine.mounts.items()):
+            try:
+                self.mount(instance, source, target)
+            except LocalCloudError:
+                log.exception("%s has lost its mount at %s", instance.id, target)
+                instance.machine.mounts.pop(target, None)
 
     def _remove(self, instance_id: str) -> None:
         self._cloud.boxes.stop(instance_id)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("spot_connect.local")
 QUIET_SECONDS = 0.5
 # Raise it when a class of ours that is saved changes; what was saved before is then discarded with a word.
-_FORMAT = 1
+_FORMAT = 2
 _TRIES = 5
 _SERVICES = ("ec2", "efs", "iam", "s3")
 
@@ -81,6 +81,7 @@ class Saver:
             self._cloud.machines.forget_all()
             for name in _SERVICES:
                 _backends(name).clear()
+            self._cloud.boxes.file_systems.clear()
         self._path.unlink(missing_ok=True)
 
     @contextmanager

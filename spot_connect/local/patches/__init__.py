@@ -13,6 +13,7 @@ from spot_connect.local.patches import (
     console,
     describing,
     ending,
+    filesystems,
     fleets,
     groups,
     images,
@@ -38,6 +39,7 @@ PATCHES: tuple[Patch, ...] = (
     *groups.PATCHES,
     *images.PATCHES,
     *fleets.PATCHES,
+    *filesystems.PATCHES,
     *prices.PATCHES,
     *console.PATCHES,
     *quotas.PATCHES,
@@ -50,3 +52,4 @@ def install(cloud: Cloud) -> None:
         patch.install(cloud)
     launching.add_fields()
     describing.add_filters()
+    filesystems.lengthen_ids()
