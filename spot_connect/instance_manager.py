@@ -65,7 +65,7 @@ class InstanceManager:
         Example:
             >>> manager.launch_instance("vm1", profile="t3.small")  # doctest: +SKIP
         """
-        shared = {"realm": self._realm, "reporter": self._reporter}
+        shared = {"local": self._realm.is_local, "reporter": self._reporter}
         if len(arguments) < _POSITION_OF_KP_DIR:
             shared["kp_dir"] = self.kp_dir
         if self.efs and len(arguments) < _POSITION_OF_FILESYSTEM:

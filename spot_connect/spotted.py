@@ -60,7 +60,6 @@ class SpotInstance:
         user_data: text of a script that runs as root at first boot, up to 16 KB.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
         reporter: hears of progress; by default it is written to standard error.
-        realm: share the AWS clients of another instance instead of making new ones.
 
     Raises:
         UsageError: an argument is wrong; nothing was called.
@@ -97,9 +96,8 @@ class SpotInstance:
         user_data: str = "",
         local: bool | None = None,
         reporter: Reporter | None = None,
-        realm: Realm | None = None,
     ) -> None:
-        self._realm = realm or choose_realm(local)
+        self._realm = choose_realm(local)
         self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
         self._request = LaunchRequest(
             name=checked_id(name) if instance_id else instance_name(name),

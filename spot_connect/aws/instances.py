@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.aws.refusals import asking
@@ -136,18 +137,26 @@ def terminate(cloud: Cloud, instances: Iterable[Instance]) -> None:
         cloud.ec2.terminate_instances(InstanceIds=[instance.id for instance in doomed])
 
 
-def console_text(cloud: Cloud, instance_id: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What an instance has printed; ``is_live`` when EC2 tells it at once, and not minutes later."""
+
+    text: str
+    is_live: bool
+
+
+def console(cloud: Cloud, instance_id: str) -> Console:
     """What the instance has printed on its console so far; empty when EC2 has nothing yet.
 
     EC2 keeps the last 64 KB; only Nitro instances give the latest text at once.
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
     """
     try:
-        return _console(cloud, instance_id, Latest=True)
+        return Console(_console(cloud, instance_id, Latest=True), is_live=True)
     except AwsError as error:
         if error.code not in ("UnsupportedOperation", "InvalidParameterCombination"):
             raise
-    return _console(cloud, instance_id)
+    return Console(_console(cloud, instance_id), is_live=False)
 
 
 def _console(cloud: Cloud, instance_id: str, **options: bool) -> str:

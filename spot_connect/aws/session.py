@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.aws.refusals import asking
+
+_SERVICES = ("ec2", "efs", "iam", "pricing", "s3", "ssm", "sts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class _Clients:
         if self._session is None:
             import boto3
 
-            self._session = boto3.session.Session(**self._keys())
+            self._session = boto3.session.Session(botocore_session=_quick_session(), **self._keys())
         return self._session
 
     def _keys(self) -> dict[str, str]:
@@ -65,6 +68,21 @@ class _Clients:
         url = self._endpoint.url if self._endpoint else None
         with asking(f"open the {service} service in {region}"):
             return self._opened().client(service, region_name=region, endpoint_url=url, config=config)
+
+
+def _quick_session() -> Any:
+    """A botocore session that does not search the disk for services: that takes longer than making a client."""
+    from botocore.loaders import Loader
+    from botocore.session import Session
+
+    class OurServices(Loader):  # type: ignore[misc]
+        def list_available_services(self, type_name: str) -> list[str]:
+            return list(_SERVICES)
+
+    session = Session()
+    paths = session.get_config_variable("data_path")
+    session.register_component("data_loader", OurServices(paths.split(os.pathsep) if paths else None))
+    return session
 
 
 class Cloud:

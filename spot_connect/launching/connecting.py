@@ -14,7 +14,7 @@ from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import doors, ending, finding, trust
 from spot_connect.launching.launch import launch
 from spot_connect.launching.realm import Realm
-from spot_connect.ssh.connection import Connection, wait_for_login, wait_until_ready
+from spot_connect.ssh.connection import Connection, wait_for_login, wait_until_ready, warm_up
 from spot_connect.store.keys import KeyFiles
 
 _DEFAULT_USER = "ec2-user"
@@ -39,24 +39,22 @@ def reach(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Repor
     Raises:
         InstanceNotFound: nothing runs under that name and no profile was given.
     """
-    found = _find(realm, request, reporter, everywhere=request.profile is None)
-    if found is None and request.profile is None:
+    if request.profile is not None:
+        return _launch_or_open(realm, request, files, reporter)
+    found = _find(realm, request, reporter, everywhere=True)
+    if found is None:
         raise InstanceNotFound(
             f"cannot connect to {request.name}",
             "no instance of that name runs in any Region",
             f"Launch it with a profile: spot_connect -n {request.name!r} -p t2.micro",
         )
-    if found is not None:
-        _say_ignored(request, reporter)
-        return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
-    return _launch_and_open(realm, request, files, reporter)
+    return _opened(realm, found, request, files, reporter)
 
 
 def reach_id(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
     """The running machine whose id is ``request.name``; never launches."""
     found = finding.by_id(realm, request.name, request.region)
-    _say_ignored(request, reporter)
-    return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
+    return _opened(realm, found, request, files, reporter)
 
 
 def open_line(
@@ -76,6 +74,7 @@ def open_line(
     connection = _connection(realm, instance, address, request, key, reporter, fresh=fresh)
     if not fresh and _answers(connection):
         return connection
+    warm_up()
     with reporter.step(f"waiting for {instance.name} at {address}"):
         wait_until_ready(
             address,
@@ -100,7 +99,7 @@ def _find(realm: Realm, request: LaunchRequest, reporter: Reporter, *, everywher
     return finding.by_name(realm, request.name, regions, reporter, everywhere=everywhere and not request.region)
 
 
-def _launch_and_open(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
+def _launch_or_open(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
     def waiting(_: str) -> None:
         reporter.note(f"another terminal is launching {request.name}; waiting for it")
 
@@ -110,8 +109,15 @@ def _launch_and_open(realm: Realm, request: LaunchRequest, files: KeyFiles, repo
             made = launch(realm, request, files, reporter)
             realm.hints.remember(request.name, made.region)
     if found is not None:
-        return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
+        return _opened(realm, found, request, files, reporter)
     return _open_new(realm, made, request, files, reporter)
+
+
+def _opened(realm: Realm, found: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
+    if request.launch_only:
+        settings = ", ".join(request.launch_only)
+        reporter.note(f"{request.name} runs already; ignoring what only a launch can set: {settings}")
+    return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
 
 
 def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
@@ -198,9 +204,3 @@ def _connection(
         verify=trust.verifier(realm, instance, reporter, fresh=fresh),
         known=trust.pinned(realm, instance),
     )
-
-
-def _say_ignored(request: LaunchRequest, reporter: Reporter) -> None:
-    if request.launch_only:
-        settings = ", ".join(request.launch_only)
-        reporter.note(f"{request.name} runs already; ignoring what only a launch can set: {settings}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from functools import cache, cached_property
 
 from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
@@ -18,6 +18,18 @@ from spot_connect.store.state import State, home, realm
 
 LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
 _LOOPBACK = "127.0.0.1"
+_IDENTITY = (
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+)
+"""What decides in whose name AWS is called; a notebook may change it between two calls."""
 
 
 def local_is_chosen(choice: bool | None = None) -> bool:
@@ -66,7 +78,7 @@ class Realm:
 
     @cached_property
     def _anywhere(self) -> Cloud:
-        return Cloud("us-east-1", self._endpoint())
+        return _shared(self._endpoint(), tuple(os.environ.get(name, "") for name in _IDENTITY))
 
     def _endpoint(self) -> Endpoint | None:
         if not self.is_local:
@@ -75,6 +87,12 @@ class Realm:
 
         there = service.ensure_up()
         return Endpoint(there.url, there.access_key, there.secret_key)
+
+
+@cache
+def _shared(endpoint: Endpoint | None, identity: tuple[str, ...]) -> Cloud:
+    """One set of AWS clients a process and identity: to make them takes longer than most calls."""
+    return Cloud("us-east-1", endpoint)
 
 
 def choose_realm(local: bool | None = None) -> Realm:

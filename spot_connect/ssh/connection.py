@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -288,6 +289,11 @@ def _key_refusal(path: Path, error: Exception) -> UsageError:
         return UsageError(f"the key file {path} is protected by a passphrase", advice=advice)
     advice = "It should hold an ed25519 or RSA private key in PEM or OpenSSH form."
     return UsageError(f"the key file {path} is not a private key", str(error), advice)
+
+
+def warm_up() -> None:
+    """Begin to load what a connection needs, in the background, while the server is still booting."""
+    threading.Thread(target=importlib.import_module, args=("spot_connect.ssh._transport",), daemon=True).start()
 
 
 def wait_until_ready(
