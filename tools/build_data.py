@@ -3,8 +3,11 @@
 Usage: python tools/build_data.py SOURCE_DIRECTORY [TARGET_DIRECTORY]
 
 The source directory holds images.csv, instance_types.csv, interruption.csv, regions.csv and spot_prices.csv with the
-columns that spot_connect/data/SOURCES.md describes. Rows are written in the order of their keys, which look-ups by
-bisection rely on; the profiles are made from the other tables.
+columns that spot_connect/data/SOURCES.md describes, and dates.csv if the dates of the tables have changed.
+tools/scrape_live.py makes such a directory from live AWS.
+
+Rows are written in the order of their keys, which look-ups by bisection rely on; the profiles are made from the other
+tables.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ SHIPPED = {
     "instance_types.csv": ("instance_types.csv", ("instance_type",)),
     "interruption.csv": ("interruption.csv", ("instance_type", "region", "os")),
     "regions.csv": ("regions.csv", ("code",)),
+    "dates.csv": ("dates.csv", ("table",)),
 }
 """Source file: what it is called in the package, and its key."""
+
+OPTIONAL = ("dates.csv",)
 
 HOME_REGION = "us-east-1"
 USERNAME = "ec2-user"
@@ -40,9 +46,10 @@ def main(argv: list[str]) -> int:
         return 2
     source = Path(argv[0])
     target = Path(argv[1]) if argv[1:] else Path(__file__).parent.parent / "spot_connect" / "data"
-    tables = {name: read(source / name) for name in SHIPPED}
-    for name, (shipped, key) in SHIPPED.items():
-        write(target / shipped, tables[name], key)
+    tables = {name: read(source / name) for name in SHIPPED if name not in OPTIONAL or (source / name).exists()}
+    for name, rows in tables.items():
+        shipped, key = SHIPPED[name]
+        write(target / shipped, rows, key)
     made = profiles(tables["spot_prices.csv"], tables["instance_types.csv"], tables["images.csv"])
     text = format_profiles({name: profile.to_mapping() for name, profile in made.items()})
     (target / "profiles.txt").write_text(text, encoding="utf-8", newline="\n")
