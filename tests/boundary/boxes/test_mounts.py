@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import threading
+
 import pytest
+
+from spot_connect.core.scripts import mount_efs
 
 
 @pytest.fixture
@@ -145,3 +151,124 @@ def test_discarding_a_box_spares_what_is_mounted_in_it(cloud, start, machine):
     heir.output("mkdir ~/efs")
     cloud.mount(heir, "fs-0d")
     assert heir.output("cat ~/efs/file") == "kept"
+
+
+class _Daemon(http.server.BaseHTTPRequestHandler):
+    """Mounts whatever is asked for, unless told what to say instead."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        verb, server = self.path.rpartition("/")[2], self.server
+        server.asked.append((verb, asked))
+        said = server.refusal
+        if not said and verb == "mount":
+            server.cloud.mount(server.machine, "fs-0e", at=asked["target"])
+        elif not said:
+            said = unmounted(server, asked)
+        body = json.dumps({"status": 32 if said else 0, "said": said}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def unmounted(server, asked):
+    try:
+        server.cloud.unmount(server.machine, asked["target"], lazy=asked["lazy"])
+    except RuntimeError as error:
+        return str(error).partition(": ")[2]
+    return ""
+
+
+@pytest.fixture
+def daemon(cloud, start):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Daemon)
+    server.cloud, server.asked, server.refusal = cloud, [], ""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/api"
+    server.machine = start(environment={"SPOT_CONNECT_CONTROL": url, "SPOT_CONNECT_BOX_TOKEN": "s3cret"})
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_script_for_real_instances_mounts_here_too(daemon):
+    machine = daemon.machine
+    for _ in range(2):
+        machine.output(mount_efs("172.31.0.5"))
+    asked = {"source": "172.31.0.5:/", "kind": "nfs4", "target": f"{machine.home}/efs"}
+    assert daemon.asked == [("mount", asked)]
+    machine.output("mountpoint -q ~/efs && mountpoint ~/efs && echo kept > ~/efs/file && test -w ~/efs")
+    assert machine.output("sudo umount ~/efs && ls -A ~/efs") == ""
+    assert machine.run("mountpoint -q ~/efs")[0] != 0
+    machine.output(mount_efs("172.31.0.5"))
+    assert machine.output("cat ~/efs/file") == "kept"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mount -t nfs4 -o nfsvers=4.1,hard server:/ 'my efs'",
+        "mount.nfs4 server:/ 'my efs/' -o nfsvers=4.1",
+        "cd 'my efs' && sudo mount -o hard server:/ .",
+        "mount -t efs -o tls server:/ ~/'my efs'",
+        "mount --types=nfs -v --options hard server:/ ./'my efs'",
+    ],
+)
+def test_a_mount_is_understood_however_it_is_written(daemon, command):
+    machine = daemon.machine
+    machine.output(f"mkdir 'my efs' && {command}")
+    assert machine.output("mountpoint -q 'my efs' && echo yes") == "yes"
+    assert machine.output("umount 'my efs/' && ls -d 'my efs'") == "my efs"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("mount -t nfs4 s:/ ~/absent", "mount.nfs4: mount point {home}/absent does not exist"),
+        ("mount -t nfs4 s:/ ~/file", "mount.nfs4: mount point {home}/file is not a directory"),
+        ("mount -t nfs4 -o ro s:/ ~", "mount.nfs4: the local cloud cannot mount read-only"),
+    ],
+)
+def test_what_cannot_be_mounted_on_is_told(daemon, command, words):
+    machine = daemon.machine
+    status, _, errors = machine.run(f"touch ~/file; {command}")
+    assert (status, errors) == (32, words.format(home=machine.home) + "\n")
+    assert daemon.asked == []
+
+
+def test_a_refusal_is_told_in_the_words_of_mount(daemon):
+    daemon.refusal = "Connection timed out"
+    assert daemon.machine.run("mkdir efs; mount s:/ efs")[::2] == (32, "mount.nfs4: Connection timed out\n")
+
+
+def test_without_a_daemon_nothing_is_mounted(start):
+    machine = start(environment={"SPOT_CONNECT_CONTROL": "http://127.0.0.1:1", "SPOT_CONNECT_BOX_TOKEN": "t"})
+    status, _, errors = machine.run("mkdir efs; mount s:/ efs")
+    assert status == 32
+    assert errors.endswith("mount.nfs4: Connection refused\n")
+
+
+@pytest.mark.parametrize("missing", [["curl"], ["curl", "python3"]], ids=["python", "bash"])
+def test_mounting_needs_no_particular_program(daemon, missing):
+    machine = daemon.machine
+    names = {"sh", "bash", "curl", "python3", "sed", "readlink"} - set(missing)
+    machine.output(f"mkdir efs é bin; for name in {' '.join(names)}; do ln -s $(command -v $name) bin/; done")
+    path = "PATH=$SPOT_CONNECT_SHIMS:$HOME/bin"
+    assert machine.run(f"{path} mount s:/ é")[0] == 0
+    assert machine.output("mountpoint -q é && echo yes") == "yes"
+    assert machine.run(f"{path} umount é")[0] == 0
+
+
+def test_other_mounts_are_left_to_the_system(daemon):
+    machine = daemon.machine
+    assert " on / type " in machine.output("mount")
+    assert machine.run("mount -t tmpfs none /mnt")[0] != 0
+    assert machine.run("mount --bind /etc /mnt")[0] != 0
+    assert machine.run("mount -a; umount -a -t nothing; mountpoint -q /proc")[0] == 0
+    assert daemon.asked == []

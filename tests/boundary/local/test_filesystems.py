@@ -252,7 +252,7 @@ def test_a_source_that_is_none_is_refused(client, source):
 
 
 def test_two_things_are_not_mounted_at_one_place(ec2, efs, client, served, group):
-    made, address = served
+    _, address = served
     let_in(ec2, group, UserIdGroupPairs=[{"GroupId": client.group}])
     assert client.mount(f"{address}:/") == ""
     assert client.mount(f"{address}:/absent") == "/mnt is busy"
