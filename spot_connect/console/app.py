@@ -9,7 +9,7 @@ from spot_connect.console.flags import VERBS, help_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _BEFORE_A_VERB = ("--local", "--debug")
 
@@ -36,25 +36,26 @@ def _dispatch(words: list[str]) -> int:
 
     rest = words[:leading] + words[leading + 1 :]
     arguments = verb_parser(verb).parse_args(_flags_first(rest))
-    if verb == "list":
-        from spot_connect.console.listing import show
-
-        return show(arguments)
     if verb == "terminate":
         from spot_connect.console.ending import terminate
 
         return terminate(arguments.names, arguments.region, local=arguments.use_local)
-    if verb == "prices":
-        from spot_connect.console.pricing import show_prices
+    return _doer(verb)(arguments)
 
-        return show_prices(arguments)
-    if verb == "find":
-        from spot_connect.console.finding_types import show_types
 
-        return show_types(arguments)
-    from spot_connect.console.local import act
-
-    return act(arguments)
+def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
+    """What does the verb; only its own module is imported."""
+    if verb == "list":
+        from spot_connect.console.listing import show as doer
+    elif verb == "prices":
+        from spot_connect.console.pricing import show_prices as doer
+    elif verb == "find":
+        from spot_connect.console.finding_types import show_types as doer
+    elif verb == "logs":
+        from spot_connect.console.logs import show_logs as doer
+    else:
+        from spot_connect.console.local import act as doer
+    return doer
 
 
 def _flags_first(words: list[str]) -> list[str]:

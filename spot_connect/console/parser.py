@@ -62,6 +62,8 @@ def verb_parser(verb: str) -> Parser:
         _prices(parser)
     elif verb == "find":
         _find(parser)
+    elif verb == "logs":
+        _logs(parser)
     else:
         _local(parser)
     add_general(parser)
@@ -103,6 +105,14 @@ def _regions(parser: Parser, everywhere: str) -> None:
     parser.add_argument("-reg", "--region", action="append", default=[], help="a Region; may be repeated")
     parser.add_argument("--all-regions", action="store_true", help=everywhere)
     parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
+
+
+def _logs(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name or instance id")
+    parser.add_argument("--cloud-init", action="store_true", help="what user data printed at the first boot")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    parser.add_argument("-reg", "--region", default="", help="the Region it runs in")
+    parser.add_argument("-kd", "--keydir", default="", metavar="DIR", help="directory of private keys")
 
 
 def _local(parser: Parser) -> None:

@@ -45,15 +45,23 @@ def templates(realm):
     return {template["LaunchTemplateId"] for template in found}
 
 
-def answering(realm, *codes, given=()):
+@pytest.fixture
+def answering(realm):
     """Let CreateFleet answer 200 with errors, and with the instances in ``given``."""
+    events = realm.cloud("us-east-1").ec2_once.meta.events
+    registered = []
 
-    def send(request, **_):
-        text = REFUSED.format("".join(map(ERROR.format, codes)), "".join(map(GIVEN.format, given)))
-        return AWSResponse(request.url, 200, {}, _Raw(text.encode()))
+    def answering(*codes, given=()):
+        def send(request, **_):
+            text = REFUSED.format("".join(map(ERROR.format, codes)), "".join(map(GIVEN.format, given)))
+            return AWSResponse(request.url, 200, {}, _Raw(text.encode()))
 
-    client = realm.cloud("us-east-1").ec2_once
-    client.meta.events.register_first("before-send.ec2.CreateFleet", send)
+        events.register_first("before-send.ec2.CreateFleet", send)
+        registered.append(send)
+
+    yield answering
+    for send in registered:
+        events.unregister("before-send.ec2.CreateFleet", send)
 
 
 class _Raw:
@@ -144,17 +152,17 @@ def test_a_name_that_a_machine_has_is_not_given_again(realm, wire, launched, req
         (["InvalidParameterValue"], AwsError),
     ],
 )
-def test_an_answer_of_errors_alone_is_an_error(realm, launched, codes, error):
+def test_an_answer_of_errors_alone_is_an_error(realm, launched, answering, codes, error):
     before = templates(realm)
-    answering(realm, *codes)
+    answering(*codes)
     with pytest.raises(error, match="injected"):
         launched(count=2)
     assert templates(realm) == before
 
 
-def test_part_of_what_was_asked_for_is_told_pool_by_pool(realm, launched, heard):
+def test_part_of_what_was_asked_for_is_told_pool_by_pool(launched, answering, heard):
     [instance_id] = launched(count=1).ids
-    answering(realm, "InsufficientInstanceCapacity", "UnfulfillableCapacity", given=[instance_id])
+    answering("InsufficientInstanceCapacity", "UnfulfillableCapacity", given=[instance_id])
     fleet = launched(count=3)
     assert fleet.ids == (instance_id,)
     assert [one.code for one in fleet.errors] == ["InsufficientInstanceCapacity", "UnfulfillableCapacity"]

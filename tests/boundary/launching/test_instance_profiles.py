@@ -19,7 +19,7 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
-DENIED = """<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>injected</Message></Error>
+DENIED = """<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>injected</Message></Error>
 <RequestId>x</RequestId></ErrorResponse>"""
 
 
@@ -56,14 +56,19 @@ def role(iam, name):
 def denied(iam):
     """Refuse these IAM calls from now on."""
 
-    def denied(*actions, code="AccessDenied"):
-        for action in actions:
-            iam.meta.events.register_first(
-                f"before-send.iam.{action}",
-                lambda request, **_: AWSResponse(request.url, 403, {}, _Raw(DENIED.format(code).encode())),
-            )
+    registered = []
 
-    return denied
+    def send(request, **_):
+        return AWSResponse(request.url, 403, {}, _Raw(DENIED.encode()))
+
+    def denied(*actions):
+        for action in actions:
+            iam.meta.events.register_first(f"before-send.iam.{action}", send)
+            registered.append(f"before-send.iam.{action}")
+
+    yield denied
+    for event in registered:
+        iam.meta.events.unregister(event, send)
 
 
 def roles(iam, name):

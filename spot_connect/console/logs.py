@@ -1,0 +1,30 @@
+"""The verb ``logs``."""
+
+from __future__ import annotations
+
+import argparse
+
+from spot_connect.core.errors import UsageError
+from spot_connect.launching.logs import show_cloud_init
+from spot_connect.launching.realm import choose_realm
+from spot_connect.screen.reporter import Screen
+from spot_connect.screen.streams import to_stdout
+
+
+def show_logs(arguments: argparse.Namespace) -> int:
+    """Print what an instance has printed; the exit status."""
+    if not arguments.cloud_init:
+        raise UsageError(f"cannot tell which log of {arguments.name} is meant", advice="Say --cloud-init.")
+    realm = choose_realm(arguments.use_local)
+    screen = Screen(local=realm.is_local)
+    files = realm.keys(arguments.keydir, screen)
+    show_cloud_init(
+        realm,
+        arguments.name,
+        arguments.region,
+        files,
+        screen,
+        show=to_stdout(),
+        follow=arguments.follow,
+    )
+    return 0
