@@ -20,11 +20,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A type in a zone; ``max_price`` in US dollars an hour, ``None`` for the on-demand price."""
+    """A type in a zone, in US dollars an hour.
+
+    ``max_price`` is ``None`` for the on-demand price; ``price`` is the current one, ``None`` where it is not known.
+    """
 
     instance_type: str
     subnet: Subnet
     max_price: Decimal | None = None
+    price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

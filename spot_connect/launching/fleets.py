@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from spot_connect.aws import fleets, instance_types, instances, launch_templates, prices
@@ -15,6 +16,7 @@ from spot_connect.core.errors import DeadlinePassed, UsageError
 from spot_connect.core.fleets import FLEET_ID_TAG, FLEET_TAG, Fleet, Move, Pool, member_names, reassign
 from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG, instance_name
+from spot_connect.core.prices import money
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.waiting import Seen, wait_for
@@ -70,11 +72,11 @@ def launch_fleet(
         _must_be_free(cloud, request.name, count)
         prepared = prepare(realm, request, files, reporter)
         pools = _pools(cloud, prepared, request, types)
-        with reporter.step(f"launching {count} instances {request.name}_*: {_in_words(pools)}"):
+        with reporter.step(f"launching {count} instances {request.name}_*: {_in_words(pools, count)}"):
             fleet = _launched(realm, prepared.spec, pools, count, maintain=maintain)
     for instance in fleet.instances:
         realm.hints.remember(instance.name, instance.region)
-    _tell(fleet, reporter)
+    _tell(fleet, pools, reporter)
     return fleet
 
 
@@ -163,9 +165,13 @@ def _pools(cloud: Cloud, prepared: Prepared, request: LaunchRequest, types: Sequ
     limits = {kind: request.price or tables.on_demand_price(kind, spec.region) for kind in others}
     limits[spec.instance_type] = spec.max_price
     quotes = (*prepared.prices, *prices.spot_prices(cloud, others))
-    sold = {(quote.instance_type, quote.zone) for quote in quotes}
-    pools = [Pool(kind, subnet, limits[kind]) for kind in (spec.instance_type, *others) for subnet in prepared.subnets]
-    return tuple(pool for pool in pools if (pool.instance_type, pool.subnet.zone) in sold) or tuple(pools)
+    now = {(quote.instance_type, quote.zone): quote.price for quote in quotes}
+    pools = [
+        Pool(kind, subnet, limits[kind], now.get((kind, subnet.zone)))
+        for kind in (spec.instance_type, *others)
+        for subnet in prepared.subnets
+    ]
+    return tuple(pool for pool in pools if pool.price is not None) or tuple(pools)
 
 
 def _must_fit(cloud: Cloud, spec: LaunchSpec, types: Collection[str]) -> None:
@@ -281,13 +287,18 @@ def _in_order(found: Iterable[Instance]) -> tuple[Instance, ...]:
     return tuple(sorted(found, key=lambda instance: (len(instance.name), instance.name)))
 
 
-def _in_words(pools: Sequence[Pool]) -> str:
+def _in_words(pools: Sequence[Pool], count: int) -> str:
     kinds = dict.fromkeys(pool.instance_type for pool in pools)
     zones = dict.fromkeys(pool.subnet.zone for pool in pools)
-    return f"{', '.join(kinds)} spot in {', '.join(zones)}"
+    known = [pool.price for pool in pools if pool.price is not None]
+    price = f", from {money(count * min(known))} an hour in all" if known else ""
+    return f"{', '.join(kinds)} spot in {', '.join(zones)}{price}"
 
 
-def _tell(fleet: Fleet, reporter: Reporter) -> None:
+def _tell(fleet: Fleet, pools: Sequence[Pool], reporter: Reporter) -> None:
+    now = {(pool.instance_type, pool.subnet.zone): pool.price for pool in pools}
+    prices_now = [now.get((instance.type, instance.zone)) for instance in fleet.instances]
+    total = sum((price for price in prices_now if price is not None), Decimal(0))
     places: dict[str, int] = {}
     for instance in fleet.instances:
         place = f"{instance.type} in {instance.zone}"
@@ -295,7 +306,8 @@ def _tell(fleet: Fleet, reporter: Reporter) -> None:
     for refusal in fleet.errors:
         reporter.note(str(refusal))
     got = ", ".join(f"{number} {place}" for place, number in places.items())
-    reporter.note(f"launched {len(fleet.instances)} of {fleet.count} instances of the fleet {fleet.name}: {got}")
+    cost = f", {money(total)} an hour in all" if total else ""
+    reporter.note(f"launched {len(fleet.instances)} of {fleet.count} instances of the fleet {fleet.name}: {got}{cost}")
     if len(fleet.instances) < fleet.count and not fleet.maintained:
         reporter.warn(f"{fleet.count - len(fleet.instances)} instances of {fleet.name} could not be had")
     if fleet.maintained:

@@ -90,8 +90,10 @@ def test_its_instances_have_names_tags_and_one_door(realm, launched, request_for
     assert [one.id for one in found] == [fleet.ids[1]]
 
 
-def test_one_call_launches_all(realm, wire, launched):
+def test_one_call_launches_all_and_the_price_is_told_before_and_after(wire, launched, heard):
     launched(count=4)
+    assert "an hour in all" in heard.steps[-1]
+    assert re.fullmatch(r"launched 4 of 4 .*: 4 t3.micro in \S+, \$\d\S* an hour in all", heard.notes[-1])
     assert wire.calls["CreateFleet"] == 1
     assert wire.calls["RunInstances"] == 0
     assert wire.calls["RequestSpotFleet"] == 0
