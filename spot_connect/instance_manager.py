@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from spot_connect import sutils
 from spot_connect.core.errors import InstanceNotFound, UsageError
+from spot_connect.core.fleets import Fleet
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.s3_transfers import s3_transfer
-from spot_connect.launching import ending, finding, mounting, s3_transfers
+from spot_connect.launching import ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
-from spot_connect.spotted import SpotInstance
+from spot_connect.spotted import SpotInstance, launch_request
 
 T = TypeVar("T")
 Instances = str | SpotInstance | Sequence[str | SpotInstance]
@@ -55,6 +56,7 @@ class InstanceManager:
         self.kp_dir = kp_dir
         self.efs = file_system_token(efs) if efs else None
         self.instances: dict[str, SpotInstance] = {}
+        self.fleets: dict[str, Fleet] = {}
         self.monitor: SpotInstance | None = None
         self._realm = choose_realm(local)
         self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
@@ -123,6 +125,76 @@ class InstanceManager:
             states[name] = instance.state
         say(str(states))
         return states
+
+    def launch_fleet(
+        self,
+        n_instances: int,
+        profile: str | Mapping[str, Any],
+        name: str | None = None,
+        *,
+        types: Sequence[str] = (),
+        maintain: bool = False,
+        **settings: Any,
+    ) -> Fleet:
+        """Launch many instances, ``<name>_0`` and so on, in one call, from the pools that can best give them.
+
+        Args:
+            n_instances: how many, 1 to 1000. AWS may give fewer; the fleet's ``errors`` tell why.
+            profile: settings for each, as for a :class:`spot_connect.spotted.SpotInstance`.
+            name: prefix of their names; by default ``fleet``.
+            types: further instance types that will do; the more, the likelier that all are had and stay.
+            maintain: AWS replaces instances that end, until :meth:`cancel_fleet`; they cost money until then.
+            settings: ``region``, ``image_id``, ``price``, ``key_pair``, ``security_group``, ``firewall``,
+                ``instance_profile``, ``monitoring``, ``user_data`` as for a ``SpotInstance``.
+
+        Raises:
+            UsageError: a wrong argument, or a fleet of that name runs already; nothing was launched.
+            AwsError: AWS gave not a single instance.
+
+        Example:
+            >>> manager.launch_fleet(8, "t3.small", "worker", types=["t3a.small"]).ids  # doctest: +SKIP
+            ('i-0123456789abcdef0', ...)
+        """
+        request = launch_request(self._realm, name or "fleet", profile=profile, **settings)
+        keys = self._realm.keys(str(self.kp_dir or ""), self._reporter)
+        keys.check_writable()
+        fleet = fleets.launch_fleet(
+            self._realm, request, keys, self._reporter, count=n_instances, types=types, maintain=maintain
+        )
+        self.fleets[fleet.id] = fleet
+        return fleet
+
+    def refresh_fleet_instances(self, fleet_id: str | None = None) -> dict[str, Fleet]:
+        """Look at one fleet or all again; an instance that replaced another has taken over its name.
+
+        Example:
+            >>> manager.refresh_fleet_instances()["fleet-1"].moved  # doctest: +SKIP
+            (Move(name='worker_3', old='i-0a…', new='i-0b…'),)
+        """
+        for one in self._fleets(fleet_id):
+            self.fleets[one.id] = fleets.refresh_fleet(self._realm, one, self._reporter)
+            for move in self.fleets[one.id].moved:
+                self.instances.pop(move.name, None)
+        return dict(self.fleets)
+
+    def get_fleet_iids(self, fleet_id: str | None = None) -> list[str]:
+        """The ids of the live instances of one fleet or all."""
+        return [each.id for one in self._fleets(fleet_id) for each in fleets.fleet_instances(self._realm, one)]
+
+    def reach_fleet(self, fleet_id: str | None = None) -> list[SpotInstance]:
+        """Connect to the instances of one fleet or all, side by side, and keep them in :attr:`instances`."""
+        found = [each for one in self._fleets(fleet_id) for each in one.instances]
+        return self._side_by_side(lambda each: self.launch_instance(each.name, region=each.region), found)
+
+    def cancel_fleet(self, fleet_id: str | None = None) -> None:
+        """Delete one fleet or all, and end their instances."""
+        for one in self._fleets(fleet_id):
+            for each in one.instances:
+                known = self.instances.pop(each.name, None)
+                if known is not None:
+                    known.close()
+            fleets.cancel_fleet(self._realm, one, self._reporter)
+            del self.fleets[one.id]
 
     def create_elastic_file_system(self, system_name: str, region: str) -> str:
         """Make the file system with that creation token if it is missing; its id.
@@ -242,6 +314,15 @@ class InstanceManager:
     ) -> list[str]:
         """Split a workload into even pickle files; the same as :func:`spot_connect.sutils.split_workloads`."""
         return sutils.split_workloads(n_jobs, workload, wrkdir, filename)
+
+    def _fleets(self, fleet_id: str | None) -> list[Fleet]:
+        if fleet_id is None:
+            return list(self.fleets.values())
+        if fleet_id not in self.fleets:
+            raise UsageError(
+                f"no fleet {fleet_id!r} was launched here", f"known are {', '.join(self.fleets) or 'none'}"
+            )
+        return [self.fleets[fleet_id]]
 
     def _given(self, instance: Instances) -> list[SpotInstance]:
         given = [instance] if isinstance(instance, str | SpotInstance) else list(instance)

@@ -99,18 +99,19 @@ class SpotInstance:
     ) -> None:
         self._realm = choose_realm(local)
         self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
-        self._request = LaunchRequest(
-            name=checked_id(name) if instance_id else instance_name(name),
-            profile=_profile(self._realm, profile, region or ""),
-            region=region or "",
-            instance_type=instance_type or "",
-            image_id=image_id or "",
-            price=None if price in (None, "") else checked_price(str(price)),
-            username=username or "",
-            key_pair=key_pair or "",
-            security_group=security_group or "",
-            firewall=parse_rules(firewall),
-            instance_profile=instance_profile or "",
+        self._request = launch_request(
+            self._realm,
+            checked_id(name) if instance_id else name,
+            profile=profile,
+            region=region,
+            instance_type=instance_type,
+            image_id=image_id,
+            price=price,
+            username=username,
+            key_pair=key_pair,
+            security_group=security_group,
+            firewall=firewall,
+            instance_profile=instance_profile,
             monitoring=monitoring,
             user_data=user_data,
         )
@@ -304,6 +305,45 @@ class SpotInstance:
         if path:
             return command.run_script(self.connection, path, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
         return command.run_commands(self.connection, text, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+
+
+def launch_request(
+    realm: Realm,
+    name: str,
+    *,
+    profile: str | Mapping[str, Any] | None = None,
+    region: str | None = None,
+    instance_type: str | None = None,
+    image_id: str | None = None,
+    price: str | float | Decimal | None = None,
+    username: str | None = None,
+    key_pair: str | None = None,
+    security_group: str | None = None,
+    firewall: object = None,
+    instance_profile: str = "",
+    monitoring: bool = False,
+    user_data: str = "",
+) -> LaunchRequest:
+    """The machine asked for, from arguments as :class:`SpotInstance` documents them.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    return LaunchRequest(
+        name=instance_name(name),
+        profile=_profile(realm, profile, region or ""),
+        region=region or "",
+        instance_type=instance_type or "",
+        image_id=image_id or "",
+        price=None if price in (None, "") else checked_price(str(price)),
+        username=username or "",
+        key_pair=key_pair or "",
+        security_group=security_group or "",
+        firewall=parse_rules(firewall),
+        instance_profile=instance_profile or "",
+        monitoring=monitoring,
+        user_data=user_data,
+    )
 
 
 def as_paths(paths: Paths) -> list[str | Path]:

@@ -233,3 +233,22 @@ def test_a_prefix_without_files_is_refused_before_a_launch(manager, bucket, name
     with pytest.raises(AwsObjectMissing, match="nothing in the bucket"):
         manager.instance_s3_transfer(f"s3://{bucket}/empty/", "here", name)
     assert manager.instances == {}
+
+
+def test_a_fleet_is_launched_reached_refreshed_and_cancelled(manager, name):
+    fleet = manager.launch_fleet(3, "t2.micro", name, types=["t3.micro"])
+    assert manager.fleets == {fleet.id: fleet}
+    assert sorted(manager.get_fleet_iids()) == sorted(fleet.ids)
+    reached = manager.reach_fleet(fleet.id)
+    assert sorted(manager.instances) == [f"{name}_{number}" for number in range(3)]
+    assert len(set(manager.run(reached, "hostname"))) == 3
+    assert manager.refresh_fleet_instances()[fleet.id].ids == fleet.ids
+    manager.cancel_fleet()
+    assert manager.fleets == {}
+    assert manager.instances == {}
+    assert {one.refresh_instance(verbose=False) for one in reached} <= {"shutting-down", "terminated"}
+
+
+def test_an_unknown_fleet_is_refused(manager):
+    with pytest.raises(UsageError, match="known are none"):
+        manager.get_fleet_iids("fleet-1")
