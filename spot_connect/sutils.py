@@ -201,7 +201,7 @@ def refresh_images(region: str | None = None, *, local: bool | None = None) -> R
     """Take the ids of the newest images into your own profiles, all of them or, if anything fails, none.
 
     Each profile keeps the kind of image it has. Images of your own stay, and so do those that AWS names no newest of.
-    From then on these profiles launch exactly these images, until the next refresh.
+    A launch looks the newest up by itself; the ids in the profiles serve where the parameters may not be read then.
 
     Args:
         region: only profiles of this Region; each in its own when left out.

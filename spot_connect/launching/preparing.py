@@ -20,6 +20,8 @@ from spot_connect.launching import doors, instance_profiles
 from spot_connect.launching.realm import Realm
 from spot_connect.store import tables
 from spot_connect.store.keys import KeyFiles
+from spot_connect.store.refreshed import Refreshed
+from spot_connect.store.state import State, home
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,23 @@ def _image_id(cloud: Cloud, request: LaunchRequest, profile: Profile, architectu
         known = tables.image_by_id(request.image_id)
         return request.image_id, known.username if known else profile.username
     row = tables.image(cloud.region, architecture, profile.image_name) if profile.image_name else None
-    shipped = not profile.image_id or tables.image_by_id(profile.image_id) is not None
-    if row is None or not shipped:
+    if row is None or not _is_ours(profile):
         return _own_image(cloud, request, profile), profile.username
     newest = images.newest_id(cloud, row.ssm_parameter) if row.ssm_parameter else ""
-    return newest or row.id, row.username
+    return newest or _next_best(cloud, request, profile) or row.id, row.username
+
+
+def _is_ours(profile: Profile) -> bool:
+    """Whether we chose the profile's image, so that we may choose a newer one, or its like in another Region."""
+    if not profile.image_id or tables.image_by_id(profile.image_id):
+        return True
+    return bool(Refreshed(State(home())).image_name(profile.image_id))
+
+
+def _next_best(cloud: Cloud, request: LaunchRequest, profile: Profile) -> str:
+    """The profile's own image where it fits: a refresh may have made it newer than that of the tables."""
+    same_type = request.instance_type in ("", profile.instance_type)
+    return profile.image_id if same_type and profile.region == cloud.region else ""
 
 
 def _own_image(cloud: Cloud, request: LaunchRequest, profile: Profile) -> str:

@@ -21,7 +21,7 @@ def of_type(instance_type: str, region: str) -> Profile | None:
         UsageError: the type runs neither x86_64 nor arm64.
 
     Example:
-        >>> of_type("g5g.xlarge", "ap-northeast-1").image_name
+        >>> of_type("p5.4xlarge", "eu-west-2").image_name
         'Amazon Linux 2023 AMI (kernel 6.1)'
     """
     kind = tables.type_row(instance_type)

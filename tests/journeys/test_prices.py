@@ -176,7 +176,6 @@ def test_find_live_asks_the_cloud(person):
 
 
 def test_the_command_that_find_prints_launches(person, name):
-    """A type that no profile is for, in a Region that no profile is for."""
     found = records(person.types("find", "--gpu", "T4g", "-reg", "ap-northeast-1", "-n", "1", "--json"))
     told = person.types("find", "--gpu", "T4g", "-reg", "ap-northeast-1", "-n", "1").stderr
     words = told.split("spot_connect ")[-1].split()
@@ -189,6 +188,15 @@ def test_the_command_that_find_prints_launches(person, name):
             one for one in records(person.types("list", "--json", "-reg", "ap-northeast-1")) if one["name"] == name
         ]
         assert (listed["type"], listed["region"]) == (found[0]["type"], "ap-northeast-1")
+    finally:
+        person.types("terminate", name, "-reg", "ap-northeast-1")
+
+
+def test_a_type_that_no_profile_is_for_can_be_launched_too(person, name):
+    result = person.types("-n", name, "-p", "x8aedz.large", "-reg", "ap-northeast-1")
+    try:
+        assert result.returncode == 0, result.stderr
+        assert "x8aedz.large spot in ap-northeast-1" in result.stderr
     finally:
         person.types("terminate", name, "-reg", "ap-northeast-1")
 

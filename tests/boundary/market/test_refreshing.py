@@ -8,6 +8,8 @@ import pytest
 
 from spot_connect import sutils
 from spot_connect.core.errors import AwsError, NotAuthorized, UsageError
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.launching import preparing
 from spot_connect.store import tables
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.state import State, home
@@ -170,9 +172,35 @@ def test_a_broken_memory_is_no_error(profiles, realm):
     assert sutils.refresh_images(local=True).changed == 1
 
 
-def test_a_refreshed_profile_still_launches_what_it_says(profiles, realm):
+@pytest.fixture
+def image_for(realm):
+    """The id and user name that a launch of a profile would take."""
+
+    def choose(name, region="us-east-1"):
+        profile = ProfileFile(State(home())).get(name)
+        request = LaunchRequest("vm1", profile=profile, region=region)
+        return preparing._image_id(realm.cloud(region), request, profile, "x86_64")
+
+    return choose
+
+
+def test_a_refreshed_profile_still_launches_the_newest_also_elsewhere(profiles, realm, image_for):
     profiles(mine={})
     sutils.refresh_images(local=True)
-    profile = ProfileFile(State(home())).get("mine")
-    assert profile.image_id == live_image(realm)
-    assert profile.username == "ec2-user"
+    assert image_for("mine") == (live_image(realm), "ec2-user")
+    assert image_for("mine", "eu-west-1") == (live_image(realm, region="eu-west-1"), "ec2-user")
+
+
+def test_where_parameters_may_not_be_read_a_refreshed_profile_launches_its_own_image(profiles, realm, wire, image_for):
+    profiles(mine={})
+    sutils.refresh_images(local=True)
+    wire.refuse("GetParameter", "AccessDeniedException")
+    assert preparing._image_id(
+        wire._realm.cloud("us-east-1"), LaunchRequest("vm1"), ProfileFile(State(home())).get("mine"), "x86_64"
+    ) == (now("mine")["image_id"], "ec2-user")
+
+
+def test_an_image_of_the_users_own_is_launched_as_it_is(profiles, image_for):
+    profiles(own={"image_id": OWN_IMAGE})
+    sutils.refresh_images(local=True)
+    assert image_for("own")[0] == OWN_IMAGE
