@@ -115,16 +115,6 @@ def test_a_group_that_another_groups_rule_names_cannot_be_deleted(ec2, refused, 
     ec2.delete_security_group(GroupId=group)
 
 
-def test_a_group_of_a_mount_target_cannot_be_deleted(cloud, ec2, refused, group, name):
-    efs = cloud.client("efs")
-    file_system = efs.create_file_system(CreationToken=name)["FileSystemId"]
-    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    target = efs.create_mount_target(FileSystemId=file_system, SubnetId=subnet, SecurityGroups=[group])
-    assert refused(ec2.delete_security_group, GroupId=group)[0] == "DependencyViolation"
-    efs.delete_mount_target(MountTargetId=target["MountTargetId"])
-    ec2.delete_security_group(GroupId=group)
-
-
 def test_an_ended_instance_leaves_no_interface(cloud, ec2):
     launched = cloud.run()
     interface = launched["NetworkInterfaces"][0]["NetworkInterfaceId"]

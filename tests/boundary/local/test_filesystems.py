@@ -116,8 +116,10 @@ def test_a_zone_has_one_mount_target_and_an_address_one_owner(efs, name, subnets
 
 
 def test_a_group_that_guards_a_mount_target_cannot_be_deleted(ec2, efs, name, subnets, group, refused):
-    mount_target(efs, file_system(efs, name), subnets["us-east-1a"]["SubnetId"], group)
+    target = mount_target(efs, file_system(efs, name), subnets["us-east-1a"]["SubnetId"], group)
     assert refused(ec2.delete_security_group, GroupId=group)[0] == "DependencyViolation"
+    efs.delete_mount_target(MountTargetId=target["MountTargetId"])
+    ec2.delete_security_group(GroupId=group)
 
 
 def test_a_file_system_is_deleted_after_its_mount_targets_and_with_its_files(cloud, efs, name, subnets, refused):
