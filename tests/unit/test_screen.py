@@ -1,8 +1,10 @@
 import io
 
+import pytest
+
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import Passage
-from spot_connect.screen.tables import show_table
+from spot_connect.screen.tables import room_beside, show_table
 
 
 def test_every_line_of_a_rehearsal_says_local():
@@ -33,3 +35,19 @@ def test_a_character_that_arrives_in_two_parts_is_whole_in_a_notebook():
 def test_a_pipe_gets_plain_columns(capsys):
     show_table(["name", "state"], [["a long name", "up"], ["b", "down"]])
     assert capsys.readouterr().out == "name         state\na long name  up\nb            down\n"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "encoding", "room"), [(True, "utf-8", 80 - 9), (False, "utf-8", 0), (True, "ascii", 0)]
+)
+def test_the_room_beside_a_table_is_what_a_terminal_has_left(monkeypatch, terminal, encoding, room):
+    class Stream:
+        def isatty(self):
+            return terminal
+
+    stream = Stream()
+    stream.encoding = encoding
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert room_beside(["a", "b"], [["one", "12"]], "▁█") == room
+    assert room_beside(["a"], [["x" * 90]], "▁█") == 0
