@@ -13,6 +13,7 @@ from spot_connect.core.fleets import Fleet
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.s3_transfers import s3_transfer
+from spot_connect.core.scripts import remote_path
 from spot_connect.launching import ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
 from spot_connect.screen.reporter import Screen
@@ -249,11 +250,25 @@ class InstanceManager:
         instance = self.launch_instance(
             name, profile=profile, instance_profile=instance_profile, region=region, **settings
         )
-        log = f"{'~/efs' if instance.filesystem else '~'}/s3_transfer_{instance.name}.log"
-        s3_transfers.start(instance.connection, transfer, log)
+        s3_transfers.start(instance.connection, transfer, _log_path(instance.name, instance.filesystem))
         self._reporter.note(f"{instance.name} copies {source} to {dest} and ends itself when it is done")
-        self._reporter.note(f"watch it with: spot_connect {instance.name}, then tail -f {log}")
+        self._reporter.note(f"watch it with s3_transfer_log({instance.name!r})")
         return instance
+
+    def s3_transfer_log(self, instance: str | SpotInstance, from_instance: str | None = None) -> str:
+        """What a transfer has said so far; when it is done, ``finished ... with status 0`` is its last line.
+
+        Args:
+            instance: the instance of the transfer.
+            from_instance: another running instance with the same file system, to read the log after the first ended.
+
+        Raises:
+            ScriptFailed: there is no log.
+        """
+        one = self._one(instance) if from_instance is None else self._one(from_instance)
+        name = instance if isinstance(instance, str) else instance.name
+        [text] = self.run(one, f"cat {remote_path(_log_path(name, one.filesystem))}")
+        return text
 
     def clone_repo(self, instance: Instances, repo_link: str, directory: str = ".") -> None:
         """Clone a git repository on one instance or several, into ``directory`` or beneath it.
@@ -343,6 +358,10 @@ class InstanceManager:
 
 _POSITION_OF_KP_DIR = 4
 _POSITION_OF_FILESYSTEM = 14
+
+
+def _log_path(name: str, file_system: str | None) -> str:
+    return f"{'~/efs' if file_system else '~'}/s3_transfer_{name}.log"
 
 
 def _repository_name(link: str) -> str:

@@ -9,11 +9,13 @@ Example:
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from spot_connect.aws import buckets
+from spot_connect.aws.session import Cloud
 from spot_connect.core import images
 from spot_connect.core.errors import UsageError
 from spot_connect.core.instance_profiles import InstanceProfile
@@ -36,7 +38,9 @@ __all__ = [
     "clear_key_pairs",
     "create_instance_profile",
     "default_region",
+    "delete_from_bucket",
     "get_default_kp_dir",
+    "list_bucket",
     "list_instance_profiles",
     "load_profiles",
     "refresh_images",
@@ -307,6 +311,42 @@ def clear_key_pairs(yes: bool = False, *, region: str | None = None, local: bool
     return clearing.remove_key_pairs(where, where.keys("", screen), unused, screen)
 
 
+def list_bucket(bucket: str, prefix: str = "", *, local: bool | None = None) -> list[str]:
+    """The keys in an S3 bucket that begin with ``prefix``, in alphabetical order.
+
+    Raises:
+        AwsObjectMissing: there is no such bucket.
+        AwsError: AWS refused.
+
+    Example:
+        >>> sutils.list_bucket("my-data", "results/")  # doctest: +SKIP
+        ['results/a.csv']
+    """
+    cloud = _cloud(local)
+    buckets.must_exist(cloud, bucket)
+    return list(buckets.keys(cloud, bucket, prefix))
+
+
+def delete_from_bucket(bucket: str, keys: Sequence[str], *, local: bool | None = None) -> int:
+    """Delete these keys from an S3 bucket; how many there were. Prefixes are not keys: see :func:`list_bucket`.
+
+    Raises:
+        UsageError: the keys are one text instead of a list of them; nothing was deleted.
+        AwsObjectMissing: there is no such bucket.
+        AwsError: AWS refused one of them; it names it.
+
+    Example:
+        >>> sutils.delete_from_bucket("my-data", sutils.list_bucket("my-data", "old/"))  # doctest: +SKIP
+        12
+    """
+    if isinstance(keys, str):
+        raise UsageError(f"cannot delete {keys!r}", "a list of keys is needed", "Write it as [key].")
+    cloud = _cloud(local)
+    buckets.must_exist(cloud, bucket)
+    buckets.delete(cloud, bucket, list(keys))
+    return len(keys)
+
+
 def split_workloads(
     n_jobs: int, workload: Any, wrkdir: str | Path | None = None, filename: str | None = None
 ) -> list[str]:
@@ -330,6 +370,11 @@ def split_workloads(
         sutils.split_workloads(3, list(range(10)), "work", "part")  # part_0.pickle, part_1.pickle, part_2.pickle
     """
     return split_to_files(n_jobs, workload, Path(wrkdir or "."), filename or "workload")
+
+
+def _cloud(local: bool | None) -> Cloud:
+    where = choose_realm(local)
+    return where.cloud(where.default_region)
 
 
 def _profiles() -> ProfileFile:

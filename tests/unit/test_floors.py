@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "market": {"market", "launching", "aws", "store", "core"},
     "bash_scripts": {"core"},
     "spotted": {"launching", "ssh", "screen", "core"},
-    "sutils": {"launching", "market", "store", "screen", "core"},
+    "sutils": {"launching", "market", "aws", "store", "screen", "core"},
     "instance_manager": {"spotted", "sutils", "launching", "screen", "core"},
     "console": {"console", "spotted", "sutils", "market", "launching", "aws", "screen", "core", "local.service", ""},
     "connect": {"console"},

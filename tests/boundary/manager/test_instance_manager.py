@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from spot_connect import sutils
 from spot_connect.core.errors import (
     AwsObjectMissing,
     InstanceNotFound,
@@ -206,6 +207,27 @@ def test_a_directory_goes_to_a_bucket_and_the_instance_ends_itself(manager, buck
     transfer = manager.instance_s3_transfer("out", f"s3://{bucket}/got/", name, instance_name=f"{name}-t")
     ended(transfer)
     assert cloud.client("s3").get_object(Bucket=bucket, Key="got/b c.txt")["Body"].read() == b"from the instance\n"
+
+
+def test_the_log_of_a_copy_stays_on_the_file_system(manager, bucket, name):
+    token = f"fs-{name}"
+    transfer = manager.instance_s3_transfer(
+        f"s3://{bucket}/in/", "~/efs/in", name, efs=token, instance_name=f"{name}-t", profile="t2.micro"
+    )
+    ended(transfer)
+    manager.instances.pop(f"{name}-t")
+    other = manager.launch_instance(f"{name}-o", profile="t2.micro", filesystem=token)
+    assert other.run("cat efs/in/a.txt", cmd=True, return_output=True) == "from the bucket"
+    log = manager.s3_transfer_log(f"{name}-t", from_instance=f"{name}-o")
+    assert log.splitlines()[-1].endswith("with status 0")
+
+
+def test_a_bucket_is_listed_and_emptied(manager, bucket):
+    assert sutils.list_bucket(bucket, "in/", local=True) == ["in/a.txt"]
+    with pytest.raises(UsageError):
+        sutils.delete_from_bucket(bucket, "in/a.txt", local=True)
+    assert sutils.delete_from_bucket(bucket, ["in/a.txt"], local=True) == 1
+    assert sutils.list_bucket(bucket, local=True) == []
 
 
 def test_a_failed_copy_ends_the_instance_too(manager, bucket, name):
