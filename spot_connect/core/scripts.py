@@ -17,6 +17,9 @@ fi
 NFS_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
 """What AWS recommends for EFS (EFS User Guide, "Recommended NFS mount settings")."""
 
+ENCRYPTED = "encrypted in transit"
+"""What a mount script prints when the line to the file system is encrypted."""
+
 # A user's PATH lacks the directories of mount.nfs4 on Debian.
 _MOUNT_HEAD = """\
 (
@@ -43,9 +46,21 @@ efs_client() {
 command -v mount.nfs4 >/dev/null || efs_client >/dev/null || efs_fail "the NFS client could not be installed"
 """
 _MOUNT_WAIT = "command -v cloud-init && timeout 600 cloud-init status --wait"
+_MOUNT_DIRECTORY = """\
+mkdir -p "$efs_directory" 2>/dev/null || sudo mkdir -p "$efs_directory" || efs_fail "there is no such directory"
+"""
+# Outside Amazon Linux efs-utils has to be compiled.
+_MOUNT_TLS = """\
+efs_tls() {{
+  if ! command -v mount.efs && grep -q '^ID="*amzn' /etc/os-release; then
+    sudo dnf install -y -q amazon-efs-utils || sudo yum install -y -q amazon-efs-utils
+  fi
+  command -v mount.efs && sudo mount -t efs -o tls,mounttargetip={address} {file_system}:/ "$efs_directory"
+}}
+efs_tls >/dev/null 2>&1 && echo "{encrypted}" || echo "not {encrypted}"
+"""
 # The name of a file system that was just made takes a minute or two to be known to DNS.
 _MOUNT_ITSELF = """\
-mkdir -p "$efs_directory" 2>/dev/null || sudo mkdir -p "$efs_directory" || efs_fail "there is no such directory"
 for efs_try in 1 2 3 4 5 6; do
   sudo mount -t nfs4 -o {options} "$efs_source" "$efs_directory" && break
   [ "$efs_try" = 6 ] && efs_fail "mount failed; is port 2049 open between the instance and the file system?"
@@ -76,7 +91,7 @@ def one_line(what: str, value: str) -> str:
     return value
 
 
-def mount_efs(source: str, directory: str = "~/efs", *, in_user_data: bool = False) -> str:
+def mount_efs(source: str, directory: str = "~/efs", *, file_system_id: str = "", in_user_data: bool = False) -> str:
     """Bash that mounts an EFS file system over NFS, in a subshell whose status is 0 when it is mounted.
 
     It does nothing where something is mounted already, installs the NFS client where the image lacks it, and lets
@@ -86,6 +101,8 @@ def mount_efs(source: str, directory: str = "~/efs", *, in_user_data: bool = Fal
     Args:
         source: address or DNS name of the mount target, without ``:/``.
         directory: where to mount; ``~`` is the home of whoever runs it, a relative path is below that home.
+        file_system_id: encrypt in transit, through efs-utils, where the image has it or one command installs it; the
+            script says :data:`ENCRYPTED`, or "not" and that. ``source`` must be an address.
         in_user_data: it runs while cloud-init does, for which it must then not wait.
 
     Raises:
@@ -100,7 +117,18 @@ def mount_efs(source: str, directory: str = "~/efs", *, in_user_data: bool = Fal
     where = remote_path(one_line("a directory to mount at", directory))
     client = _MOUNT_CLIENT.replace("WAIT", ":" if in_user_data else _MOUNT_WAIT)
     head = _MOUNT_HEAD.format(source=shlex.quote(f"{host}:/"), directory=where)
-    return head + client + _MOUNT_ITSELF.format(options=NFS_OPTIONS) + _MOUNT_RIGHTS
+    plain = f'if ! mountpoint -q "$efs_directory"; then\n{client}{_MOUNT_ITSELF.format(options=NFS_OPTIONS)}fi\n'
+    return head + _MOUNT_DIRECTORY + _tls(source, file_system_id) + plain + _MOUNT_RIGHTS
+
+
+def _tls(address: str, file_system_id: str) -> str:
+    if not file_system_id:
+        return ""
+    return _MOUNT_TLS.format(
+        address=shlex.quote(address),
+        file_system=shlex.quote(one_line("a file system", file_system_id)),
+        encrypted=ENCRYPTED,
+    )
 
 
 def remote_path(path: str) -> str:

@@ -59,10 +59,14 @@ def mount(
     file_system = create(realm, token, instance.region, reporter)
     target = _target(cloud, instance, file_system, reporter, new_target=new_target)
     with reporter.step(f"mounting {token} at {MOUNT_DIRECTORY}"):
-        finished = run_commands(connection, mount_efs(target.address, MOUNT_DIRECTORY))
+        script = mount_efs(target.address, MOUNT_DIRECTORY, file_system_id=file_system.id)
+        finished = run_commands(connection, script)
     if finished.exit_status:
         words = finished.stderr.decode("utf-8", "replace").strip()
         raise ScriptFailed(f"mounting {token} failed on {instance.name}", finished.exit_status, words, words)
+    transit = finished.stdout.decode().strip()
+    if transit:
+        reporter.note(f"{token} is mounted at {MOUNT_DIRECTORY}, {transit}")
     return Mounted(file_system, target, _dns(file_system, instance.region))
 
 

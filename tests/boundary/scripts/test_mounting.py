@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spot_connect.core.errors import UsageError
-from spot_connect.core.scripts import NFS_OPTIONS, mount_efs
+from spot_connect.core.scripts import ENCRYPTED, NFS_OPTIONS, mount_efs
 
 ROOT_OWNS = 'case "$*" in *%u:%g*) echo 1000:1000 ;; *) echo 0 ;; esac'
 
@@ -130,3 +130,32 @@ def test_an_ipv6_address_is_put_into_brackets(host):
 def test_several_lines_are_refused(source, directory):
     with pytest.raises(UsageError):
         mount_efs(source, directory)
+
+
+def test_with_efs_utils_the_line_is_encrypted(host):
+    host.has("mount.efs")
+    host.has("mount", ': > "$HOME/mounted"')
+    host.has("mountpoint", '[ -e "$HOME/mounted" ]')
+    done = host.runs("export() { :; }\n" + mount_efs("10.0.0.5", file_system_id="fs-1"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{ENCRYPTED}\n"
+    [call] = [call for call in host.called("mount") if "efs" in call]
+    assert call == ("-t", "efs", "-o", "tls,mounttargetip=10.0.0.5", "fs-1:/", f"{host.home}/efs")
+    assert len(host.called("mount")) == 1
+
+
+def test_without_efs_utils_it_says_that_the_line_is_not_encrypted(host):
+    host.has("grep", "exit 1")
+    done = host.runs("export() { :; }\n" + mount_efs("10.0.0.5", file_system_id="fs-1"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"not {ENCRYPTED}\n"
+    assert [call[1] for call in host.called("mount")] == ["nfs4"]
+
+
+def test_amazon_linux_gets_efs_utils_in_one_command(host):
+    host.has("grep")
+    host.has("dnf", 'cp "$(command -v mount)" "$(dirname "$(command -v mount)")/mount.efs"')
+    host.has("cp", 'exec /bin/cp "$@"')
+    done = host.runs("export() { :; }\n" + mount_efs("10.0.0.5", file_system_id="fs-1"))
+    assert host.called("dnf") == [("install", "-y", "-q", "amazon-efs-utils")]
+    assert done.stdout == f"{ENCRYPTED}\n", done.stderr
