@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from spot_connect.aws import instances
-from spot_connect.core.errors import InstanceNotFound, SpotConnectError, SshUnreachable
+from spot_connect.core.errors import AwsError, InstanceNotFound, SpotConnectError, SshUnreachable
 from spot_connect.core.models import LIVE_STATES, Address, Instance
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
@@ -66,13 +67,11 @@ def open_line(
     *,
     fresh: bool = False,
 ) -> Connection:
-    """A logged-in SSH connection to the machine, its door opened to our address first."""
+    """A logged-in SSH connection to the machine, its door open to our address of today."""
     key = doors.key_file(files, instance, request.key_pair)
-    if not fresh:
-        doors.refresh(realm, instance, request.firewall, reporter)
     address = _address(realm, instance)
     connection = _connection(realm, instance, address, request, key, reporter, fresh=fresh)
-    if not fresh and _answers(connection):
+    if not fresh and _answers(realm, instance, connection, request, reporter):
         return connection
     warm_up()
     with reporter.step(f"waiting for {instance.name} at {address}"):
@@ -85,11 +84,25 @@ def open_line(
     return connection
 
 
-def _answers(connection: Connection) -> bool:
+def _answers(
+    realm: Realm, instance: Instance, connection: Connection, request: LaunchRequest, reporter: Reporter
+) -> bool:
+    """Whether the machine lets us in at once; its door is opened to our address meanwhile.
+
+    A closed door drops packets, and TCP sends its first one again after a second: by then the door is open.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        door = pool.submit(doors.refresh, realm, instance, request.firewall, reporter)
+        try:
+            connection.open()
+        except SshUnreachable:
+            door.result()
+            return False
     try:
-        connection.open()
-    except SshUnreachable:
-        return False
+        door.result()
+    except AwsError as error:
+        # We are in already; who may not look at the rules can still work.
+        reporter.warn(f"the security group of {instance.name} was not brought up to date: {error.said}")
     return True
 
 

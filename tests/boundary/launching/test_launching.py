@@ -188,6 +188,14 @@ def test_a_reconnect_takes_three_aws_calls_at_most(realm, reached, keys, heard, 
     again.connection.close()
 
 
+def test_who_may_not_read_the_rules_still_gets_in(realm, reached, keys, heard, wire, request_for):
+    wire.refuse("DescribeSecurityGroupRules", "UnauthorizedOperation")
+    again = connecting.reach(realm, request_for(None, name=reached.instance.name), keys, heard)
+    assert command.run(again.connection, "echo in").stdout == b"in\n"
+    assert any("was not brought up to date" in warning for warning in heard.warnings)
+    again.connection.close()
+
+
 def test_a_name_is_found_from_a_computer_that_never_saw_it(cloud_home, realm, request_for, keys, heard, monkeypatch):
     made = launch(realm, request_for(region="eu-west-1"), keys, heard)
     realm.hints.forget(made.name)
