@@ -12,6 +12,17 @@ from spot_connect.local import service
 
 PATH = Path(__file__).resolve().parents[2] / "examples" / "walkthrough.ipynb"
 CELL_SECONDS = 60
+_TOLD = (
+    "hello from the first boot",
+    "total 10",
+    "exit status: 3",
+    "kept for later",
+    "together 45",
+    "['ready\\n', 'ready\\n']",
+    "a b c",
+    "with status 0",
+    "['in/letters.txt', 'out/letters.txt']",
+)
 
 
 @pytest.fixture
@@ -53,5 +64,5 @@ def test_it_runs_from_end_to_end(notebook, tmp_path, monkeypatch):
     finally:
         service.down(home)
     told = "\n".join(printed(cell) for cell in code_of(notebook))
-    for line in ("hello from the first boot", "total 10", "exit status: 3", "kept for later", "together 45", "a b c"):
+    for line in _TOLD:
         assert line in told, line
