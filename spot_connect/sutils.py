@@ -21,7 +21,7 @@ from spot_connect.core.errors import UsageError
 from spot_connect.core.instance_profiles import InstanceProfile
 from spot_connect.launching import clearing, finding, instance_profiles
 from spot_connect.launching.listing import usual_regions
-from spot_connect.launching.realm import choose_realm
+from spot_connect.launching.realm import choose_realm, local_is_chosen
 from spot_connect.market import refreshing
 from spot_connect.market.refreshing import Report
 from spot_connect.screen.reporter import Screen
@@ -378,7 +378,7 @@ def _cloud(local: bool | None) -> Cloud:
 
 
 def _profiles() -> ProfileFile:
-    return ProfileFile(realm())
+    return ProfileFile(realm(local_is_chosen()))
 
 
 def _own_image(image_id: str, architecture: str, region: str | None, username: str, name: str) -> tables.ImageRow:

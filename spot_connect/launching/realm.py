@@ -14,7 +14,7 @@ from spot_connect.store.pins import Pins
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.regions import RegionHints
 from spot_connect.store.settings import Settings
-from spot_connect.store.state import State, home, realm
+from spot_connect.store.state import State, realm
 
 LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
 _LOOPBACK = "127.0.0.1"
@@ -47,7 +47,8 @@ def local_is_chosen(choice: bool | None = None) -> bool:
 class Realm:
     """AWS or the local cloud, with the files that belong to it; nothing is opened before it is used.
 
-    Keys and pins of a rehearsal never mix with real ones; profiles are the same in both.
+    Keys and pins of a rehearsal never mix with real ones. It reads the user's profiles until it changes them: then it
+    has a copy of its own.
     """
 
     def __init__(self, *, local: bool) -> None:
@@ -55,7 +56,7 @@ class Realm:
         self.state: State = realm(local=local)
         self.pins = Pins(self.state)
         self.hints = RegionHints(self.state)
-        self.profiles = ProfileFile(State(home()))
+        self.profiles = ProfileFile(self.state)
 
     def cloud(self, region: str) -> Cloud:
         """AWS, or the local cloud, in ``region``."""

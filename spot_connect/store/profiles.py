@@ -25,12 +25,13 @@ class ProfileFile:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.own = state.home / "profiles.txt"
+        self.own = state.path("profiles.txt")
+        self._shared = state.home / "profiles.txt"
 
     @property
     def path(self) -> Path:
-        """The file that is read now."""
-        return self.own if self.own.exists() else SHIPPED
+        """The file that is read now: this realm's own, else the user's, else the shipped one."""
+        return next((path for path in (self.own, self._shared) if path.exists()), SHIPPED)
 
     def load(self) -> dict[str, ProfileSettings]:
         """Every profile as the file has it, all of them checked.

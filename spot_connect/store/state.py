@@ -40,7 +40,8 @@ def home() -> Path:
 def realm(local: bool = False) -> State:
     """The state of the real cloud or of the local one, which never share keys, pins or hints.
 
-    The profiles belong to both: ``State.home`` is the same directory for the two.
+    ``State.home`` is the same directory for the two: the local one reads the user's profiles there until it
+    changes them.
     """
     base = home()
     return State(base / "local" / "client", base) if local else State(base, base)

@@ -19,8 +19,10 @@ def cloud_home(tmp_path_factory):
 @pytest.fixture
 def realm(cloud_home, monkeypatch):
     monkeypatch.setenv("SPOT_CONNECT_HOME", str(cloud_home))
-    for own in cloud_home.glob("profiles.txt*"):
-        own.unlink()
+    monkeypatch.setenv("SPOT_CONNECT_LOCAL", "1")
+    for place in (cloud_home, cloud_home / "local" / "client"):
+        for own in place.glob("profiles.txt*"):
+            own.unlink()
     (cloud_home / "refreshed.json").unlink(missing_ok=True)
     return Realm(local=True)
 

@@ -11,8 +11,7 @@ from spot_connect.core.errors import AwsError, NotAuthorized, UsageError
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.launching import preparing
 from spot_connect.store import tables
-from spot_connect.store.profiles import ProfileFile
-from spot_connect.store.state import State, home
+from spot_connect.store.state import home
 
 OWN_IMAGE = "ami-0123456789abcdef0"
 
@@ -110,7 +109,7 @@ def test_what_fails_in_one_region_changes_nothing_in_another(profiles, wire):
 
     there = tables.default_image("eu-west-1", "x86_64")
     profiles(here={}, there={"region": "eu-west-1", "image_id": there.id})
-    before = (home() / "profiles.txt").read_text()
+    before = (home() / "local" / "client" / "profiles.txt").read_text()
     wire.tap("eu-west-1")
     wire.refuse("DescribeSpotPriceHistory", "UnauthorizedOperation")
     with pytest.raises(NotAuthorized):
@@ -118,7 +117,7 @@ def test_what_fails_in_one_region_changes_nothing_in_another(profiles, wire):
     wire.refuse("GetParameters", "AccessDeniedException")
     with pytest.raises(AwsError):
         refreshing.refresh_images(wire._realm)
-    assert (home() / "profiles.txt").read_text() == before
+    assert (home() / "local" / "client" / "profiles.txt").read_text() == before
 
 
 def test_the_shipped_profiles_are_refreshed_in_few_calls(realm, wire):
@@ -129,7 +128,7 @@ def test_the_shipped_profiles_are_refreshed_in_few_calls(realm, wire):
     assert wire.calls["DescribeSpotPriceHistory"] < 10
     assert wire.calls["GetProducts"] < 15
     # The local cloud has the prices of the shipped table: there is nothing to save.
-    assert not (home() / "profiles.txt").exists()
+    assert not (home() / "local" / "client" / "profiles.txt").exists()
 
 
 def test_images_become_the_newest_of_their_kind_and_again(profiles, realm):
@@ -177,7 +176,7 @@ def image_for(realm):
     """The id and user name that a launch of a profile would take."""
 
     def choose(name, region="us-east-1"):
-        profile = ProfileFile(State(home())).get(name)
+        profile = realm.profiles.get(name)
         request = LaunchRequest("vm1", profile=profile, region=region)
         return preparing._image_id(realm.cloud(region), request, profile, "x86_64")
 
@@ -196,7 +195,7 @@ def test_where_parameters_may_not_be_read_a_refreshed_profile_launches_its_own_i
     sutils.refresh_images(local=True)
     wire.refuse("GetParameter", "AccessDeniedException")
     assert preparing._image_id(
-        wire._realm.cloud("us-east-1"), LaunchRequest("vm1"), ProfileFile(State(home())).get("mine"), "x86_64"
+        wire._realm.cloud("us-east-1"), LaunchRequest("vm1"), wire._realm.profiles.get("mine"), "x86_64"
     ) == (now("mine")["image_id"], "ec2-user")
 
 
@@ -204,3 +203,12 @@ def test_an_image_of_the_users_own_is_launched_as_it_is(profiles, image_for):
     profiles(own={"image_id": OWN_IMAGE})
     sutils.refresh_images(local=True)
     assert image_for("own")[0] == OWN_IMAGE
+
+
+def test_a_rehearsal_leaves_the_profiles_for_aws_alone(profiles, realm, monkeypatch):
+    monkeypatch.setenv("SPOT_CONNECT_LOCAL", "0")
+    profiles(mine={})
+    real = (home() / "profiles.txt").read_text()
+    sutils.refresh_images(local=True)
+    assert (home() / "profiles.txt").read_text() == real
+    assert realm.profiles.get("mine").image_id == live_image(realm)
