@@ -143,6 +143,9 @@ def settle(order: Order, go: int) -> None:
     linux.forbid_inspection()
     if not os.read(go, 1):
         raise OSError("the daemon has gone")
-    linux.die_with_parent(signal.SIGKILL)
     if order.level is Level.PLAIN:
+        # No namespace ends with this process: it must live to end what it started.
+        linux.die_with_parent(signal.SIGTERM)
         linux.adopt_orphans()
+    else:
+        linux.die_with_parent(signal.SIGKILL)

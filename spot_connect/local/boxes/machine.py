@@ -8,6 +8,7 @@ import encodings.idna  # noqa: F401 - imported late by getaddrinfo, when its fil
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ async def _serve(order: Order, view: View, listener: socket.socket, channel: soc
     ended = asyncio.Event()
     channel.settimeout(0)
     asyncio.get_running_loop().add_reader(channel.fileno(), ended.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     children = Children()
     children.watch()
     tell(channel, "ready")
