@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+from spot_connect.local import service
+
 _REAL_CONNECT = socket.socket.connect
 
 
@@ -30,3 +32,6 @@ def _closed_world(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("SPOT_CONNECT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(socket.socket, "connect", _guarded_connect)
+    yield
+    if (tmp_path / "home" / "local" / "daemon.json").exists() and service.down(tmp_path / "home"):
+        pytest.fail("the test started a local cloud of its own and left it running")

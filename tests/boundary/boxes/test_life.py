@@ -74,11 +74,11 @@ def test_stopping_during_the_boot_ends_it(cloud, start):
 
 
 def test_a_detached_process_survives_logout_but_not_stop(cloud, start):
-    machine = start()
-    machine.run("nohup sleep 1000 >/dev/null 2>&1 </dev/null &")
-    machine.run("setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
-    machine.run("env -i setsid sh -c '(sleep 1000 &) ; sleep 1000' >/dev/null 2>&1 </dev/null & sleep 0.2")
-    sleepers = [pid for pid in host_processes("sleep", "1000") if not has_ended(pid)]
+    machine, long = start(), f"1000.{os.getpid()}"  # nobody else on this computer sleeps for just so long
+    machine.run(f"nohup sleep {long} >/dev/null 2>&1 </dev/null &")
+    machine.run(f"setsid sleep {long} >/dev/null 2>&1 </dev/null &")
+    machine.run(f"env -i setsid sh -c '(sleep {long} &) ; sleep {long}' >/dev/null 2>&1 </dev/null & sleep 0.2")
+    sleepers = [pid for pid in host_processes("sleep", long) if not has_ended(pid)]
     assert len(sleepers) >= 4
     assert machine.run("true")[0] == 0
     cloud.ask("stop", machine.id)

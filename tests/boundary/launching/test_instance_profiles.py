@@ -119,14 +119,14 @@ def test_a_role_of_somebody_else_gets_no_policy(iam, name):
     assert not iam.list_attached_role_policies(RoleName=f"spot-connect-{name}")["AttachedPolicies"]
 
 
-def test_a_misspelt_policy_is_answered_with_the_nearest(name):
+def test_a_misspelt_policy_is_answered_with_the_nearest(realm, name):
     with pytest.raises(AwsObjectMissing, match="AmazonS3ReadOnlyAccess"):
         sutils.create_instance_profile(name, "AmazonS3ReadonlyAcces", local=True)
     assert name not in {one.name for one in sutils.list_instance_profiles(local=True)}
 
 
 @pytest.mark.parametrize("odd", ["", "a b", "a/b", "x" * 129])
-def test_a_name_that_iam_refuses_is_refused_here(odd):
+def test_a_name_that_iam_refuses_is_refused_here(realm, odd):
     with pytest.raises(UsageError):
         sutils.create_instance_profile(odd, "some-role", local=True)
 
