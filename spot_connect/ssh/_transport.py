@@ -9,7 +9,14 @@ import sys
 from collections.abc import Callable, Iterable
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST
+from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
+)
 
 # Without a handler of its own, Python prints paramiko's tracebacks into our users' terminals.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -108,6 +115,16 @@ class Line(socket.socket):
 
 _Handler = Callable[[paramiko.Channel, paramiko.Message], None]
 _TABLE: dict[int, _Handler] = vars(paramiko.Transport)["_channel_handler_table"]
+_OF_A_CHANNEL = frozenset(
+    {
+        MSG_CHANNEL_WINDOW_ADJUST,
+        MSG_CHANNEL_DATA,
+        MSG_CHANNEL_EXTENDED_DATA,
+        MSG_CHANNEL_EOF,
+        MSG_CHANNEL_CLOSE,
+        MSG_CHANNEL_REQUEST,
+    }
+)
 
 
 def _note_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
@@ -131,6 +148,7 @@ class Transport(paramiko.Transport):
     }
 
     def __init__(self, line: Line, *, host_key_algorithms: Iterable[str], seconds: float) -> None:
+        self.closed_channels: set[int] = set()
         super().__init__(line)
         self.banner_timeout = self.handshake_timeout = seconds
         self.packetizer.REKEY_BYTES = self.packetizer.REKEY_BYTES_OVERFLOW_MAX = _REKEY_BYTES
@@ -141,6 +159,24 @@ class Transport(paramiko.Transport):
         options.digests = _known(_MACS, own["_mac_info"])
         options.kex = _known(_EXCHANGES, own["_kex_info"])
         options.key_types = _known(_preferring(host_key_algorithms), own["_key_info"])
+
+    def _send_message(self, data: paramiko.Message) -> None:
+        # paramiko decides with the channel locked what to send, and sends it unlocked: our answer to the server's
+        # close can overtake it. OpenSSH drops the whole line at a message for a channel that is closed (RFC 4254,
+        # 5.3), and every other command on it with it.
+        kind, channel = _addressed(data)
+        if kind in _OF_A_CHANNEL and channel in self.closed_channels:
+            return
+        if kind == MSG_CHANNEL_CLOSE:
+            self.closed_channels.add(channel)
+        super()._send_message(data)  # type: ignore[misc]
+
+    def _parse_channel_open_success(self, message: paramiko.Message) -> None:
+        message.get_int()
+        # The server uses the number of a closed channel again.
+        self.closed_channels.discard(message.get_int())
+        message.rewind()
+        super()._parse_channel_open_success(message)  # type: ignore[misc]
 
     def keep_alive(self) -> None:
         """From now on ask for a sign of life whenever the line is idle."""
@@ -153,6 +189,12 @@ class Transport(paramiko.Transport):
         super().close()
         # paramiko's close() does nothing when its thread never came up, and would leave the socket open.
         self.sock.close()
+
+
+def _addressed(data: paramiko.Message) -> tuple[int, int]:
+    """The kind of a message, and the number after it: the channel that it is for, if it is for one."""
+    with data.packet.getbuffer() as packet:
+        return packet[0], int.from_bytes(packet[1:5], "big")
 
 
 def _preferring(algorithms: Iterable[str]) -> tuple[str, ...]:
