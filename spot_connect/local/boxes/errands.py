@@ -39,8 +39,12 @@ def _mount(errand: Errand, view: int) -> None:
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     tree = linux.copy_mount(_below(errand.root, errand.sub))
-    linux.setns(view)
-    linux.attach(tree, errand.target, _ATTRIBUTES)
+    try:
+        linux.setns(view)
+        linux.attach(tree, errand.target, _ATTRIBUTES)
+    finally:
+        # An open descriptor makes the mount busy, and this process may outlive its answer.
+        os.close(tree)
 
 
 def _own(view: int) -> None:
