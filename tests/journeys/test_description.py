@@ -11,6 +11,7 @@ from spot_connect import sutils
 from spot_connect.core.errors import UsageError
 from spot_connect.instance_manager import InstanceManager
 from spot_connect.spotted import SpotInstance
+from spot_connect.store import tables
 
 PROMPT = r"[$#] $"
 
@@ -102,6 +103,17 @@ def test_settings_given_directly_arrive_in_the_launch(name, at_home, person):
     assert (at_home / "my keys" / "my pair.pem").stat().st_mode & 0o777 == 0o600
     assert shown.kp_dir == str(at_home / "my keys")
     shown.terminate()
+
+
+# image_id and username, as flags
+def test_an_image_and_its_user_arrive_in_the_launch(person, name, at_home):
+    image = tables.image("us-east-1", "x86_64", "Ubuntu Server 24.04 LTS (HVM), SSD Volume Type")
+    who = person.writes("who.sh", "whoami\n")
+    launched = person.types("-n", name, "-p", "t2.micro", "-ami", image.id, "-un", "ubuntu", "-s", str(who))
+    assert launched.stdout == "ubuntu\n", launched.stderr
+    with SpotInstance(name) as again:
+        assert again.instance["ImageId"] == image.id
+        assert again.run("whoami", cmd=True, return_output=True) == "ubuntu\n"
 
 
 # my_link = InstanceManager(), launch_instance, get_instance_home_directory, count_cores, list_profiles
