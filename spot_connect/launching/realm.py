@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 
 from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
@@ -90,7 +90,7 @@ class Realm:
         return Endpoint(there.url, there.access_key, there.secret_key)
 
 
-@cache
+@lru_cache(maxsize=4)
 def _shared(endpoint: Endpoint | None, identity: tuple[str, ...]) -> Cloud:
     """One set of AWS clients a process and identity: to make them takes longer than most calls."""
     return Cloud("us-east-1", endpoint)
