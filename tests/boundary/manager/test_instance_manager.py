@@ -274,3 +274,10 @@ def test_a_fleet_is_launched_reached_refreshed_and_cancelled(manager, name):
 def test_an_unknown_fleet_is_refused(manager):
     with pytest.raises(UsageError, match="known are none"):
         manager.get_fleet_iids("fleet-1")
+
+
+def test_a_mount_without_a_name_takes_the_instances_own(manager, name):
+    instance = manager.launch_instance(name, profile="t2.micro", efs_mount=True)
+    assert instance.filesystem == name
+    assert instance.run("mountpoint efs", cmd=True, return_output=True).startswith("efs is a mountpoint")
+    assert instance.mount_target["LifeCycleState"] == "available"
