@@ -123,7 +123,7 @@ def test_the_quickstart_runs_after_its_installation(reader):
     assert ".venv/bin/python -m pip install" in installation
     assert "spot_connect=.venv/bin/spot_connect\n" in rest
     rest = rest.replace("spot_connect=.venv/bin/spot_connect\n", f"spot_connect='{SCRIPT}'\n")
-    assert ".venv" not in rest
+    assert ".venv/" not in rest
     script = f"set -euo pipefail\ncd '{ROOT}'\n{rest}"
     result = follows(reader, "bash", "-c", script, stdin="wc -l < work/cheapest.txt\nexit\n")
     assert result.returncode == 0, result.stderr
