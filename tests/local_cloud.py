@@ -86,6 +86,11 @@ class LocalCloud:
         return service.call(self.home, method, path, body)
 
 
+def somebody_else(region: str = service.DEFAULT_REGION) -> Any:
+    """EC2 as another program sees it, with every operation; of the local cloud that ``SPOT_CONNECT_HOME`` names."""
+    return LocalCloud(Path(), service.ensure_up()).client("ec2", region)
+
+
 @contextmanager
 def running_local_cloud(home: Path, **options: Any) -> Iterator[LocalCloud]:
     """A local cloud that ``service.up`` starts with ``options``, and that is gone afterwards."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.aws.refusals import asking
-
-_SERVICES = ("ec2", "efs", "iam", "pricing", "s3", "ssm", "sts")
+from spot_connect.aws.service_models import Cache, quick_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,9 @@ class Endpoint:
 class _Clients:
     """The clients of one session, made once each; boto3 sessions are not thread-safe, their clients are."""
 
-    def __init__(self, endpoint: Endpoint | None) -> None:
+    def __init__(self, endpoint: Endpoint | None, cache: Cache | None) -> None:
         self._endpoint = endpoint
+        self._cache = cache
         self._lock = threading.Lock()
         self._session: Any = None
         self._made: dict[tuple[str, str, int], Any] = {}
@@ -45,7 +44,7 @@ class _Clients:
         if self._session is None:
             import boto3
 
-            self._session = boto3.session.Session(botocore_session=_quick_session(), **self._keys())
+            self._session = boto3.session.Session(botocore_session=quick_session(self._cache), **self._keys())
         return self._session
 
     def _keys(self) -> dict[str, str]:
@@ -70,36 +69,29 @@ class _Clients:
             return self._opened().client(service, region_name=region, endpoint_url=url, config=config)
 
 
-def _quick_session() -> Any:
-    """A botocore session that does not search the disk for services: that takes longer than making a client."""
-    from botocore.loaders import Loader
-    from botocore.session import Session
-
-    class OurServices(Loader):  # type: ignore[misc]
-        def list_available_services(self, type_name: str) -> list[str]:
-            return list(_SERVICES)
-
-    session = Session()
-    paths = session.get_config_variable("data_path")
-    session.register_component("data_loader", OurServices(paths.split(os.pathsep) if paths else None))
-    return session
-
-
 class Cloud:
     """AWS in one Region, or whatever stands at ``endpoint``.
 
     Args:
         region: the Region every call goes to.
         endpoint: another place to send calls to, with its own keys; ``None`` is AWS itself.
+        cache: where to keep what makes the next process start sooner.
 
     Example:
         >>> Cloud("us-east-1").region
         'us-east-1'
     """
 
-    def __init__(self, region: str, endpoint: Endpoint | None = None, *, clients: _Clients | None = None) -> None:
+    def __init__(
+        self,
+        region: str,
+        endpoint: Endpoint | None = None,
+        *,
+        cache: Cache | None = None,
+        clients: _Clients | None = None,
+    ) -> None:
         self.region = region
-        self._clients = clients or _Clients(endpoint)
+        self._clients = clients or _Clients(endpoint, cache)
 
     def __repr__(self) -> str:
         return f"Cloud({self.region!r})"

@@ -9,12 +9,13 @@ from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.values import boolean
+from spot_connect.store.cache import CacheFiles
 from spot_connect.store.keys import KeyFiles
 from spot_connect.store.pins import Pins
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.regions import RegionHints
 from spot_connect.store.settings import Settings
-from spot_connect.store.state import State, realm
+from spot_connect.store.state import State, home, realm
 
 LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
 _LOOPBACK = "127.0.0.1"
@@ -93,7 +94,7 @@ class Realm:
 @lru_cache(maxsize=4)
 def _shared(endpoint: Endpoint | None, identity: tuple[str, ...]) -> Cloud:
     """One set of AWS clients a process and identity: to make them takes longer than most calls."""
-    return Cloud("us-east-1", endpoint)
+    return Cloud("us-east-1", endpoint, cache=CacheFiles(State(home())))
 
 
 def choose_realm(local: bool | None = None) -> Realm:

@@ -8,6 +8,7 @@ from spot_connect import sutils
 from spot_connect.core.errors import AwsError, UsageError
 from spot_connect.launching import clearing, doors, ending
 from spot_connect.launching.launch import launch
+from tests.local_cloud import somebody_else
 
 
 @pytest.fixture
@@ -45,9 +46,8 @@ def test_one_that_is_used_in_another_region_keeps_its_file(realm, keys, heard, r
 
 
 def test_those_of_other_people_stay(realm, keys, heard, request_for):
-    ec2 = realm.cloud("us-east-1").ec2
     name = request_for().name
-    ec2.create_key_pair(KeyName=name)
+    somebody_else().create_key_pair(KeyName=name)
     assert name not in sutils.clear_key_pairs(yes=True, local=True)
     assert name in in_aws(realm)
 

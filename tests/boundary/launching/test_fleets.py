@@ -16,6 +16,7 @@ from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching.connecting import open_line
 from spot_connect.launching.fleets import cancel_fleet, find_fleet, fleet_instances, launch_fleet, refresh_fleet
 from spot_connect.ssh.command import run_commands
+from tests.local_cloud import somebody_else
 
 REFUSED = """<CreateFleetResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>x</requestId>
 <fleetId>fleet-00000000-0000-0000-0000-000000000000</fleetId><errorSet>{}</errorSet>
@@ -41,7 +42,7 @@ def launched(realm, keys, heard, request_for):
 
 
 def templates(realm):
-    found = realm.cloud("us-east-1").ec2.describe_launch_templates()["LaunchTemplates"]
+    found = somebody_else().describe_launch_templates()["LaunchTemplates"]
     return {template["LaunchTemplateId"] for template in found}
 
 
@@ -250,8 +251,7 @@ def test_cancelling_ends_everything_and_may_be_repeated(realm, wire, launched, h
 
 def test_what_outlives_its_fleet_is_ended_too(realm, launched, heard):
     fleet = launched(count=1)
-    ec2 = realm.cloud("us-east-1").ec2
-    ec2.delete_tags(Resources=list(fleet.ids), Tags=[{"Key": "aws:ec2:fleet-id"}])
+    somebody_else().delete_tags(Resources=list(fleet.ids), Tags=[{"Key": "aws:ec2:fleet-id"}])
     realm.cloud("us-east-1").ec2.delete_fleets(FleetIds=[fleet.id], TerminateInstances=True)
     cancel_fleet(realm, fleet, heard)
     found = instances.by_ids(realm.cloud("us-east-1"), fleet.ids)

@@ -29,6 +29,7 @@ from spot_connect.launching.realm import Realm
 from spot_connect.ssh import command
 from spot_connect.ssh.host_keys import HostKey
 from spot_connect.store.keys import KeyFiles
+from tests.local_cloud import somebody_else
 
 
 @pytest.fixture
@@ -170,10 +171,9 @@ def test_another_rule_stands_beside_our_own(realm, request_for, keys, heard):
 
 
 def test_the_rules_of_a_group_of_somebody_else_are_left_alone(realm, request_for, keys, heard):
-    cloud = realm.cloud("us-east-1")
-    vpc = cloud.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    vpc = somebody_else().describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     request = request_for(security_group="theirs")
-    cloud.ec2.create_security_group(GroupName="theirs", Description="x", VpcId=vpc)
+    somebody_else().create_security_group(GroupName="theirs", Description="x", VpcId=vpc)
     made = launch(realm, request, keys, heard)
     assert list(made.groups.values()) == ["theirs"]
     assert rules_of(realm, made) == set()
@@ -272,7 +272,7 @@ def test_an_instance_of_an_old_launch_group_is_found(realm, keys, heard, request
     image = cloud.client("ssm").get_parameter(
         Name="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
     )["Parameter"]["Value"]
-    cloud.ec2.request_spot_instances(
+    somebody_else().request_spot_instances(
         LaunchGroup=request.name,
         InstanceCount=1,
         SpotPrice="0.01",
