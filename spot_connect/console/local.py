@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from spot_connect.core.errors import LocalCloudError
+from spot_connect.launching.ending import all_named
+from spot_connect.launching.realm import choose_realm
 from spot_connect.local import service
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
@@ -25,6 +27,7 @@ def act(arguments: argparse.Namespace) -> int:
         "env": _environment,
         "reset": _reset,
         "logs": _logs,
+        "interrupt": _interrupt,
     }
     return actions[arguments.action](arguments, Screen(local=True))
 
@@ -83,6 +86,21 @@ def _reset(_: argparse.Namespace, screen: Screen) -> int:
     with screen.step("ending every instance and forgetting everything"):
         service.reset()
     screen.note("cloud is empty")
+    return 0
+
+
+def _interrupt(arguments: argparse.Namespace, screen: Screen) -> int:
+    realm = choose_realm(local=True)
+    if service.status() is None:
+        raise LocalCloudError(f"cannot interrupt {', '.join(arguments.names)}: {_ASLEEP}")
+    for instance in all_named(realm, arguments.names, arguments.region, screen):
+        if arguments.rebalance:
+            service.call(None, "POST", f"instances/{instance.id}/rebalance")
+            screen.note(f"{instance.name} ({instance.id}) is told to expect an interruption")
+        else:
+            seconds = {} if arguments.notice is None else {"in": arguments.notice}
+            said = service.call(None, "POST", f"instances/{instance.id}/interrupt", seconds)
+            screen.note(f"{instance.name} ({instance.id}) ends at {said['deadline']}")
     return 0
 
 

@@ -126,6 +126,12 @@ def _local(parser: Parser) -> None:
     status.add_argument("--json", action="store_true", help="as JSON")
     actions.add_parser("env", help="shell variables that point other AWS tools at it")
     actions.add_parser("reset", help="end every instance and forget everything")
+    interrupt = actions.add_parser("interrupt", help="take a spot instance away, as EC2 does when it needs it")
+    interrupt.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
+    notice = "seconds from the notice to the end, e.g. 20 or 2m (default: 120, as on EC2)"
+    interrupt.add_argument("--in", dest="notice", type=_value("seconds"), default=None, metavar="N", help=notice)
+    interrupt.add_argument("--rebalance", action="store_true", help="only the recommendation that may come before")
+    interrupt.add_argument("-reg", "--region", default="", help="the Region it runs in")
     logs = actions.add_parser("logs", help="its log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
 

@@ -106,6 +106,22 @@ def period(text: str) -> timedelta:
     return length
 
 
+def seconds(text: str) -> float:
+    """A time in seconds, from ``90``, ``90s``, ``2m`` or ``1h``.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> seconds("2m")
+        120.0
+    """
+    found = re.fullmatch(r"([0-9]{1,7}(?:[.][0-9]+)?)([smh]?)", text.strip().lower())
+    if not found:
+        raise UsageError(f"{text!r} is not a time", advice="Give seconds, for example 90, or 2m, or 1h.")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def count(text: str) -> int:
     """A whole number from 1.
 

@@ -29,13 +29,22 @@ def terminate_names(realm: Realm, names: Sequence[str], region: str, reporter: R
     Raises:
         InstanceNotFound: one of them does not run; none was ended.
     """
-    doomed = {instance.id: instance for name in names for instance in _all_called(realm, name, region, reporter)}
-    found = tuple(doomed.values())
+    found = all_named(realm, names, region, reporter)
     with reporter.step(f"terminating {', '.join(instance.name for instance in found)}"):
         terminate(realm, found)
     for name in names:
         realm.hints.forget(name)
     return found
+
+
+def all_named(realm: Realm, names: Sequence[str], region: str, reporter: Reporter) -> tuple[Instance, ...]:
+    """The live machines with these names or ids, each once.
+
+    Raises:
+        InstanceNotFound: one of the names has none.
+    """
+    found = {instance.id: instance for name in names for instance in _all_called(realm, name, region, reporter)}
+    return tuple(found.values())
 
 
 def _all_called(realm: Realm, name: str, region: str, reporter: Reporter) -> tuple[Instance, ...]:
@@ -46,6 +55,6 @@ def _all_called(realm: Realm, name: str, region: str, reporter: Reporter) -> tup
     if found is None:
         where = region or "any Region"
         raise InstanceNotFound(
-            f"cannot terminate {name}", f"no instance of that name runs in {where}", "See `spot_connect list`."
+            f"cannot find {name}", f"no instance of that name runs in {where}", "See `spot_connect list`."
         )
     return instances.named(realm.cloud(found.region), name) or (found,)

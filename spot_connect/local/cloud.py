@@ -18,6 +18,7 @@ from spot_connect.core.models import Address
 from spot_connect.local.places import read_json, write_json
 
 if TYPE_CHECKING:
+    from spot_connect.local.interruptions import Interruptions
     from spot_connect.local.machines import Machines
 
 ACCOUNT = "123456789012"
@@ -115,6 +116,7 @@ class Cloud:
     """The running local cloud."""
 
     machines: Machines
+    interruptions: Interruptions
 
     def __init__(self, settings: Settings, boxes: Boxes, boot_seconds: float) -> None:
         self.settings = settings

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
+from spot_connect.core.errors import LocalCloudError
 from spot_connect.local import mounting
 from spot_connect.local.machines import FROM_INSIDE
 from spot_connect.local.replies import json_reply
@@ -48,6 +49,8 @@ class Control:
         }
         self._about: dict[tuple[str, str], Callable[[Any, Body], Body]] = {
             ("GET", "log"): self._log,
+            ("POST", "interrupt"): cloud.interruptions.interrupt,
+            ("POST", "rebalance"): cloud.interruptions.rebalance,
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -76,7 +79,12 @@ class Control:
         if not (is_owner or is_itself):
             return _denied()
         answer = self._machine.get((method, verb)) or (self._about.get((method, verb)) if is_owner else None)
-        return json_reply(answer(instance, body)) if answer else _unknown()
+        if answer is None:
+            return _unknown()
+        try:
+            return json_reply(answer(instance, body))
+        except LocalCloudError as error:
+            return json_reply({"message": f"{error.what}: {error.said}"}, 409)
 
     def _status(self, _: Body) -> Body:
         return {
@@ -111,6 +119,7 @@ class Control:
 
     def _clock(self, body: Body) -> Body:
         self._cloud.ahead += float(body["forward"])
+        self._cloud.interruptions.wake()
         return {"now": self._cloud.now()}
 
     def _log(self, instance: Any, _: Body) -> Body:

@@ -133,12 +133,14 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     from spot_connect.local import patches, state
     from spot_connect.local.cloud import Cloud, free_port
     from spot_connect.local.control import Control
+    from spot_connect.local.interruptions import Interruptions
     from spot_connect.local.machines import Machines
     from spot_connect.local.server import serve
 
     settings.ssh_port = settings.ssh_port or free_port("127.0.0.1")
     cloud = Cloud(settings, boxes, options.boot_seconds)
     cloud.machines = Machines(cloud)
+    cloud.interruptions = Interruptions(cloud)
     fallen.listener = cloud.machines.fell
     patches.install(cloud)
     saver = state.Saver(cloud, places.state)
@@ -155,6 +157,7 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     saver.start()
+    cloud.interruptions.start()
     write_json(places.record, _record(cloud))
     log.info("the local cloud is up at %s", cloud.url)
     if options.ready is not None:
@@ -163,6 +166,7 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     Thread(target=_warm_up, name="warm-up", daemon=True).start()
     server.serve_forever()
     fallen.listener = None
+    cloud.interruptions.close()
     cloud.machines.close()
     saver.close()
     log.info("the local cloud is down")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
+from spot_connect.local.interruptions import notices
 from spot_connect.local.machines import user_data
 from spot_connect.local.replies import text_reply
 
@@ -172,7 +173,7 @@ def _meta_data(instance: Any) -> dict[str, str]:
         "public-ipv4": instance.public_ip or "",
         "security-groups": "\n".join(group.name for group in instance.security_groups),
     }
-    return found | _keys(instance) | _tags(instance) | notices(instance)
+    return found | _keys(instance) | _tags(instance) | dict(notices(instance))
 
 
 def _keys(instance: Any) -> dict[str, str]:
@@ -189,11 +190,6 @@ def _tags(instance: Any) -> dict[str, str]:
         return {}
     tags = dict(instance.ec2_backend.tags.get(instance.id, {}))
     return {f"tags/instance/{key}": value for key, value in tags.items()}
-
-
-def notices(_: Any) -> dict[str, str]:
-    """The three places where EC2 announces an interruption."""
-    return {"spot/instance-action": "", "spot/termination-time": "", "events/recommendations/rebalance": ""}
 
 
 def _identity(instance: Any) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class Machine:
     boot_seconds: float = 0.0
     booted_before: bool = False
     ended: float = 0.0
+    interrupted_at: float = 0.0
+    """The deadline of the interruption notice; 0 before one is given."""
+    rebalance_at: float = 0.0
+    """When a rebalance was recommended; 0 before."""
     mounts: dict[str, str] = field(default_factory=dict)
     """By mount point: the id of a file system, and the path in it."""
 
@@ -68,6 +72,12 @@ FROM_INSIDE = Ending(
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
     "instance-terminated-by-user",
     "Your Spot Instance was terminated by the user.",
+)
+INTERRUPTED = Ending(
+    "Server.SpotInstanceTermination",
+    "Server.SpotInstanceTermination: Spot instance termination",
+    "instance-terminated-no-capacity",
+    "Your Spot Instance is terminated because there is no Spot capacity available.",
 )
 FAILED = Ending(
     "Server.InternalError",

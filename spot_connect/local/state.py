@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("spot_connect.local")
 QUIET_SECONDS = 0.5
 # Raise it when a class of ours that is saved changes; what was saved before is then discarded with a word.
-_FORMAT = 2
+_FORMAT = 3
 _TRIES = 5
 _SERVICES = ("ec2", "efs", "iam", "s3")
 
