@@ -17,7 +17,7 @@ VERBS = {
     "prices": "spot prices of instance types, now and over time",
     "find": "the cheapest instance types that fit",
     "logs": "what an instance printed at its first boot",
-    "local": "the local cloud: up, down, status, env, reset, logs, interrupt",
+    "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }
 
 #: By group: short form, long form, kind of value, default, what stands for the value, meaning.

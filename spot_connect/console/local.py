@@ -16,6 +16,15 @@ from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 
 _ASLEEP = "the local cloud is not running"
+_FAULT_FIELDS = {
+    "instance_type": "instance_type",
+    "zone": "zone",
+    "ec2_action": "action",
+    "code": "code",
+    "status": "status",
+    "seconds": "seconds",
+    "times": "times",
+}
 
 
 def act(arguments: argparse.Namespace) -> int:
@@ -28,6 +37,7 @@ def act(arguments: argparse.Namespace) -> int:
         "reset": _reset,
         "logs": _logs,
         "interrupt": _interrupt,
+        "fault": _fault,
     }
     return actions[arguments.action](arguments, Screen(local=True))
 
@@ -101,6 +111,38 @@ def _interrupt(arguments: argparse.Namespace, screen: Screen) -> int:
             seconds = {} if arguments.notice is None else {"in": arguments.notice}
             said = service.call(None, "POST", f"instances/{instance.id}/interrupt", seconds)
             screen.note(f"{instance.name} ({instance.id}) ends at {said['deadline']}")
+    return 0
+
+
+def _fault(arguments: argparse.Namespace, screen: Screen) -> int:
+    if service.status() is None:
+        raise LocalCloudError("cannot plan faults", _ASLEEP, "Run `spot_connect local up` first.")
+    actions = {"list": _show_faults, "clear": _clear_faults}
+    return actions.get(arguments.kind, _plan_fault)(arguments, screen)
+
+
+def _plan_fault(arguments: argparse.Namespace, screen: Screen) -> int:
+    given = {key: getattr(arguments, name, None) for name, key in _FAULT_FIELDS.items()}
+    planned = service.call(None, "POST", "faults", {"kind": arguments.kind, **given})
+    screen.note(f"planned: {planned['says']}")
+    return 0
+
+
+def _show_faults(arguments: argparse.Namespace, screen: Screen) -> int:
+    faults = service.call(None, "GET", "faults")["faults"]
+    if arguments.json:
+        say(json.dumps(faults, indent=2))
+        return 0
+    for fault in faults:
+        screen.note(fault["says"])
+    if not faults:
+        screen.note("no faults are planned")
+    return 0
+
+
+def _clear_faults(_: argparse.Namespace, screen: Screen) -> int:
+    cleared = service.call(None, "DELETE", "faults")["faults"]
+    screen.note(f"cleared {len(cleared)} fault{'s' * (len(cleared) != 1)}")
     return 0
 
 

@@ -132,8 +132,32 @@ def _local(parser: Parser) -> None:
     interrupt.add_argument("--in", dest="notice", type=_value("seconds"), default=None, metavar="N", help=notice)
     interrupt.add_argument("--rebalance", action="store_true", help="only the recommendation that may come before")
     interrupt.add_argument("-reg", "--region", default="", help="the Region it runs in")
+    _faults(actions.add_parser("fault", help="make things go wrong, to see what comes of it"))
     logs = actions.add_parser("logs", help="its log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+
+
+def _faults(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    shortage = kinds.add_parser("capacity", help="launches fail for want of capacity (InsufficientInstanceCapacity)")
+    price = kinds.add_parser("price", help="launches with a maximum price fail (SpotMaxPriceTooLow)")
+    for pool in (shortage, price):
+        pool.add_argument("--type", dest="instance_type", default="", metavar="T", help="only of this instance type")
+        pool.add_argument("--zone", default="", metavar="Z", help="only in this zone, e.g. us-east-1a")
+    throttling = kinds.add_parser("throttling", help="EC2 asks for fewer calls (RequestLimitExceeded)")
+    throttling.add_argument("--action", dest="ec2_action", default="", metavar="A", help="only this, e.g. RunInstances")
+    error = kinds.add_parser("error", help="an action of EC2 fails with a code")
+    error.add_argument("ec2_action", metavar="ACTION", help="e.g. RunInstances")
+    error.add_argument("code", metavar="CODE", help="e.g. VcpuLimitExceeded")
+    error.add_argument("--status", type=_value("count"), default=400, metavar="N", help="HTTP status (default: 400)")
+    for counted in (shortage, price, throttling, error):
+        times = "how often (default: until cleared)"
+        counted.add_argument("--times", type=_value("count"), default=None, metavar="N", help=times)
+    boot = kinds.add_parser("boot", help="instances take long to boot from now on")
+    boot.add_argument("seconds", type=_value("seconds"), metavar="SECONDS", help="e.g. 40 or 2m")
+    planned = kinds.add_parser("list", help="the faults that are planned")
+    planned.add_argument("--json", action="store_true", help="as JSON")
+    kinds.add_parser("clear", help="nothing goes wrong any more")
 
 
 def _value(kind: str) -> Callable[[str], Any]:

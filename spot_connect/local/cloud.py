@@ -15,6 +15,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spot_connect.core.models import Address
+from spot_connect.local.faults import Faults
 from spot_connect.local.places import read_json, write_json
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Cloud:
         self.file_system_seconds = float(os.environ.get(EFS_SECONDS) or _EFS_SECONDS)
         self.addresses = Addresses(settings.ssh_port)
         self.launching = RLock()
+        self.faults = Faults()
         self.notes: list[str] = []
         self.started = time.time()
         self.ahead = 0.0

@@ -41,6 +41,9 @@ class Control:
             ("POST", "boot-seconds"): self._boot_seconds,
             ("POST", "efs-seconds"): self._efs_seconds,
             ("POST", "clock"): self._clock,
+            ("POST", "faults"): self._plan_fault,
+            ("GET", "faults"): lambda _: cloud.faults.tell(),
+            ("DELETE", "faults"): lambda _: cloud.faults.clear(),
         }
         self._machine: dict[tuple[str, str], Callable[[Any, Body], Body]] = {
             ("POST", "shutdown"): self._shutdown_from_inside,
@@ -68,7 +71,7 @@ class Control:
         if not is_owner:
             return _denied()
         answer = self._owner.get((request.method, path))
-        return json_reply(answer(body)) if answer else _unknown()
+        return _reply(lambda: answer(body)) if answer else _unknown()
 
     def _about_an_instance(self, method: str, path: str, body: Body, token: str, *, is_owner: bool) -> Response:
         instance_id, _, verb = path.partition("/")
@@ -79,12 +82,7 @@ class Control:
         if not (is_owner or is_itself):
             return _denied()
         answer = self._machine.get((method, verb)) or (self._about.get((method, verb)) if is_owner else None)
-        if answer is None:
-            return _unknown()
-        try:
-            return json_reply(answer(instance, body))
-        except LocalCloudError as error:
-            return json_reply({"message": f"{error.what}: {error.said}"}, 409)
+        return _reply(lambda: answer(instance, body)) if answer else _unknown()
 
     def _status(self, _: Body) -> Body:
         return {
@@ -102,6 +100,7 @@ class Control:
         return {}
 
     def _reset(self, _: Body) -> Body:
+        self._cloud.faults.clear()
         self._saver.forget()
         return {}
 
@@ -121,6 +120,11 @@ class Control:
         self._cloud.ahead += float(body["forward"])
         self._cloud.interruptions.wake()
         return {"now": self._cloud.now()}
+
+    def _plan_fault(self, body: Body) -> Body:
+        # One that came in the middle of a launch would leave half of it.
+        with self._cloud.launching:
+            return self._cloud.faults.plan(body)
 
     def _log(self, instance: Any, _: Body) -> Body:
         return {"log": self._cloud.boxes.log(instance.id)}
@@ -143,6 +147,13 @@ class Control:
 def level_name(boxes: Any) -> str:
     """The isolation level in one word."""
     return str(getattr(boxes.level, "value", boxes.level))
+
+
+def _reply(answer: Callable[[], Body]) -> Response:
+    try:
+        return json_reply(answer())
+    except LocalCloudError as error:
+        return json_reply({"message": f"{error.what}: {error.said}"}, 409)
 
 
 def _denied() -> Response:

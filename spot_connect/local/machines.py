@@ -248,7 +248,8 @@ class Machines:
 
     def _boot(self, instance: Any) -> None:
         machine = instance.machine
-        machine.began, machine.boot_seconds = self._cloud.now(), self._cloud.boot_seconds
+        machine.began = self._cloud.now()
+        machine.boot_seconds = self._cloud.faults.boot_seconds(self._cloud.boot_seconds)
         try:
             box = self._cloud.boxes.start(self._spec(instance))
         except Exception:

@@ -34,6 +34,11 @@ def refuse(environ: dict[str, Any], code: str, message: str, status: int) -> Res
     return Response(_xml(service, code, escape(message)), status, content_type="text/xml")
 
 
+def ec2_refusal(code: str, message: str, status: int) -> tuple[str, dict[str, str | int]]:
+    """An error of EC2 as moto's methods may return it."""
+    return _xml("ec2", code, escape(message)), {"status": status, "Content-Type": "text/xml"}
+
+
 def _xml(service: str, code: str, message: str) -> str:
     error = f"<Code>{code}</Code><Message>{message}</Message>"
     if service == "s3":

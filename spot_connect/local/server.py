@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -28,6 +30,7 @@ class Router:
     def __init__(self, cloud: Cloud, saver: Saver, control: Control) -> None:
         self._parts: dict[str, Wsgi] = {CONTROL: control, METADATA: Metadata(cloud)}
         self._extra = extra_services.handlers(cloud)
+        self._faults = cloud.faults
         self._saver = saver
         self._moto = _moto()
 
@@ -37,7 +40,11 @@ class Router:
         for prefix, part in self._parts.items():
             if path.startswith(prefix):
                 return part(environ, start_response)
-        handler = self._extra.get(scope(environ)[1])
+        service = scope(environ)[1]
+        fault = self._faults.at_call(_action(environ)) if service == "ec2" and self._faults.await_calls() else None
+        if fault:
+            return refuse(environ, fault.code, fault.message, fault.status)(environ, start_response)
+        handler = self._extra.get(service)
         if handler:
             return handler(environ, start_response)
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
@@ -58,6 +65,14 @@ class Router:
             return refuse(environ, "InternalError", f"The local cloud failed: {error!r}. See its log.", 500)(
                 environ, start_response
             )
+
+
+def _action(environ: dict[str, Any]) -> str:
+    """What a request asks of EC2; its body can still be read afterwards."""
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    asked = parse_qs(f"{environ.get('QUERY_STRING', '')}&{body.decode('utf-8', 'replace')}")
+    return asked.get("Action", [""])[0]
 
 
 def serve(cloud: Cloud, saver: Saver, control: Control) -> BaseWSGIServer:

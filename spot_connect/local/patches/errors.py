@@ -6,10 +6,27 @@ from collections.abc import Sequence
 
 from moto.ec2.exceptions import EC2ClientError
 
+_NO_CAPACITY = "InsufficientInstanceCapacity"
+
 
 def refusal(code: str, message: str) -> EC2ClientError:
     """An EC2 error to raise."""
     return EC2ClientError(code, message)
+
+
+class NoCapacity(EC2ClientError):  # type: ignore[misc, unused-ignore]
+    """The pool is empty, which RunInstances tells with a status of its own."""
+
+
+def no_capacity(instance_type: str, zone: str, *, spot: bool) -> NoCapacity:
+    """The pool has no machine left."""
+    if spot:
+        return NoCapacity(_NO_CAPACITY, "There is no Spot capacity available that matches your request.")
+    return NoCapacity(
+        _NO_CAPACITY,
+        f"We currently do not have sufficient {instance_type} capacity in the Availability Zone you requested "
+        f"({zone}). Our system will be working on provisioning additional capacity.",
+    )
 
 
 def price_too_low(offered: str, needed: str) -> EC2ClientError:

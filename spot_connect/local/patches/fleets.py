@@ -62,7 +62,7 @@ def launch_spec_counts(_: Cloud, original: Any, fleet: Any, weight: float) -> An
     return original(fleet, weight)
 
 
-def create_spot_requests(_: Cloud, __: Any, fleet: Any, weight: float) -> Any:
+def create_spot_requests(cloud: Cloud, _: Any, fleet: Any, weight: float) -> Any:
     """Spot requests from the pools in turn; what a pool refuses is asked of the next."""
     counts, _added = fleet.get_launch_spec_counts(weight)
     refusals = fleet.__dict__.setdefault("refusals", [])
@@ -72,7 +72,7 @@ def create_spot_requests(_: Cloud, __: Any, fleet: Any, weight: float) -> Any:
         if not count:
             continue
         try:
-            requests = _requests(fleet, spec, count)
+            requests = _requests(cloud, fleet, spec, count)
         except EC2ClientError as error:
             refusals.append((spec, error.code, error.message))
             carried = count
@@ -152,13 +152,13 @@ def _refusals(fleet: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _requests(fleet: Any, spec: Any, count: int) -> list[Any]:
+def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     template = _template(fleet, spec)
     price = (spec.overrides or {}).get("MaxPrice") or spec.spot_price
     subnet = spec.subnet_id or _subnet(fleet, spec)
     if price:
         zone = fleet.ec2_backend.get_subnet(subnet).availability_zone if subnet else None
-        spot.check_price(fleet.ec2_backend, price, spec.instance_type, zone)
+        spot.check_price(cloud, fleet.ec2_backend, price, spec.instance_type, zone)
     requests = fleet.ec2_backend.request_spot_instances(
         price=price,
         image_id=spec.image_id,

@@ -10,7 +10,7 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
 
-from spot_connect.local import market
+from spot_connect.local import market, replies
 from spot_connect.local.machines import set_state
 from spot_connect.local.patches import errors, idempotency, spot
 from spot_connect.local.patches.patch import Patch
@@ -39,9 +39,13 @@ def run_instances(cloud: Cloud, original: Any, response: Any) -> Any:
             return ActionResult(earlier)
         options = spot.options_of(params)
         if options is not None:
-            spot.check(backend, options, _type_of(backend, params), _zone_of(backend, params))
+            spot.check(cloud, backend, options, _type_of(backend, params), _zone_of(backend, params))
         params["MinCount"] = params.get("MaxCount") or params.get("MinCount")
-        result = original(response)
+        try:
+            result = original(response)
+        except errors.NoCapacity as error:
+            # A server error, as AWS has it, which clients repeat by themselves; moto makes them all the caller's.
+            return replies.ec2_refusal(error.code, error.message, 500)
         reservation = result.result
         _give_all_the_profile(backend, reservation.instances, params.get("IamInstanceProfile") or {})
         if options is not None:
@@ -61,11 +65,14 @@ def launch(
     **kwargs: Any,
 ) -> Any:
     """Make instances in a subnet and with a group, as in an account of today, and give each its machine."""
-    _fill_in(backend, kwargs)
-    instance_type = kwargs.get("instance_type") or "m1.small"
+    instance_type = _type_in(backend, kwargs)
+    _fill_in(cloud, backend, kwargs, instance_type)
+    zone = backend.get_subnet(kwargs["subnet_id"]).availability_zone
     _check_interfaces(backend, kwargs.get("nics") or [])
     _check_architecture(backend, image_id or _template(backend, kwargs).get("ImageId"), instance_type)
-    _check_zone(backend, instance_type, backend.get_subnet(kwargs["subnet_id"]).availability_zone)
+    _check_zone(backend, instance_type, zone)
+    if cloud.faults.at_pool("capacity", instance_type, zone):
+        raise errors.no_capacity(instance_type, zone, spot=_is_spot(kwargs))
     reservation = original(backend, image_id, count, user_data, security_group_names, **kwargs)
     for instance in reservation.instances:
         _complete(instance, kwargs.get("nics") or [])
@@ -100,7 +107,16 @@ def _zone_of(backend: Any, params: dict[str, Any]) -> str | None:
     return found or (params.get("Placement") or {}).get("AvailabilityZone")
 
 
-def _fill_in(backend: Any, kwargs: dict[str, Any]) -> None:
+def _type_in(backend: Any, kwargs: dict[str, Any]) -> str:
+    given = _template(backend, kwargs).get("InstanceType") if kwargs.get("is_instance_type_default") else None
+    return str(given or kwargs.get("instance_type") or "m1.small")
+
+
+def _is_spot(kwargs: dict[str, Any]) -> bool:
+    return kwargs.get("lifecycle") == "spot" or kwargs.get("instance_market_options") == "spot"
+
+
+def _fill_in(cloud: Cloud, backend: Any, kwargs: dict[str, Any], instance_type: str) -> None:
     """What an account without EC2-Classic adds to a launch."""
     kwargs.setdefault("region_name", backend.region_name)
     kwargs.setdefault("nics", [])
@@ -109,16 +125,17 @@ def _fill_in(backend: Any, kwargs: dict[str, Any]) -> None:
     template = _template(backend, kwargs)
     kwargs["nics"] = kwargs["nics"] or [dict(nic) for nic in template.get("NetworkInterfaces", [])]
     of_nics = next((nic["SubnetId"] for nic in kwargs["nics"] if nic.get("SubnetId")), None)
-    kwargs["subnet_id"] = kwargs.get("subnet_id") or of_nics or _default_subnet(backend, kwargs)
+    kwargs["subnet_id"] = kwargs.get("subnet_id") or of_nics
+    kwargs["subnet_id"] = kwargs["subnet_id"] or _default_subnet(cloud, backend, kwargs.get("placement"), instance_type)
 
 
-def _default_subnet(backend: Any, kwargs: dict[str, Any]) -> str:
+def _default_subnet(cloud: Cloud, backend: Any, zone: str | None, instance_type: str) -> str:
     if backend.get_default_vpc() is None:
         raise errors.refusal("VPCIdNotSpecified", "No default VPC for this user")
     subnets = backend.get_default_subnets()
-    zone = kwargs.get("placement")
-    offered = market.zones_of(backend.region_name, kwargs.get("instance_type") or "m1.small")
-    wanted = [zone] if zone else [one for one in sorted(subnets) if one in offered] or sorted(subnets)
+    offered = market.zones_of(backend.region_name, instance_type)
+    with_room = [one for one in offered if cloud.faults.has_capacity(instance_type, one)]
+    wanted = [zone] if zone else [*with_room, *offered, *sorted(subnets)]
     found = next((subnets[one].id for one in wanted if one in subnets), None)
     if found is None:
         raise errors.refusal("MissingInput", f"No subnets found for the default VPC in {zone or backend.region_name}.")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _KEPT_SECONDS = 4 * 3600
 _FULFILLED = "Your Spot request is fulfilled."
 _OPEN_STATES = ("open", "active")
+_DEARER = Decimal("1.1")
+_MICRO = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def options_of(params: Mapping[str, Any]) -> Options | None:
     )
 
 
-def check(backend: Any, options: Options, instance_type: str, zone: str | None) -> None:
+def check(cloud: Cloud, backend: Any, options: Options, instance_type: str, zone: str | None) -> None:
     """Refuse options that AWS refuses.
 
     Raises:
@@ -83,7 +85,7 @@ def check(backend: Any, options: Options, instance_type: str, zone: str | None) 
     if options.kind == "one-time" and options.valid_until:
         raise errors.refusal("InvalidParameterCombination", "ValidUntil is not supported for one-time Spot requests.")
     if options.max_price is not None:
-        check_price(backend, options.max_price, instance_type, zone)
+        check_price(cloud, backend, options.max_price, instance_type, zone)
 
 
 def add_requests(
@@ -217,8 +219,8 @@ def _request(backend: Any, instance: Any, options: Options, tags: dict[str, dict
     return request
 
 
-def check_price(backend: Any, price: str, instance_type: str, zone: str | None) -> None:
-    """Refuse a maximum price below the current one.
+def check_price(cloud: Cloud, backend: Any, price: str, instance_type: str, zone: str | None) -> None:
+    """Refuse a maximum price below the current one, or any where the market is told to be above it.
 
     Raises:
         EC2ClientError: it is too low, or no price at all.
@@ -227,6 +229,8 @@ def check_price(backend: Any, price: str, instance_type: str, zone: str | None) 
     current = market.current_price(instance_type, backend.region_name, zone)
     if current is not None and offered < current:
         raise errors.price_too_low(price, str(current))
+    if cloud.faults.at_pool("price", instance_type, zone):
+        raise errors.price_too_low(price, str((offered * _DEARER).quantize(_MICRO)))
 
 
 def _amount(price: str) -> Decimal:

@@ -1,0 +1,102 @@
+"""Trouble that a person orders on the local cloud, and what they see of it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+LAUNCHED = re.compile(r"launched .* spot in (\S+)")
+
+
+@pytest.fixture
+def fault(person):
+    """``fault(words)`` orders trouble; none is left afterwards."""
+
+    def fault(*words):
+        result = person.types("local", "fault", *words)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    yield fault
+    fault("clear")
+
+
+def test_without_capacity_in_the_cheapest_zone_the_next_one_is_taken(person, name, fault):
+    first = LAUNCHED.search(person.types("-n", name, "-p", "t3.micro").stderr).group(1)
+    person.types("terminate", name)
+    said = fault("capacity", "--type", "t3.micro", "--zone", first).stderr
+    assert f"planned: no capacity for t3.micro in {first}, until cleared" in said
+    result = person.types("-n", name, "-p", "t3.micro")
+    assert result.returncode == 0, result.stderr
+    assert f"no t3.micro in {first}: There is no Spot capacity available" in result.stderr
+    assert LAUNCHED.search(result.stderr).group(1) != first
+
+
+def test_without_any_capacity_the_launch_says_what_to_do(person, name, fault):
+    fault("capacity")
+    result = person.types("-n", name, "-p", "t3.micro")
+    assert result.returncode == 4
+    assert f"cannot launch {name}: no spot capacity for t3.micro in us-east-1" in result.stderr
+    assert "Try another type with -p" in result.stderr
+    assert name not in person.types("list", "--json").stdout
+    fault("clear")
+    assert person.types("-n", name, "-p", "t3.micro").returncode == 0
+
+
+def test_a_price_above_the_maximum_ends_the_launch(person, name, fault):
+    fault("price")
+    result = person.types("-n", name, "-p", "t3.micro", "-prc", "0.02")
+    assert result.returncode == 4
+    assert "Your Spot request price of 0.02 is lower than the minimum" in result.stderr
+    assert "-prc" in result.stderr
+
+
+def test_a_launch_outlasts_a_moment_of_throttling(person, name, fault):
+    fault("throttling", "--times", "3")
+    fault("throttling", "--action", "RunInstances", "--times", "1")
+    result = person.types("-n", name, "-p", "t3.micro")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(fault("list", "--json").stdout) == []
+
+
+def test_throttling_without_end_is_said_in_words(person, fault):
+    fault("throttling", "--action", "DescribeInstances")
+    result = person.types("list", "-reg", "us-east-1")
+    assert result.returncode == 4
+    assert "Request limit exceeded. (RequestLimitExceeded)" in result.stderr
+    assert "wait a minute" in result.stderr
+
+
+def test_an_ordered_error_and_its_end(person, name, fault):
+    fault("error", "RunInstances", "MaxSpotInstanceCountExceeded", "--times", "1")
+    fault("boot", "0.5")
+    listed = fault("list").stderr
+    assert "MaxSpotInstanceCountExceeded (HTTP 400) from RunInstances, 1 more" in listed
+    assert "a boot of 0.5 s for every instance, until cleared" in listed
+    result = person.types("-n", name, "-p", "t3.micro")
+    assert result.returncode == 4
+    assert "Service Quotas" in result.stderr
+    assert "cleared 1 fault" in fault("clear").stderr
+    assert "no faults are planned" in fault("list").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "status"),
+    [
+        (["capacity", "--type", "t3.mircro"], "is it t3.micro", 1),
+        (["capacity", "--times", "0"], "whole number", 2),
+        (["flood"], "invalid choice", 2),
+        ([], "required", 2),
+    ],
+)
+def test_what_cannot_be_ordered_is_said(person, words, said, status):
+    result = person.types("local", "fault", *words)
+    assert (result.returncode, said in result.stderr) == (status, True), result.stderr
+
+
+def test_nothing_goes_wrong_while_the_cloud_is_down(stranger):
+    result = stranger.types("local", "fault", "capacity")
+    assert result.returncode == 1
+    assert "spot_connect local up" in result.stderr
