@@ -116,14 +116,21 @@ def _launch_or_open(realm: Realm, request: LaunchRequest, files: KeyFiles, repor
     def waiting(_: str) -> None:
         reporter.note(f"another terminal is launching {request.name}; waiting for it")
 
-    with realm.state.lock(f"launch-{request.name}", wait_seconds=_BOOT_SECONDS, on_wait=waiting):
-        found = _find(realm, request, reporter, everywhere=False)
-        if found is None:
-            made = launch(realm, request, files, reporter)
-            realm.hints.remember(request.name, made.region)
-    if found is not None:
-        return _opened(realm, found, request, files, reporter)
-    return _open_new(realm, made, request, files, reporter)
+    made: list[Instance] = []
+    try:
+        with realm.state.lock(f"launch-{request.name}", wait_seconds=_BOOT_SECONDS, on_wait=waiting):
+            found = _find(realm, request, reporter, everywhere=False)
+            if found is None:
+                launch(realm, request, files, reporter, hear=made.append)
+                realm.hints.remember(request.name, made[0].region)
+        if found is not None:
+            return _opened(realm, found, request, files, reporter)
+        return _open_new(realm, made[0], request, files, reporter)
+    except KeyboardInterrupt:
+        if made:
+            ending.terminate(realm, made)
+            reporter.note(f"interrupted: {request.name} ({made[0].id}) was terminated again")
+        raise
 
 
 def _opened(realm: Realm, found: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
@@ -141,10 +148,6 @@ def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFi
             ending.terminate(realm, [made])
         connection = open_line(realm, settled, request, files, reporter, fresh=settled.id == made.id)
         return Reached(settled, connection, launched=settled.id == made.id)
-    except KeyboardInterrupt:
-        ending.terminate(realm, [made])
-        reporter.note(f"interrupted: {request.name} ({made.id}) was terminated again")
-        raise
     except InstanceNotFound:
         raise
     except SpotConnectError:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from spot_connect.aws import fleets, instance_types, instances, launch_templates, prices
@@ -24,6 +25,7 @@ from spot_connect.launching import ending
 from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare, region_of
 from spot_connect.launching.realm import Realm
+from spot_connect.launching.shielding import to_the_end
 from spot_connect.store import tables
 from spot_connect.store.keys import KeyFiles
 
@@ -198,37 +200,43 @@ def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int,
     marks = {MANAGED_TAG: "true", FLEET_TAG: spec.name}
     template = launch_templates.create(cloud, _template_name(spec.name), replace(spec, tags=common), marks)
     keeps = False
+    heard: list[fleets.Answer] = []
     try:
         request = fleets.fleet_request(template, pools, count, marks, maintain=maintain)
-        answer = patiently(cloud, spec.instance_profile, lambda: _answered(cloud, spec.name, request, pools))
+        ask = partial(_answered, cloud, spec.name, request, pools, heard)
+        answer = patiently(cloud, spec.instance_profile, lambda: to_the_end(ask))
         fleet = Fleet(answer.fleet_id, spec.name, spec.region, count, (), answer.errors, maintain)
         fleet = _with_members(realm, cloud, fleet, answer.instance_ids)
         # A maintained fleet launches from it again and again.
         keeps = maintain
         return fleet
+    except BaseException:
+        # Ctrl-C too: instances without names would be paid for and not be found.
+        for answer in heard:
+            if answer.instance_ids or maintain:
+                _end(realm, cloud, answer.fleet_id, answer.instance_ids)
+        raise
     finally:
         if not keeps:
             launch_templates.delete(cloud, template)
 
 
-def _answered(cloud: Cloud, name: str, request: Mapping[str, Any], pools: Sequence[Pool]) -> fleets.Answer:
+def _answered(
+    cloud: Cloud, name: str, request: Mapping[str, Any], pools: Sequence[Pool], heard: list[fleets.Answer]
+) -> fleets.Answer:
     answer = fleets.launch(cloud, request, pools)
+    heard.append(answer)
     if request["Type"] == "instant" and not answer.instance_ids:
         raise fleets.worst(f"launch the fleet {name}", answer.errors)
     return answer
 
 
 def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) -> Fleet:
-    try:
-        found = _arrived(cloud, ids) if ids else _maintained(realm, fleet)
-        if not found:
-            raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
-        names = dict(zip([instance.id for instance in found], member_names(fleet.name, len(found)), strict=True))
-        return replace(fleet, instances=_in_order(_named(cloud, found, names, only=set(names))))
-    except BaseException:
-        # Ctrl-C too: instances without names would be paid for and not be found.
-        _end(realm, cloud, fleet.id, ids)
-        raise
+    found = _arrived(cloud, ids) if ids else _maintained(realm, fleet)
+    if not found:
+        raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
+    names = dict(zip([instance.id for instance in found], member_names(fleet.name, len(found)), strict=True))
+    return replace(fleet, instances=_in_order(_named(cloud, found, names, only=set(names))))
 
 
 def _arrived(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:

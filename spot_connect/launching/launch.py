@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from spot_connect.aws import instances
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import NoCapacity, SpotConnectError
@@ -12,11 +14,22 @@ from spot_connect.core.requests import LaunchRequest
 from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare
 from spot_connect.launching.realm import Realm
+from spot_connect.launching.shielding import to_the_end
 from spot_connect.store.keys import KeyFiles
 
+Hear = Callable[[Instance], None]
 
-def launch(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Instance:
+
+def _unheard(_: Instance) -> None:
+    """Nobody has to know of it early."""
+
+
+def launch(
+    realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter, *, hear: Hear = _unheard
+) -> Instance:
     """A spot instance as asked for, running or about to.
+
+    ``hear`` is told of the instance as soon as AWS has answered, before Ctrl-C can be heard again.
 
     Raises:
         NoCapacity: no zone of the Region has one.
@@ -24,10 +37,10 @@ def launch(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Repo
         UsageError, NotAuthorized, AwsObjectMissing: as :func:`prepare` has them.
     """
     prepared = prepare(realm, request, files, reporter)
-    return _in_some_zone(realm.cloud(prepared.spec.region), prepared, reporter)
+    return _in_some_zone(realm.cloud(prepared.spec.region), prepared, reporter, hear)
 
 
-def _in_some_zone(cloud: Cloud, prepared: Prepared, reporter: Reporter) -> Instance:
+def _in_some_zone(cloud: Cloud, prepared: Prepared, reporter: Reporter, hear: Hear) -> Instance:
     spec = prepared.spec
     by_zone = {subnet.zone: subnet for subnet in prepared.subnets}
     now = {quote.zone: quote.price for quote in prepared.prices}
@@ -37,7 +50,7 @@ def _in_some_zone(cloud: Cloud, prepared: Prepared, reporter: Reporter) -> Insta
         price = f" at {money(now[zone])} an hour" if zone in now else ""
         try:
             with reporter.step(f"launching {spec.name}: {spec.instance_type} spot in {zone}{price}"):
-                made = _launched(cloud, spec, by_zone[zone])
+                made = _launched(cloud, spec, by_zone[zone], hear)
         except NoCapacity as error:
             reporter.note(f"no {spec.instance_type} in {zone}: {error.said}")
             failures.append(zone)
@@ -52,5 +65,10 @@ def _in_some_zone(cloud: Cloud, prepared: Prepared, reporter: Reporter) -> Insta
     ) from last
 
 
-def _launched(cloud: Cloud, spec: LaunchSpec, subnet: Subnet) -> Instance:
-    return patiently(cloud, spec.instance_profile, lambda: instances.launch(cloud, spec, subnet))
+def _launched(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, hear: Hear) -> Instance:
+    def ask() -> Instance:
+        made = instances.launch(cloud, spec, subnet)
+        hear(made)
+        return made
+
+    return patiently(cloud, spec.instance_profile, lambda: to_the_end(ask))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
 from decimal import Decimal
 
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from spot_connect.aws import fleets as fleet_calls
 from spot_connect.aws import instances
 from spot_connect.core.errors import AwsError, NoCapacity, NotAuthorized, PriceTooLow, QuotaReached, UsageError
 from spot_connect.core.fleets import FLEET_TAG
@@ -198,6 +201,20 @@ def test_instances_that_cannot_be_named_are_ended_again(realm, wire, launched, r
     request = request_for("t3.micro")
     wire.refuse("CreateTags", "UnauthorizedOperation")
     with pytest.raises(NotAuthorized):
+        launched(request, count=2)
+    assert instances.tagged(realm.cloud("us-east-1"), FLEET_TAG, [request.name]) == ()
+
+
+def test_ctrl_c_while_aws_launches_ends_the_whole_fleet(realm, launched, request_for, monkeypatch):
+    asked = fleet_calls.launch
+
+    def slow(*arguments, **options):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return asked(*arguments, **options)
+
+    monkeypatch.setattr(fleet_calls, "launch", slow)
+    request = request_for("t3.micro")
+    with pytest.raises(KeyboardInterrupt):
         launched(request, count=2)
     assert instances.tagged(realm.cloud("us-east-1"), FLEET_TAG, [request.name]) == ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -355,6 +356,35 @@ def test_ctrl_c_while_it_boots_terminates_what_was_launched(realm, request_for, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(connecting, "wait_until_ready", interrupted)
+    request = request_for()
+    with pytest.raises(KeyboardInterrupt):
+        connecting.reach(realm, request, keys, heard)
+    assert instances.named(realm.cloud("us-east-1"), request.name) == ()
+    assert any("terminated again" in note for note in heard.notes)
+
+
+def test_ctrl_c_while_aws_launches_waits_for_the_answer_and_terminates_it(realm, request_for, keys, heard, monkeypatch):
+    asked = instances.launch
+
+    def slow(*arguments, **options):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return asked(*arguments, **options)
+
+    monkeypatch.setattr(instances, "launch", slow)
+    request = request_for()
+    with pytest.raises(KeyboardInterrupt):
+        connecting.reach(realm, request, keys, heard)
+    assert instances.named(realm.cloud("us-east-1"), request.name) == ()
+    assert any("terminated again" in note for note in heard.notes)
+
+
+def test_ctrl_c_right_after_the_launch_terminates_what_was_launched(realm, request_for, keys, heard, monkeypatch):
+    def interrupted(text):
+        if text.startswith("launched"):
+            raise KeyboardInterrupt
+        heard.notes.append(text)
+
+    monkeypatch.setattr(heard, "note", interrupted)
     request = request_for()
     with pytest.raises(KeyboardInterrupt):
         connecting.reach(realm, request, keys, heard)
