@@ -6,20 +6,24 @@ import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
-from spot_connect.core.errors import ScriptFailed, UsageError
+from spot_connect.core.errors import RunNotFound, ScriptFailed, UsageError
 from spot_connect.core.firewall import parse_rules
 from spot_connect.core.models import Instance
 from spot_connect.core.names import file_system_token, instance_name
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.runs import RunSpec, Script
 from spot_connect.core.scripts import clone_repo, update_repo
 from spot_connect.core.values import instance_id as checked_id
 from spot_connect.core.values import price as checked_price
 from spot_connect.launching import connecting, ending, finding, mounting
 from spot_connect.launching.realm import Realm, choose_realm
+from spot_connect.runs import run as detached
+from spot_connect.runs.host import Host
+from spot_connect.runs.run import Run
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import to_stderr, to_stdout
 from spot_connect.ssh import command, shell, transfer
@@ -58,6 +62,9 @@ class SpotInstance:
         monitoring: detailed CloudWatch monitoring; it costs money; launch only.
         instance_type: EC2 type, instead of the profile's.
         user_data: text of a script that runs as root at first boot, up to 16 KB.
+        on_interrupt: bash command that runs on the instance when AWS announces that it takes it away. It has three
+            quarters of the time that is left, which ``SPOT_CONNECT_SECONDS_LEFT`` tells.
+        on_rebalance: the same for the recommendation to rebalance, which may come earlier.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
         reporter: hears of progress; by default it is written to standard error.
 
@@ -94,6 +101,8 @@ class SpotInstance:
         instance_type: str | None = None,
         *,
         user_data: str = "",
+        on_interrupt: str = "",
+        on_rebalance: str = "",
         local: bool | None = None,
         reporter: Reporter | None = None,
     ) -> None:
@@ -128,10 +137,9 @@ class SpotInstance:
         self.filesystem: str | None = token or None
         self.filesystem_dns: str | None = None
         self.mount_target: Mapping[str, Any] | None = None
-        #: The SSH line, opened again when it broke while idle.
-        self.connection: Connection = reached.connection
-        #: The instance as AWS told it last.
-        self.seen: Instance = reached.instance
+        self._host = Host(self._realm, reached.instance, reached.connection, self._request, self._keys, self._reporter)
+        if on_interrupt or on_rebalance:
+            self._host.agent.ask("hooks", {"on_interrupt": on_interrupt, "on_rebalance": on_rebalance})
         if token:
             self._mount(token, new_target=new_mount)
         if first_scripts:
@@ -139,6 +147,25 @@ class SpotInstance:
 
     def __repr__(self) -> str:
         return f"SpotInstance({self.name!r}, {self.seen.id}, {self.state})"
+
+    @property
+    def connection(self) -> Connection:
+        """The SSH line, opened again when it broke while idle."""
+        return self._host.connection
+
+    @property
+    def seen(self) -> Instance:
+        """The instance as AWS told it last."""
+        return self._host.instance
+
+    @seen.setter
+    def seen(self, now: Instance) -> None:
+        self._host.instance = now
+
+    @property
+    def reporter(self) -> Reporter:
+        """Hears of progress."""
+        return self._reporter
 
     @property
     def instance(self) -> Mapping[str, Any]:
@@ -213,11 +240,44 @@ class SpotInstance:
         arrived = transfer.download(self.connection, sources, targets, reporter=self._reporter)
         return [str(path) for path in arrived]
 
-    def run(self, scripts: Paths, cmd: bool = False, return_output: bool = False, time_it: bool = False) -> str | None:
+    @overload
+    def run(
+        self, scripts: Paths, cmd: bool = False, return_output: bool = False, time_it: bool = False
+    ) -> str | None: ...
+
+    @overload
+    def run(
+        self,
+        scripts: Paths,
+        cmd: bool = False,
+        *,
+        detach: Literal[True],
+        on_interrupt: str = "",
+        on_rebalance: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> Run: ...
+
+    def run(
+        self,
+        scripts: Paths,
+        cmd: bool = False,
+        return_output: bool = False,
+        time_it: bool = False,
+        *,
+        detach: bool = False,
+        on_interrupt: str = "",
+        on_rebalance: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> str | Run | None:
         r"""Run scripts, or commands with ``cmd=True``, one after the other in the home directory.
 
         Output is shown as it comes, or returned: what they wrote to standard output, as text. A command may
         have several lines; a change of directory holds for those that follow.
+
+        With ``detach=True`` they are only begun: the :class:`~spot_connect.runs.run.Run` that is returned goes on
+        without this computer. Its log and its exit status are kept on the instance, and on the file system where one
+        is mounted. ``on_interrupt`` and ``on_rebalance`` are commands for this run, as the constructor has them for
+        the instance; ``environment`` are variables for its scripts.
 
         Raises:
             ScriptFailed: one ended with a status other than 0; those after it were not run.
@@ -227,6 +287,9 @@ class SpotInstance:
             >>> vm.run("cd efs\n python job.py", cmd=True, return_output=True)  # doctest: +SKIP
             'done\n'
         """
+        if detach:
+            spec = RunSpec(self._scripts(scripts, is_command=cmd), on_interrupt, on_rebalance, environment or {})
+            return detached.start(self._host, spec, self._reporter)
         started = time.perf_counter()
         output = b""
         for text, path in self._work(scripts, is_command=cmd):
@@ -238,6 +301,25 @@ class SpotInstance:
         if time_it:
             self._reporter.note(f"took {time.perf_counter() - started:.1f} s")
         return _text(output) if return_output else None
+
+    def runs(self) -> list[Run]:
+        """The detached runs of this name, oldest first, those of machines that had the name before too.
+
+        They are known to the instance, and to the file system where one is mounted.
+        """
+        return [Run(self._host, record.id, self._reporter) for record in detached.records(self._host)]
+
+    def find_run(self, run_id: str = "") -> Run:
+        """The run with that id; without one, the newest.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        known = detached.records(self._host, run_id)
+        if not known:
+            what = f"{self.name} knows no run {run_id}" if run_id else f"nothing was run detached on {self.name}"
+            raise RunNotFound(what, advice=f"See `spot_connect runs {self.name}`.")
+        return Run(self._host, known[-1].id, self._reporter)
 
     def clone_repo(self, repo_link: str, directory: str) -> None:
         """Clone a git repository into ``directory`` on the instance; git is installed where it is missing.
@@ -299,6 +381,15 @@ class SpotInstance:
         if is_command:
             return [(str(text), None) for text in as_paths(scripts)]
         return [("", path) for path in existing_files(scripts)]
+
+    def _scripts(self, scripts: Paths, *, is_command: bool) -> tuple[Script, ...]:
+        given = self._work(scripts, is_command=is_command)
+        return tuple(
+            Script(path.name, command.unix_text(path.read_bytes()))
+            if path
+            else Script(_first_line(text), text.encode())
+            for text, path in given
+        )
 
     def _run_one(self, text: str, path: Path | None, *, capture: bool) -> command.Finished:
         shown = None if capture else to_stdout()

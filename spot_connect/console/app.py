@@ -53,6 +53,10 @@ def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
         from spot_connect.console.finding_types import show_types as doer
     elif verb == "logs":
         from spot_connect.console.logs import show_logs as doer
+    elif verb == "runs":
+        from spot_connect.console.runs import show_runs as doer
+    elif verb == "stop":
+        from spot_connect.console.runs import stop_run as doer
     else:
         from spot_connect.console.local import act as doer
     return doer

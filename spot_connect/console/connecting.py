@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from spot_connect.core.errors import ScriptFailed, UsageError
 from spot_connect.launching.realm import local_is_chosen
 from spot_connect.screen.reporter import Screen
+from spot_connect.screen.streams import say
 from spot_connect.spotted import SpotInstance, existing, existing_files
 
 
@@ -29,7 +31,9 @@ def connect(arguments: argparse.Namespace) -> int:
 
 def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> int:
     status = 0
-    if arguments.script:
+    if arguments.script and arguments.detach:
+        _begin(arguments, machine, screen)
+    elif arguments.script:
         try:
             machine.run(list(arguments.script))
         except ScriptFailed as failure:
@@ -40,6 +44,14 @@ def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen
     if _wants_prompt(arguments):
         return machine.prompt() or status
     return status
+
+
+def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> None:
+    run = machine.run(
+        list(arguments.script), detach=True, on_interrupt=arguments.on_interrupt, on_rebalance=arguments.on_rebalance
+    )
+    say(run.id)
+    screen.note(f"run {run.id} goes on without you; see `spot_connect logs {shlex.quote(machine.name)} {run.id} -f`")
 
 
 def _wants_prompt(arguments: argparse.Namespace) -> bool:
@@ -62,6 +74,8 @@ def _name(arguments: argparse.Namespace) -> str:
 def _check_paths(arguments: argparse.Namespace) -> None:
     existing(list(arguments.upload))
     existing_files(list(arguments.script))
+    if arguments.detach and not arguments.script:
+        raise UsageError("there is nothing to detach", advice="Name a script with -s.")
     if arguments.userdata:
         existing_files(arguments.userdata)
 
@@ -87,6 +101,8 @@ def _machine(arguments: argparse.Namespace, name: str, screen: Screen) -> SpotIn
         monitoring=arguments.monitoring,
         instance_type=arguments.instancetype,
         user_data=user_data,
+        on_interrupt="" if arguments.detach else arguments.on_interrupt,
+        on_rebalance="" if arguments.detach else arguments.on_rebalance,
         local=arguments.use_local,
         reporter=screen,
     )

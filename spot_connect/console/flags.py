@@ -16,7 +16,9 @@ VERBS = {
     "terminate": "end instances by name or id",
     "prices": "spot prices of instance types, now and over time",
     "find": "the cheapest instance types that fit",
-    "logs": "what an instance printed at its first boot",
+    "runs": "the detached runs of a machine",
+    "logs": "what a detached run has written, or an instance at its first boot",
+    "stop": "end a detached run",
     "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }
 
@@ -31,6 +33,9 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-u", "--upload", "comma_list", (), "PATH[,PATH]", "files and directories to upload"),
         ("-r", "--remotepath", "text", ".", "DIR", "where -u puts them (default: the home directory)"),
         ("-s", "--script", "comma_list", (), "PATH[,PATH]", "scripts to run, in order"),
+        ("", "--detach", "boolean", False, "BOOL", "begin the scripts and leave; they go on without this computer"),
+        ("", "--on-interrupt", "text", "", "COMMAND", "runs there when AWS announces that it takes the machine away"),
+        ("", "--on-rebalance", "text", "", "COMMAND", "the same for the recommendation that may come before"),
         ("-a", "--activeprompt", "boolean", None, "BOOL", "leave a prompt open afterwards"),
         ("-f", "--filesystem", "text", "", "TOKEN", "elastic file system to create or reuse, and mount at ~/efs"),
         ("-em", "--efsmount", "boolean", True, "BOOL", "mount the file system (default: True)"),

@@ -14,7 +14,11 @@ from spot_connect.screen.streams import to_stdout
 def show_logs(arguments: argparse.Namespace) -> int:
     """Print what an instance has printed; the exit status."""
     if not arguments.cloud_init:
-        raise UsageError(f"cannot tell which log of {arguments.name} is meant", advice="Say --cloud-init.")
+        from spot_connect.console.runs import show_log
+
+        return show_log(arguments)
+    if arguments.run:
+        raise UsageError("a run and --cloud-init were both asked for", advice="Leave one of them out.")
     realm = choose_realm(arguments.use_local)
     screen = Screen(local=realm.is_local)
     files = realm.keys(arguments.keydir, screen)

@@ -64,6 +64,12 @@ def verb_parser(verb: str) -> Parser:
         _find(parser)
     elif verb == "logs":
         _logs(parser)
+    elif verb == "runs":
+        _machine(parser)
+        parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
+    elif verb == "stop":
+        _machine(parser)
+        _run(parser)
     else:
         _local(parser)
     add_general(parser)
@@ -108,9 +114,20 @@ def _regions(parser: Parser, everywhere: str) -> None:
 
 
 def _logs(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", help="name or instance id")
+    _machine(parser)
+    _run(parser)
     parser.add_argument("--cloud-init", action="store_true", help="what user data printed at the first boot")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as it grows, until it has ended")
+
+
+def _run(parser: Parser) -> None:
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", default=None, type=_value("run_id"), help="default: the newest"
+    )
+
+
+def _machine(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name or instance id")
     parser.add_argument("-reg", "--region", default="", help="the Region it runs in")
     parser.add_argument("-kd", "--keydir", default="", metavar="DIR", help="directory of private keys")
 
@@ -155,6 +172,9 @@ def _faults(parser: argparse.ArgumentParser) -> None:
         counted.add_argument("--times", type=_value("count"), default=None, metavar="N", help=times)
     boot = kinds.add_parser("boot", help="instances take long to boot from now on")
     boot.add_argument("seconds", type=_value("seconds"), metavar="SECONDS", help="e.g. 40 or 2m")
+    line = kinds.add_parser("line", help="break every SSH connection of an instance now; what runs in it goes on")
+    line.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
+    line.add_argument("-reg", "--region", default="", help="the Region it runs in")
     planned = kinds.add_parser("list", help="the faults that are planned")
     planned.add_argument("--json", action="store_true", help="as JSON")
     kinds.add_parser("clear", help="nothing goes wrong any more")

@@ -104,6 +104,16 @@ class AwsUnreachable(AwsError):
     """The AWS endpoint did not answer."""
 
 
+class RunNotFound(SpotConnectError):
+    """No run has that id on the machine of that name."""
+
+
+class RunInterrupted(SpotConnectError):
+    """AWS has taken the machine of a run away, and nobody goes on with the run."""
+
+    exit_code = 6
+
+
 class SshError(SpotConnectError):
     """The SSH connection failed."""
 

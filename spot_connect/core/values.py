@@ -13,6 +13,7 @@ _FALSE = frozenset({"false", "no", "0"})
 _PERIOD = re.compile(r"([0-9]{1,5})([hd])")
 _LONGEST_DAYS = 90
 """How long EC2 keeps spot prices (DescribeSpotPriceHistory, EC2 API Reference)."""
+_RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 
 
@@ -120,6 +121,21 @@ def seconds(text: str) -> float:
     if not found:
         raise UsageError(f"{text!r} is not a time", advice="Give seconds, for example 90, or 2m, or 1h.")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def run_id(text: str) -> str:
+    """The id of a detached run, as ``spot_connect runs`` shows it.
+
+    Raises:
+        UsageError: it cannot be one.
+
+    Example:
+        >>> run_id("20261125-074501-9f3a")
+        '20261125-074501-9f3a'
+    """
+    if not _RUN_ID.fullmatch(text):
+        raise UsageError(f"{text!r} is not the id of a run", advice="It looks like 20261125-074501-9f3a; see `runs`.")
+    return text
 
 
 def count(text: str) -> int:

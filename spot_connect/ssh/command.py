@@ -30,7 +30,7 @@ _PIECE = 256 * 1024
 # Linux refuses a single argument of 128 KB; the rest is for quoting.
 _LONGEST_ARGUMENT = 64 * 1024
 _END_SECONDS = 6.0
-_MARK = "SPOT_CONNECT_RUN"
+_MARK = "SPOT_CONNECT_MARK"
 
 # Run beside the command that it ends. It finds the command by its mark, which no other process's
 # environment holds, and signals its group when it leads one. It goes on when this side is gone.
@@ -353,7 +353,7 @@ def _from_input(
 # The directory's name holds the mark, so that the ender can remove it; mkdir refuses one that exists.
 # The traps let the interrupted script end first: bash runs them only when its child is gone.
 _SCRIPT = """
-directory=${{TMPDIR:-/tmp}}/spot-connect.$SPOT_CONNECT_RUN
+directory=${{TMPDIR:-/tmp}}/spot-connect.$SPOT_CONNECT_MARK
 mkdir -m 700 -- "$directory" || exit 125
 trap 'rm -rf -- "$directory"' EXIT
 trap 'exit 130' INT

@@ -1,0 +1,170 @@
+"""A detached run: what is asked for, and what is known of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+from spot_connect.core.errors import UsageError
+
+ENDED = frozenset({"succeeded", "failed", "stopped"})
+"""The states that a run never leaves; in the others it runs, or waits for somebody to go on with it."""
+RESUMABLE = frozenset({"interrupted", "lost", "waiting"})
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script to run on an instance: its bytes with Unix line ends, and a name to find it by."""
+
+    name: str
+    content: bytes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _UNFIT.sub("_", self.name)[-60:] or "script")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to run, and what to do when the machine is taken away.
+
+    Args:
+        scripts: run one after the other; the first that fails ends the run.
+        on_interrupt: bash command that runs on the instance when its interruption is announced.
+        on_rebalance: the same for the recommendation to rebalance.
+        environment: variables for the scripts.
+        resume: launch another machine of the same name, and go on there.
+        max_replacements: how many times at the most; ``None`` is as often as it takes.
+        max_cost: launch no other machine once the run has cost this many US dollars.
+        fallback: ``"on-demand"`` when no spot capacity appears in time; empty waits for it.
+    """
+
+    scripts: tuple[Script, ...]
+    on_interrupt: str = ""
+    on_rebalance: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    resume: bool = False
+    max_replacements: int | None = None
+    max_cost: Decimal | None = None
+    fallback: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.scripts:
+            raise UsageError("there is nothing to run", advice="Name a script.")
+        if self.fallback not in ("", "on-demand"):
+            raise UsageError(f"{self.fallback!r} is not a fallback", advice="Use on-demand, or leave it out.")
+        if (self.max_replacements is not None or self.max_cost is not None or self.fallback) and not self.resume:
+            raise UsageError("limits for replacements were given without resume", advice="Add --resume True.")
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list."""
+        return ", ".join(script.name for script in self.scripts)
+
+    def wire(self) -> dict[str, Any]:
+        """The parts that go to the instance as JSON."""
+        return {
+            "title": self.title,
+            "scripts": [[script.name, len(script.content)] for script in self.scripts],
+            "on_interrupt": self.on_interrupt,
+            "on_rebalance": self.on_rebalance,
+            "environment": dict(self.environment),
+            "resume": self.resume,
+            "max_replacements": self.max_replacements,
+            "max_cost": None if self.max_cost is None else str(self.max_cost),
+            "fallback": self.fallback,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One machine's try at a run; ``outcome`` is empty while nobody has said how it ended."""
+
+    number: int
+    instance: str
+    started: datetime | None = None
+    ended: datetime | None = None
+    outcome: str = ""
+    exit_code: int | None = None
+    trouble: str = ""
+    """Why its log could not be kept on the file system; empty when it could."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as its instance tells it.
+
+    ``state`` is ``waiting``, ``running``, ``interrupted``, ``lost``, ``succeeded``, ``failed`` or ``stopped``;
+    ``exit_code`` is that of the script that ended it.
+    """
+
+    id: str
+    name: str
+    title: str
+    state: str
+    exit_code: int | None = None
+    created: datetime | None = None
+    ended: datetime | None = None
+    on_file_system: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    resume: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will ever change again."""
+        return self.state in ENDED
+
+    @property
+    def interruptions(self) -> int:
+        """How many attempts AWS has ended."""
+        return sum(attempt.outcome in ("interrupted", "lost", "fenced") for attempt in self.attempts)
+
+
+def run_record(told: Mapping[str, Any]) -> RunRecord:
+    """The record in an answer of the program on the instance."""
+    return RunRecord(
+        id=told["run"],
+        name=told.get("name") or "",
+        title=told.get("title") or "",
+        state=told["state"],
+        exit_code=told.get("exit_code"),
+        created=_moment(told.get("created")),
+        ended=_moment(told.get("ended")),
+        on_file_system=told.get("kept") == "filesystem",
+        attempts=tuple(_attempt(one) for one in _listed(told.get("attempts"))),
+        resume=bool((told.get("spec") or {}).get("resume")),
+    )
+
+
+def new_run_id(now: datetime, noise: str) -> str:
+    """An id for a run that begins ``now``: ids are in the order of time, and ``noise`` keeps two of a second apart.
+
+    Example:
+        >>> new_run_id(datetime(2026, 11, 25, 7, 45, 1), "9f3a")
+        '20261125-074501-9f3a'
+    """
+    return f"{now:%Y%m%d-%H%M%S}-{noise}"
+
+
+def _attempt(told: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=told["number"],
+        instance=told.get("instance") or "",
+        started=_moment(told.get("started")),
+        ended=_moment(told.get("ended")),
+        outcome=told.get("outcome") or "",
+        exit_code=told.get("exit_code"),
+        trouble=told.get("lost_to_disk") or "",
+    )
+
+
+def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
+    return value if isinstance(value, list) else ()
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

@@ -1,0 +1,263 @@
+"""What the caller's side asks over SSH: ``python3 AGENT VERB``, arguments and answers as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spot_connect.interruption import files, hooks, runner, watcher
+from spot_connect.interruption.ledger import (
+    ENDED,
+    SILENT_SECONDS,
+    Attempt,
+    Run,
+    all_runs,
+    base,
+    directory_of,
+    find,
+    home,
+)
+
+_START_SECONDS = 15.0
+_STEP = 0.05
+_PIECE = 256 * 1024
+UNKNOWN = 66  # EX_NOINPUT
+
+
+def main(words: list[str]) -> int:
+    """Do the verb; the exit status."""
+    verbs: dict[str, Callable[[dict[str, Any]], int]] = {
+        "start": start,
+        "resume": resume,
+        "attempt": attempt,
+        "list": list_runs,
+        "follow": follow,
+        "stop": stop,
+        "hooks": set_hooks,
+        "watch": lambda asked: watcher.watch(asked["instance"]),
+    }
+    return verbs[words[0]](json.loads(words[1]) if len(words) > 1 else {})
+
+
+def start(asked: dict[str, Any]) -> int:
+    """Make the run, begin its first attempt, and tell what became of it. The scripts' bytes come on standard input.
+
+    The same run asked for twice is the one run: whoever lost the answer may ask again.
+    """
+    run = Run(directory_of(asked["name"], base()) / asked["run"])
+    if not run.directory.exists():
+        _make(run, asked)
+    return _begun(run, asked["instance"], 1)
+
+
+def resume(asked: dict[str, Any]) -> int:
+    """Begin the next attempt of a run whose last one has ended without an end of the run."""
+    run = find(asked["name"], asked["run"])
+    if run is None:
+        return UNKNOWN
+    if asked.get("gone"):
+        for lost in run.attempts():
+            if lost.end() is None and lost.start().get("instance") in asked["gone"]:
+                lost.close("lost")
+    state = state_of(run, asked["instance"])
+    if state in ENDED or state == "running":
+        return _tell(run, asked["instance"])
+    return _begun(run, asked["instance"], len(run.attempts()) + 1)
+
+
+def attempt(asked: dict[str, Any]) -> int:
+    """Be the runner of an attempt, to its end."""
+    return runner.begin(Run(Path(asked["directory"])), int(asked["number"]), asked["instance"])
+
+
+def list_runs(asked: dict[str, Any]) -> int:
+    """Every run of the name as one JSON line each, or the one that is named."""
+    found = [find(asked["name"], asked["run"])] if asked.get("run") else all_runs(asked["name"])
+    for run in found:
+        if run is not None:
+            _tell(run, asked["instance"])
+    return 0
+
+
+def follow(asked: dict[str, Any]) -> int:
+    """The log of one attempt from byte ``offset`` on, until the attempt has ended or, unless ``more``, to its end."""
+    run = find(asked["name"], asked["run"])
+    if run is None:
+        return UNKNOWN
+    chosen = Attempt(run.directory / "attempts" / f"{asked['attempt']:04d}")
+    offset = int(asked["offset"])
+    rest = threading.Event()
+    while True:
+        over = not asked.get("more") or _is_over(run, chosen, asked["instance"])
+        offset = _show(_log_of(run, chosen), offset)
+        if over:
+            return 0
+        rest.wait(_STEP)
+
+
+def stop(asked: dict[str, Any]) -> int:
+    """Ask the run to stop, and tell what became of it; one that nobody runs is stopped here and now."""
+    run = find(asked["name"], asked["run"])
+    if run is None:
+        return UNKNOWN
+    run.ask_to_stop()
+    if state_of(run, asked["instance"]) != "running":
+        run.finish("stopped", None)
+    _await(lambda: run.end() is not None)
+    return _tell(run, asked["instance"])
+
+
+def set_hooks(asked: dict[str, Any]) -> int:
+    """Keep the instance's own hooks, those given; and see to it that it is watched."""
+    home().mkdir(mode=0o700, exist_ok=True)
+    given = {key: asked[key] for key in ("on_interrupt", "on_rebalance") if asked.get(key) is not None}
+    if given:
+        files.write(hooks.hooks_file(), {**(files.read(hooks.hooks_file()) or {}), **given})
+    _watched(asked["instance"])
+    return 0
+
+
+def state_of(run: Run, instance: str) -> str:
+    """The state of the run, as :data:`ledger.TRANSITIONS` names them, as seen from this machine."""
+    end = run.end()
+    if end is not None:
+        return str(end["outcome"])
+    attempts = run.attempts()
+    if not attempts:
+        return "waiting"
+    ended = attempts[-1].end()
+    if ended is not None:
+        return str(ended["outcome"])
+    return "running" if _lives(attempts[-1], instance) else "lost"
+
+
+def _lives(last: Attempt, instance: str) -> bool:
+    begun = last.start()
+    if begun.get("instance") == instance:
+        return runner.is_alive(begun)
+    return time.time() - last.last_sign() < SILENT_SECONDS
+
+
+def _is_over(run: Run, chosen: Attempt, instance: str) -> bool:
+    return chosen.end() is not None or state_of(run, instance) != "running"
+
+
+def _make(run: Run, asked: dict[str, Any]) -> None:
+    run.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = run.directory.with_name(f".{run.id}.{os.getpid()}")
+    (temporary / "scripts").mkdir(mode=0o700, parents=True)
+    (temporary / "state").mkdir()
+    for index, (name, size) in enumerate(asked["scripts"]):
+        path = temporary / "scripts" / f"{index}-{name}"
+        path.write_bytes(sys.stdin.buffer.read(size))
+        path.chmod(0o700)
+    kept = {key: asked[key] for key in asked if key not in ("instance", "run", "scripts")}
+    files.write(temporary / "spec.json", {**kept, "created": time.time()})
+    try:
+        temporary.rename(run.directory)
+    except OSError:
+        shutil.rmtree(temporary)
+        if not run.directory.exists():
+            raise
+
+
+def _begun(run: Run, instance: str, number: int) -> int:
+    home().mkdir(mode=0o700, exist_ok=True)
+    _watched(instance)
+    if len(run.attempts()) < number:
+        _detached("attempt", {"directory": str(run.directory), "number": number, "instance": instance})
+    _await(lambda: len(run.attempts()) >= number and bool(run.attempts()[number - 1].start()))
+    return _tell(run, instance)
+
+
+def _watched(instance: str) -> None:
+    """Start the watcher; a second one goes away by itself."""
+    _detached("watch", {"instance": instance})
+
+
+def _detached(verb: str, asked: dict[str, Any]) -> None:
+    with (home() / "agent.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, sys.path[0], verb, json.dumps(asked)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            cwd=str(Path.home()), env=_without_mark(), start_new_session=True,
+        )  # fmt: skip
+
+
+def _without_mark() -> dict[str, str]:
+    """The mark belongs to the command that asked; what outlives it must not be found, and ended, by it."""
+    return {name: value for name, value in os.environ.items() if name != "SPOT_CONNECT_MARK"}
+
+
+def _await(reached: Any) -> None:
+    rest = threading.Event()
+    deadline = time.monotonic() + _START_SECONDS
+    while not reached() and time.monotonic() < deadline:
+        rest.wait(_STEP)
+
+
+def _log_of(run: Run, chosen: Attempt) -> Path:
+    """Where the log is newest: the disk of this machine, if it is being written here."""
+    spool = home() / "spool" / run.id / chosen.directory.name
+    return spool if spool.exists() else chosen.log
+
+
+def _show(path: Path, offset: int) -> int:
+    try:
+        log = path.open("rb")
+    except FileNotFoundError:
+        return offset
+    with log:
+        log.seek(offset)
+        while True:
+            piece = log.read(_PIECE)
+            if not piece:
+                break
+            sys.stdout.buffer.write(piece)
+            offset += len(piece)
+        sys.stdout.buffer.flush()
+    return offset
+
+
+def _tell(run: Run, instance: str) -> int:
+    """The run as one JSON line."""
+    spec, end, attempts = run.spec, run.end() or {}, run.attempts()
+    record = {
+        "run": run.id,
+        "name": spec.get("name"),
+        "title": spec.get("title"),
+        "state": state_of(run, instance),
+        "exit_code": end.get("exit_code"),
+        "created": spec.get("created"),
+        "ended": end.get("ended"),
+        "kept": "instance" if home() in run.directory.parents else "filesystem",
+        "spec": {key: spec.get(key) for key in ("resume", "max_replacements", "max_cost", "fallback", "filesystem")},
+        "attempts": [_attempt_record(one) for one in attempts],
+    }
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _attempt_record(one: Attempt) -> dict[str, Any]:
+    begun, end = one.start(), one.end() or {}
+    return {
+        "number": one.number,
+        "instance": begun.get("instance"),
+        "started": begun.get("time"),
+        "ended": end.get("ended"),
+        "outcome": end.get("outcome"),
+        "exit_code": end.get("exit_code"),
+        "lost_to_disk": end.get("lost_to_disk") or "",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,238 @@
+"""One attempt at a run: start its scripts, keep what they write, and hand the run back when the machine is taken away.
+
+The clock of an interruption with ``d`` seconds from the notice to the end::
+
+    0       the hook, if there is one (it may take until 3/4 of d); the script goes on meanwhile
+    d/4     SIGTERM to the script, or when the hook has ended if that is later; a short script may just end before
+    -m      SIGKILL, m = a twelfth of d before the end; log and record are flushed; the attempt is ``interrupted``
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from spot_connect.interruption import files, hooks
+from spot_connect.interruption.ledger import Attempt, Run, home
+from spot_connect.interruption.mirror import Mirror
+
+REQUEUE = 75
+"""With this status a script that has seen the notice says: not finished, go on elsewhere (EX_TEMPFAIL)."""
+_TICK = 0.1
+_BEAT_SECONDS = 5.0
+_STOP_SECONDS = 10.0
+_SOFT, _MARGIN = 1 / 4, 1 / 12
+
+
+class Runner:
+    """Works through the scripts of a run in one attempt."""
+
+    def __init__(self, run: Run, attempt: Attempt, instance: str) -> None:
+        self._run = run
+        self._attempt = attempt
+        self._instance = instance
+        self._spec = run.spec
+        self._spool = _spool(run, attempt)
+        self._mirror = Mirror(self._spool, attempt.log)
+        self._began = time.monotonic()
+        self._beats = 0
+        self._ending = ""
+        self._kill_at = float("inf")
+        self._term_at = float("inf")
+        self._hook: threading.Thread | None = None
+        self._hook_until = 0.0
+        self._terminated = False
+        self._rebalanced = False
+
+    def work(self) -> None:
+        """Run every script that is not done, in order; the outcome is in the ledger afterwards."""
+        outcome, status = "succeeded", 0
+        for index, script in enumerate(self._run.scripts()):
+            if self._run.is_done(index):
+                continue
+            outcome, status = self._one(script)
+            if outcome != "succeeded":
+                break
+            self._run.mark_done(index)
+        self._close(outcome, status)
+
+    def _one(self, script: Path) -> tuple[str, int]:
+        self._look()
+        if self._ending:
+            return self._outcome(None), REQUEUE
+        with self._spool.open("ab") as log:
+            child = subprocess.Popen(
+                _call(script), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=str(Path.home()),
+                env=self._environment(), start_new_session=True,
+            )  # fmt: skip
+        status = self._watch(child)
+        return self._outcome(status), status
+
+    def _watch(self, child: subprocess.Popen[bytes]) -> int:
+        """Its status, once it has ended or was ended."""
+        terminated = killed = False
+        while True:
+            try:
+                status = child.wait(_TICK)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            self._look()
+            now = time.time()
+            if now >= self._term_at and not terminated and not self._hook_runs(now):
+                terminated = _signal(child.pid, signal.SIGTERM)
+            if now >= self._kill_at and not killed:
+                killed = _signal(child.pid, signal.SIGKILL)
+            self._tend()
+        self._terminated = terminated
+        # What it left in the background would write on, and hold the file system.
+        _signal(child.pid, signal.SIGKILL if self._ending else signal.SIGTERM)
+        return status if status >= 0 else 128 - status
+
+    def _tend(self) -> None:
+        """Keep the log, and show that we live."""
+        self._mirror.copy()
+        beats = int((time.monotonic() - self._began) / _BEAT_SECONDS) + 1
+        if beats != self._beats:
+            self._beats = beats
+            _forgiven(self._attempt.beat, beats)
+            if not self._ending and self._run.attempts()[-1].number > self._attempt.number:
+                # We were taken for dead, and somebody else goes on: this machine was frozen or cut off.
+                self._ending, self._term_at, self._kill_at = "fenced", 0.0, 0.0
+
+    def _look(self) -> None:
+        """Notice whatever has happened that ends this attempt."""
+        notice = files.read(hooks.notice_file())
+        if notice and self._ending in ("", "interrupted"):
+            self._heed(float(notice["deadline"]), float(notice["seen"]))
+        elif not self._ending and self._run.is_to_stop():
+            self._ending = "stopped"
+            self._term_at = time.time()
+            self._kill_at = self._term_at + _STOP_SECONDS
+        if not self._rebalanced and files.read(hooks.rebalance_file()):
+            self._rebalanced = True
+            hooks.start(self._spec.get("on_rebalance"), time.time() + hooks.REBALANCE_SECONDS, self._environment())
+
+    def _heed(self, deadline: float, seen: float) -> None:
+        left = max(0.0, deadline - seen)
+        self._kill_at = deadline - left * _MARGIN
+        if self._ending:
+            return
+        self._ending = "interrupted"
+        self._term_at = seen + left * _SOFT
+        self._hook_until = deadline - left * (1 - hooks.SHARE)
+        self._hook = hooks.start(self._spec.get("on_interrupt"), deadline, self._environment())
+
+    def _hook_runs(self, now: float) -> bool:
+        return self._hook is not None and self._hook.is_alive() and now < self._hook_until
+
+    def _outcome(self, status: int | None) -> str:
+        if self._ending in ("stopped", "fenced"):
+            return self._ending
+        if self._ending and (status is None or self._hands_back(status)):
+            return "interrupted"
+        return "succeeded" if status == 0 else "failed"
+
+    def _hands_back(self, status: int) -> bool:
+        """After SIGTERM whatever it says means "go on elsewhere": ``trap 'save; exit 0' TERM`` is common."""
+        if self._done_file.exists():
+            return False
+        return self._terminated or status == REQUEUE
+
+    @property
+    def _done_file(self) -> Path:
+        return self._attempt.directory / "finished"
+
+    def _close(self, outcome: str, status: int) -> None:
+        if self._hook is not None:
+            self._hook.join(max(0.0, self._hook_until - time.time()))
+        self._mirror.finish()
+        # The log is whole before anybody reads that it has ended.
+        self._attempt.close(outcome, exit_code=status, lost_to_disk=self._mirror.failure)
+        if outcome in ("succeeded", "failed", "stopped"):
+            self._run.finish(outcome, status)
+
+    def _environment(self) -> dict[str, str]:
+        earlier = os.environ.get("PYTHONPATH")
+        return {
+            **os.environ,
+            **self._spec.get("environment", {}),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [sys.path[0], earlier])),
+            "SPOT_CONNECT_RUN": self._run.id,
+            "SPOT_CONNECT_ATTEMPT": str(self._attempt.number),
+            "SPOT_CONNECT_CHECKPOINT_DIR": str(self._run.state_directory),
+            "SPOT_CONNECT_DONE_FILE": str(self._done_file),
+            "SPOT_CONNECT_NOTICE_FILE": str(hooks.notice_file()),
+        }
+
+
+def begin(run: Run, number: int, instance: str) -> int:
+    """Make the attempt of that number, to its end; the exit status is 1 when somebody else makes it."""
+    attempt = run.claim(number)
+    if attempt is None:
+        return 1
+    files.write(attempt.directory / "start.json", {**whoami(instance), "time": time.time()})
+    Runner(run, attempt, instance).work()
+    return 0
+
+
+def whoami(instance: str) -> dict[str, Any]:
+    """Tells this process from all others, so that another of the same machine can see whether it still lives."""
+    return {"instance": instance, "pid": os.getpid(), "born": born(os.getpid()), "boot": _boot()}
+
+
+def is_alive(start: dict[str, Any]) -> bool:
+    """Whether the process that wrote ``start`` on this machine still runs."""
+    return bool(start) and start.get("boot") == _boot() and born(int(start["pid"])) == start.get("born")
+
+
+def born(pid: int) -> str:
+    """When the process started, in the kernel's ticks; a number alone is soon another process's."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[19]
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _spool(run: Run, attempt: Attempt) -> Path:
+    """Where scripts write: this machine's own disk, which neither hangs nor fills up with a file system elsewhere."""
+    if home() in attempt.log.parents:
+        return attempt.log
+    directory = home() / "spool" / run.id
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory / attempt.directory.name
+
+
+def _call(script: Path) -> list[str]:
+    with script.open("rb") as file:
+        return [str(script)] if file.read(2) == b"#!" else ["bash", str(script)]
+
+
+def _signal(group: int, number: int) -> bool:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        subprocess.call(["sudo", "-n", "kill", "-s", str(int(number)), "--", f"-{group}"])
+    return True
+
+
+def _forgiven(action: Any, *arguments: Any) -> None:
+    """A full disk must not end the work."""
+    try:
+        action(*arguments)
+    except OSError as error:
+        sys.stderr.write(f"{time.strftime('%FT%T')} {error}\n")

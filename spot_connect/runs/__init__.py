@@ -1,0 +1,1 @@
+"""Runs that outlive their caller, seen from the caller's side."""

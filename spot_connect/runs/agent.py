@@ -1,0 +1,107 @@
+"""Our program on the instance: sent once, asked over SSH."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shlex
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from spot_connect.core.errors import ScriptFailed, SshError
+from spot_connect.ssh.command import run
+from spot_connect.ssh.connection import Connection
+
+_ABSENT = 97
+_NO_PYTHON = 127
+UNKNOWN = 66
+"""The program knows no such run."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MAIN = "import sys\nfrom spot_connect.interruption.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
+# What a user has installed on the instance must stay importable beside it.
+_PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+
+
+@lru_cache(maxsize=1)
+def program() -> bytes:
+    """The program as one file that Python runs: https://docs.python.org/3/library/zipapp.html."""
+    texts = {"__main__.py": _MAIN, "spot_connect/__init__.py": _PACKAGE}
+    for source in files("spot_connect.interruption").iterdir():
+        if source.name.endswith(".py"):
+            texts[f"spot_connect/interruption/{source.name}"] = source.read_text(encoding="utf-8")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in sorted(texts):
+            packed.writestr(zipfile.ZipInfo(name, _EPOCH), texts[name], zipfile.ZIP_DEFLATED)
+    return archive.getvalue()
+
+
+class Agent:
+    """The program on one instance, reached through ``connection``."""
+
+    def __init__(self, connection: Connection, instance_id: str) -> None:
+        self._connection = connection
+        self._instance_id = instance_id
+
+    def ask(self, verb: str, asked: Mapping[str, Any], stdin: bytes = b"") -> list[dict[str, Any]]:
+        """The answers to ``verb``; empty when it has nothing to tell.
+
+        Raises:
+            ScriptFailed: the program failed; ``exit_status`` is ``UNKNOWN`` when there is no such run.
+            SshLost: the line broke; the verb may have been done, and may be asked again.
+        """
+        answer = self._run(verb, asked, stdin=stdin)
+        return [json.loads(line) for line in answer.splitlines() if line.startswith("{")]
+
+    def stream(self, verb: str, asked: Mapping[str, Any], show: Callable[[bytes], None]) -> None:
+        """Hand what ``verb`` writes to ``show`` as it comes.
+
+        Raises:
+            SshLost: the line broke in between; and all that ``ask`` raises.
+        """
+        self._run(verb, asked, show=show)
+
+    def _run(
+        self, verb: str, asked: Mapping[str, Any], *, stdin: bytes = b"", show: Callable[[bytes], None] | None = None
+    ) -> str:
+        words = json.dumps({**asked, "instance": self._instance_id})
+        for _ in range(2):
+            done = run(self._connection, _call(verb, words), stdin=stdin, on_stdout=show, capture=show is None)
+            if done.exit_status != _ABSENT:
+                break
+            self._send()
+        if done.exit_status:
+            raise self._failure(verb, done.exit_status, done.stderr.decode("utf-8", "replace").strip())
+        return done.stdout.decode("utf-8", "replace")
+
+    def _send(self) -> None:
+        done = run(self._connection, _SEND.format(name=_name()), stdin=program())
+        if done.exit_status:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            raise SshError(f"cannot put our program on {self._connection}", said, "Is the disk full?")
+
+    def _failure(self, verb: str, status: int, said: str) -> ScriptFailed:
+        advice = "Python 3.7 or later is needed on the instance." if status == _NO_PYTHON else ""
+        last = said.splitlines()[-1] if said else ""
+        return ScriptFailed(
+            f"{verb!r} failed on {self._connection}" + (f": {last}" if last else ""), status, said, advice
+        )
+
+
+_SEND = """
+umask 077 && mkdir -p ~/.spot-connect && cat > ~/.spot-connect/{name}.$$ &&
+mv ~/.spot-connect/{name}.$$ ~/.spot-connect/{name}
+"""
+
+
+def _name() -> str:
+    return f"agent-{hashlib.sha256(program()).hexdigest()[:16]}.zip"
+
+
+def _call(verb: str, words: str) -> str:
+    file = f"$HOME/.spot-connect/{_name()}"
+    return f'[ -f "{file}" ] || exit {_ABSENT}; exec python3 "{file}" {verb} {shlex.quote(words)}'
