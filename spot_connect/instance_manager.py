@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spot_connect import sutils
-from spot_connect.core.errors import InstanceNotFound, UsageError
+from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
-from spot_connect.core.s3_transfers import s3_transfer
+from spot_connect.core.s3_transfers import S3Transfer, s3_transfer
 from spot_connect.core.scripts import remote_path
 from spot_connect.launching import ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
@@ -110,12 +110,17 @@ class InstanceManager:
         Raises:
             InstanceNotFound: one of them does not run; none was ended.
         """
-        doomed = self._given(instance_name)
-        for instance in doomed:
-            instance.close()
-        ending.terminate(self._realm, [instance.seen for instance in doomed])
-        for instance in doomed:
-            self.instances.pop(instance.name, None)
+        given = [instance_name] if isinstance(instance_name, str | SpotInstance) else list(instance_name)
+        lines = [self.instances.get(each) if isinstance(each, str) else each for each in given]
+        here = [line for line in lines if line is not None]
+        # One that was not reached here need not be reached to be ended.
+        names = [str(each) for each, line in zip(given, lines, strict=True) if line is None]
+        others = ending.all_named(self._realm, names, "", self._reporter)
+        for line in here:
+            line.close()
+        ending.terminate(self._realm, [*(line.seen for line in here), *others])
+        for line in here:
+            self.instances.pop(line.name, None)
 
     def show_instances(self) -> dict[str, str]:
         """Print and return the state of every instance launched or reached here; one call a Region."""
@@ -225,7 +230,8 @@ class InstanceManager:
             source: ``s3://bucket/prefix``, or a directory on the instance, for instance ``~/efs/data``.
             dest: the other of the two.
             instance_profile: name or ARN of an IAM instance profile that may use the bucket.
-            efs: creation token of the file system to mount; by default the manager's own.
+            efs: creation token of the file system to mount; by default the manager's own. Without either, only a copy
+                to a bucket from a running instance is possible.
             instance_name: name of the instance; by default ``s3-`` and the bucket's name.
             profile: settings for the launch.
             region: AWS Region, instead of the profile's.
@@ -233,6 +239,7 @@ class InstanceManager:
         Raises:
             UsageError: not exactly one side is in a bucket, or no instance profile is given; nothing was launched.
             AwsObjectMissing: no such bucket, prefix or instance profile; nothing was launched.
+            TransferFailed: the instance has no such directory; if it was launched for this, it was terminated again.
 
         Example:
             >>> manager.instance_s3_transfer("s3://my-data/in", "~/efs/in", "s3-access")  # doctest: +SKIP
@@ -244,16 +251,34 @@ class InstanceManager:
                 "the instance needs an instance profile that may use the bucket",
                 "Make one with sutils.create_instance_profile, and name it.",
             )
+        file_system = efs or self.efs
+        if not file_system and (transfer.from_bucket or not instance_name):
+            raise UsageError(
+                f"cannot copy {source} to {dest}",
+                "the instance ends when it is done, and its disk with it",
+                "Name the file system with efs=.",
+            )
         s3_transfers.check(self._realm, transfer, region or self._realm.default_region)
         name = instance_name or f"s3-{transfer.bucket}"
-        settings = {"filesystem": efs} if efs else {}
-        instance = self.launch_instance(
-            name, profile=profile, instance_profile=instance_profile, region=region, **settings
-        )
+        # Without a file system there are only files to copy from an instance that runs.
+        settings = {"profile": profile, "filesystem": file_system} if file_system else {}
+        instance = self.launch_instance(name, instance_profile=instance_profile, region=region, **settings)
+        self._must_have(instance, transfer)
         s3_transfers.start(instance.connection, transfer, _log_path(instance.name, instance.filesystem))
         self._reporter.note(f"{instance.name} copies {source} to {dest} and ends itself when it is done")
         self._reporter.note(f"watch it with s3_transfer_log({instance.name!r})")
         return instance
+
+    def _must_have(self, instance: SpotInstance, transfer: S3Transfer) -> None:
+        if transfer.from_bucket or instance.dir_exists(transfer.directory):
+            return
+        if instance.launched:
+            self.terminate(instance)
+        raise TransferFailed(
+            f"cannot copy {transfer.source} to {transfer.dest}",
+            f"{instance.name} has no such directory",
+            f"{instance.name} was terminated again." if instance.launched else "",
+        )
 
     def s3_transfer_log(self, instance: str | SpotInstance, from_instance: str | None = None) -> str:
         """What a transfer has said so far; when it is done, ``finished ... with status 0`` is its last line.

@@ -6,18 +6,22 @@ import io
 import subprocess
 import uuid
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from spot_connect import sutils
+from spot_connect.aws import instances
 from spot_connect.core.errors import (
     AwsObjectMissing,
     InstanceNotFound,
     ScriptFailed,
+    TransferFailed,
     UsageError,
 )
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.instance_manager import InstanceManager
+from spot_connect.launching import s3_transfers
 from spot_connect.launching.realm import Realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.spotted import SpotInstance
@@ -118,6 +122,13 @@ def test_termination_of_an_unknown_name_ends_nothing(manager, pair):
     with pytest.raises(InstanceNotFound):
         manager.terminate([pair[0].name, "nobody-of-that-name"])
     assert set(manager.show_instances().values()) == {"running"}
+
+
+def test_one_that_was_not_launched_here_is_ended_by_name_without_its_key(manager, name, cloud):
+    with SpotInstance(name, profile="t2.micro", local=True) as other:
+        Path(other.kp_dir, f"KP-{name}.pem").unlink()
+    manager.terminate(name)
+    assert instances.named(cloud, name) == ()
 
 
 def test_home_directory_and_cores_are_printed_and_returned(manager, name, capsys):
@@ -230,9 +241,27 @@ def test_a_bucket_is_listed_and_emptied(manager, bucket):
     assert sutils.list_bucket(bucket, local=True) == []
 
 
-def test_a_failed_copy_ends_the_instance_too(manager, bucket, name):
-    transfer = manager.instance_s3_transfer("no-such-directory", f"s3://{bucket}/got/", name, profile="t2.micro")
+def test_a_failed_copy_ends_the_instance_too(manager, bucket, name, monkeypatch):
+    monkeypatch.setattr(s3_transfers, "check", lambda *_: None)
+    manager.launch_instance(f"{name}-t", profile="t2.micro")
+    transfer = manager.instance_s3_transfer("~", "s3://no-such-bucket-here/x", name, instance_name=f"{name}-t")
     ended(transfer)
+
+
+def test_a_directory_that_does_not_exist_is_told_at_once_and_the_instance_ends(manager, bucket, name, cloud):
+    with pytest.raises(TransferFailed, match="no such directory"):
+        manager.instance_s3_transfer(
+            "~/efs/nowhere", f"s3://{bucket}/x", name, efs=f"fs-{name}", instance_name=f"{name}-t", profile="t2.micro"
+        )
+    assert manager.instances == {}
+    assert instances.named(cloud, f"{name}-t") == ()
+
+
+def test_a_copy_that_would_end_with_the_instance_is_refused_before_a_launch(manager, bucket, name):
+    for source, dest in ((f"s3://{bucket}/in/", "~/in"), ("~/out", f"s3://{bucket}/x")):
+        with pytest.raises(UsageError, match="ends when it is done"):
+            manager.instance_s3_transfer(source, dest, name)
+    assert manager.instances == {}
 
 
 @pytest.mark.parametrize(
@@ -247,13 +276,13 @@ def test_a_failed_copy_ends_the_instance_too(manager, bucket, name):
 )
 def test_what_cannot_be_copied_is_refused_before_a_launch(manager, source, dest, profile, error):
     with pytest.raises(error):
-        manager.instance_s3_transfer(source, dest, profile)
+        manager.instance_s3_transfer(source, dest, profile, efs="data")
     assert manager.instances == {}
 
 
 def test_a_prefix_without_files_is_refused_before_a_launch(manager, bucket, name):
     with pytest.raises(AwsObjectMissing, match="nothing in the bucket"):
-        manager.instance_s3_transfer(f"s3://{bucket}/empty/", "here", name)
+        manager.instance_s3_transfer(f"s3://{bucket}/empty/", "here", name, efs="data")
     assert manager.instances == {}
 
 
