@@ -27,6 +27,7 @@ from spot_connect.market.refreshing import Report
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.store import moves, tables
+from spot_connect.store.keys import KeyFiles
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.settings import Settings
 from spot_connect.store.state import realm
@@ -227,21 +228,25 @@ def refresh_images(region: str | None = None, *, local: bool | None = None) -> R
 
 
 def get_default_kp_dir() -> str:
-    """The directory private keys are kept in.
+    """The directory private keys are kept in; on the local cloud, that of rehearsals.
 
     Raises:
         StateError: the settings file is damaged.
     """
-    return str(Settings(realm()).key_directory)
+    return str(Settings(realm(local_is_chosen())).key_directory)
 
 
 def set_default_kp_dir(directory: str | Path) -> None:
     """Keep private keys in ``directory`` from now on; keys that exist stay where they are.
 
     Raises:
+        UsageError: the directory is not named, or cannot be written; nothing was changed.
         StateError: the settings cannot be written.
     """
-    Settings(realm()).set_key_directory(directory)
+    if not str(directory):
+        raise UsageError("no directory for private keys is named", advice=f"The present one is {get_default_kp_dir()}.")
+    KeyFiles(directory).check_writable()
+    Settings(realm(local_is_chosen())).set_key_directory(directory)
 
 
 def create_instance_profile(name: str, role_or_policy: str, *, local: bool | None = None) -> InstanceProfile:

@@ -309,6 +309,22 @@ def test_the_key_directory_can_be_set(tmp_path):
     assert sutils.get_default_kp_dir() == str(tmp_path / "k")
 
 
+def test_a_rehearsal_has_a_key_directory_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPOT_CONNECT_LOCAL", "1")
+    sutils.set_default_kp_dir(tmp_path / "k")
+    assert sutils.get_default_kp_dir() == str(tmp_path / "k")
+    monkeypatch.delenv("SPOT_CONNECT_LOCAL")
+    assert sutils.get_default_kp_dir() == str(home() / "key_pairs")
+
+
+def test_a_key_directory_that_is_none_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for directory in ("", tmp_path / "file"):
+        with pytest.raises(UsageError):
+            sutils.set_default_kp_dir(directory)
+    assert sutils.get_default_kp_dir() == str(home() / "key_pairs")
+
+
 @given(st.integers(0, 300), st.integers(1, 40))
 def test_ranges_are_even_and_complete(length, parts):
     ranges = even_ranges(length, parts)
