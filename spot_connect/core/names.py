@@ -11,11 +11,18 @@ MANAGED_TAG = "spot-connect:managed"
 USER_TAG = "spot-connect:user"
 PROFILE_TAG = "spot-connect:profile"
 LOGIN_TAG = "spot-connect:login"
+FILE_SYSTEM_TAG = "spot-connect:filesystem"
+"""Creation token of the file system that is mounted at ``~/efs``."""
+SUCCESSOR_TAG = "spot-connect:successor"
+"""On an instance that AWS takes away: the id of the one that has its name from now on."""
 SSH_TAG = "spot-connect:ssh"
 """``host:port`` of an SSH server that is not at the public address, port 22."""
 
 # Security group names are the narrowest of the names we derive; the length leaves room for "SG-".
 _ALLOWED = re.compile(r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,240}")
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
+_LONGEST_FILE_NAME = 220
+"""File systems take 255 bytes; the rest is for ``KP-``, ``.pem`` and what SSH and a safe write put after them."""
 
 
 def instance_name(text: str) -> str:
@@ -31,9 +38,25 @@ def instance_name(text: str) -> str:
     if not _ALLOWED.fullmatch(text) or text != text.strip():
         raise UsageError(
             f"{text!r} is not an instance name",
-            advice="Use up to 240 letters, digits, blanks and any of ._-:/()#,@[]+=&;{}!$*",
+            advice="Use up to 220 letters, digits, blanks and any of ._-:/()#,@[]+=&;{}!$*",
+        )
+    if len(file_name(text)) > _LONGEST_FILE_NAME:
+        raise UsageError(
+            f"{text!r} is not an instance name",
+            "it is too long for the name of a key file",
+            "Use up to 220 letters; signs other than ._-@+= count as three.",
         )
     return text
+
+
+def is_instance_id(text: str) -> bool:
+    """Whether ``text`` is an EC2 instance id, and so cannot be meant as a name.
+
+    Example:
+        >>> is_instance_id("i-0123456789abcdef0"), is_instance_id("i-notebook")
+        (True, False)
+    """
+    return bool(_INSTANCE_ID.fullmatch(text))
 
 
 def key_pair_name(name: str) -> str:

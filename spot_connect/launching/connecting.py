@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spot_connect.aws import instances
-from spot_connect.core.errors import AwsError, InstanceNotFound, SpotConnectError, SshUnreachable
+from spot_connect.core.errors import AwsError, InstanceNotFound, SpotConnectError, SshUnreachable, UsageError
 from spot_connect.core.models import LIVE_STATES, Address, Instance
+from spot_connect.core.names import SUCCESSOR_TAG
+from spot_connect.core.names import is_instance_id
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import doors, ending, finding, trust
 from spot_connect.launching.launch import launch
-from spot_connect.launching.realm import Realm
+from spot_connect.launching.realm import Realm, typed
 from spot_connect.ssh.connection import Connection, wait_for_login, wait_until_ready, warm_up
 from spot_connect.store.keys import KeyFiles
 
@@ -37,9 +39,20 @@ class Reached:
 def reach(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
     """The machine called ``request.name``: the one that runs, or a new one if a profile was given.
 
+    An instance id instead of a name means that running machine; none can be launched under it.
+
     Raises:
+        UsageError: a machine is to be launched under an instance id.
         InstanceNotFound: nothing runs under that name and no profile was given.
     """
+    if is_instance_id(request.name):
+        if request.profile is not None:
+            raise UsageError(
+                f"cannot launch {request.name}",
+                "that is an instance id",
+                "Give a name of your own, or leave -p out to connect to the instance of that id.",
+            )
+        return reach_id(realm, request, files, reporter)
     if request.profile is not None:
         return _launch_or_open(realm, request, files, reporter)
     found = _find(realm, request, reporter, everywhere=True)
@@ -47,7 +60,7 @@ def reach(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Repor
         raise InstanceNotFound(
             f"cannot connect to {request.name}",
             "no instance of that name runs in any Region",
-            f"Launch it with a profile: spot_connect -n {request.name!r} -p t2.micro",
+            f"Launch it with a profile: {typed(realm, '-n', request.name, '-p', 't2.micro')}",
         )
     return _opened(realm, found, request, files, reporter)
 
@@ -142,25 +155,29 @@ def _opened(realm: Realm, found: Instance, request: LaunchRequest, files: KeyFil
 
 def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
     try:
-        settled = _settled(realm, made, reporter)
-        if settled.id != made.id:
-            reporter.note(f"another computer launched {request.name} first; using its {settled.id}")
+        chosen = settled(realm, made, reporter)
+        if chosen.id != made.id:
+            reporter.note(f"another computer launched {request.name} first; using its {chosen.id}")
             ending.terminate(realm, [made])
-        connection = open_line(realm, settled, request, files, reporter, fresh=settled.id == made.id)
-        return Reached(settled, connection, launched=settled.id == made.id)
+        connection = open_line(realm, chosen, request, files, reporter, fresh=chosen.id == made.id)
+        return Reached(chosen, connection, launched=chosen.id == made.id)
     except InstanceNotFound:
         raise
     except SpotConnectError:
-        reporter.warn(f"{request.name} ({made.id}) is still running; `spot_connect terminate {request.name}` ends it")
+        how = typed(realm, "terminate", request.name)
+        reporter.warn(f"{request.name} ({made.id}) is still running; `{how}` ends it")
         raise
 
 
-def _settled(realm: Realm, made: Instance, reporter: Reporter) -> Instance:
-    """The machine of that name once it has an address: ours, or an older one if two computers raced."""
+def settled(realm: Realm, made: Instance, reporter: Reporter) -> Instance:
+    """The machine of that name once it has an address: ours, or an older one if two computers raced.
+
+    One that AWS is taking away is no rival.
+    """
     cloud = realm.cloud(made.region)
 
     def look() -> Seen[Instance]:
-        rivals = instances.named(cloud, made.name)
+        rivals = [one for one in instances.named(cloud, made.name) if SUCCESSOR_TAG not in one.tags]
         first = rivals[0] if rivals else made
         if not rivals:
             _must_live(realm, made)

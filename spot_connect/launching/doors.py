@@ -66,7 +66,10 @@ def security_group(cloud: Cloud, request: LaunchRequest, vpc_id: str) -> groups.
     if found is not None:
         return found
     if name.startswith("sg-"):
-        raise AwsObjectMissing(f"cannot find the security group {name} in {cloud.region}")
+        raise AwsObjectMissing(
+            f"cannot find the security group {name} in {cloud.region}",
+            advice="Security groups belong to one Region; leave -sg out to let us make one.",
+        )
     return groups.create(cloud, name, vpc_id, MANAGED)
 
 
@@ -120,7 +123,7 @@ def key_file(files: KeyFiles, instance: Instance, chosen: str = "") -> Path:
         raise AwsObjectMissing(
             f"cannot log in to {instance.name}",
             f"its private key {files.path(name)} is not on this computer",
-            "Copy it from the computer that launched it, or name another key with -kp.",
+            "Name its directory with -kd, copy it from the computer that launched it, or name another key with -kp.",
         )
     return files.path(name)
 

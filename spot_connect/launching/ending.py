@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from spot_connect.aws import instances
 from spot_connect.core.errors import InstanceNotFound
 from spot_connect.core.models import Instance
+from spot_connect.core.names import is_instance_id
 from spot_connect.core.reporting import Reporter
 from spot_connect.launching import finding
-from spot_connect.launching.realm import Realm
+from spot_connect.launching.realm import Realm, typed
 
 
 def terminate(realm: Realm, doomed: Iterable[Instance]) -> None:
@@ -48,13 +49,15 @@ def all_named(realm: Realm, names: Sequence[str], region: str, reporter: Reporte
 
 
 def _all_called(realm: Realm, name: str, region: str, reporter: Reporter) -> tuple[Instance, ...]:
-    if name.startswith("i-") and len(name) in (10, 19):
+    if is_instance_id(name):
         return (finding.by_id(realm, name, region),)
     regions = finding.likely_regions(realm, name, region, "")
     found = finding.by_name(realm, name, regions, reporter, everywhere=not region)
     if found is None:
         where = region or "any Region"
         raise InstanceNotFound(
-            f"cannot find {name}", f"no instance of that name runs in {where}", "See `spot_connect list`."
+            f"cannot find {name}",
+            f"no instance of that name runs in {where}",
+            f"Nothing was changed. See `{typed(realm, 'list')}`.",
         )
     return instances.named(realm.cloud(found.region), name) or (found,)

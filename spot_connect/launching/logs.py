@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from spot_connect.aws import instances
@@ -15,16 +14,16 @@ from spot_connect.core.errors import (
     SshUnreachable,
 )
 from spot_connect.core.models import LIVE_STATES, Instance
+from spot_connect.core.names import is_instance_id
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.launching import finding
 from spot_connect.launching.connecting import open_line
-from spot_connect.launching.realm import Realm
+from spot_connect.launching.realm import Realm, typed
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.store.keys import KeyFiles
 
-_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 CLOUD_INIT_LOG = "/var/log/cloud-init-output.log"
 # Some images let only root and the group of administrators read it.
 _READ = "$([ -r {log} ] || echo sudo -n) {read} {log}"
@@ -78,15 +77,15 @@ def show_cloud_init(
 def _found(realm: Realm, name: str, region: str, reporter: Reporter) -> Instance:
     """The machine of that name; by its id also one that has ended, whose console EC2 keeps for a while."""
     regions = finding.likely_regions(realm, name, region, "")
-    if _ID.fullmatch(name):
+    if is_instance_id(name):
         found = instances.by_id(realm.cloud(regions[0]), name)
     else:
         found = finding.by_name(realm, name, regions, reporter, everywhere=not region)
     if found is None:
         raise InstanceNotFound(
             f"cannot show what {name} printed",
-            f"there is no such instance in {regions[0] if region or _ID.fullmatch(name) else 'any Region'}",
-            "See `spot_connect list`; -reg names another Region.",
+            f"there is no such instance in {regions[0] if region or is_instance_id(name) else 'any Region'}",
+            f"See `{typed(realm, 'list')}`; -reg names another Region.",
         )
     return found
 

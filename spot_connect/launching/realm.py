@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import cached_property, lru_cache
 
 from spot_connect.aws import networks
@@ -105,3 +106,13 @@ def choose_realm(local: bool | None = None) -> Realm:
         False
     """
     return Realm(local=local_is_chosen(local))
+
+
+def typed(realm: Realm, *words: str) -> str:
+    """What to type for these words in the same realm, so that who follows advice on a rehearsal stays there.
+
+    Example:
+        >>> typed(Realm(local=True), "terminate", "my vm")
+        "spot_connect --local terminate 'my vm'"
+    """
+    return shlex.join(["spot_connect", *(["--local"] if realm.is_local else []), *words])

@@ -265,6 +265,23 @@ def test_nothing_runs_under_the_name_and_nothing_is_launched(realm, request_for,
     assert wire.calls["RunInstances"] == 0
 
 
+def test_an_instance_id_in_place_of_a_name_is_that_machine_and_nothing_is_launched(
+    realm, reached, request_for, keys, heard
+):
+    again = connecting.reach(realm, request_for(None, name=reached.instance.id), keys, heard)
+    assert again.instance.name == reached.instance.name
+    again.connection.close()
+    with pytest.raises(UsageError, match="that is an instance id"):
+        connecting.reach(realm, request_for(name=reached.instance.id), keys, heard)
+
+
+def test_advice_on_a_rehearsal_leads_to_a_rehearsal(realm, request_for, keys, heard):
+    with pytest.raises(InstanceNotFound, match=r"spot_connect --local -n 'no such vm' -p t2\.micro"):
+        connecting.reach(realm, request_for(None, name="no such vm"), keys, heard)
+    with pytest.raises(InstanceNotFound, match=r"Nothing was changed. See `spot_connect --local list`"):
+        ending.terminate_names(realm, ["i-notebook"], "us-east-1", heard)
+
+
 def test_an_instance_of_an_old_launch_group_is_found(realm, keys, heard, request_for):
     cloud = realm.cloud("us-east-1")
     request = request_for()
