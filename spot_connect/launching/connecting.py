@@ -9,8 +9,7 @@ from pathlib import Path
 from spot_connect.aws import instances
 from spot_connect.core.errors import AwsError, InstanceNotFound, SpotConnectError, SshUnreachable, UsageError
 from spot_connect.core.models import LIVE_STATES, Address, Instance
-from spot_connect.core.names import SUCCESSOR_TAG
-from spot_connect.core.names import is_instance_id
+from spot_connect.core.names import SUCCESSOR_TAG, is_instance_id
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.waiting import Seen, wait_for
