@@ -117,7 +117,7 @@ def _interrupt(arguments: argparse.Namespace, screen: Screen) -> int:
 def _fault(arguments: argparse.Namespace, screen: Screen) -> int:
     if service.status() is None:
         raise LocalCloudError("cannot plan faults", _ASLEEP, "Run `spot_connect local up` first.")
-    actions = {"list": _show_faults, "clear": _clear_faults}
+    actions = {"line": _drop_lines, "list": _show_faults, "clear": _clear_faults}
     return actions.get(arguments.kind, _plan_fault)(arguments, screen)
 
 
@@ -125,6 +125,13 @@ def _plan_fault(arguments: argparse.Namespace, screen: Screen) -> int:
     given = {key: getattr(arguments, name, None) for name, key in _FAULT_FIELDS.items()}
     planned = service.call(None, "POST", "faults", {"kind": arguments.kind, **given})
     screen.note(f"planned: {planned['says']}")
+    return 0
+
+
+def _drop_lines(arguments: argparse.Namespace, screen: Screen) -> int:
+    for instance in all_named(choose_realm(local=True), arguments.names, arguments.region, screen):
+        count = service.call(None, "POST", f"instances/{instance.id}/drop-lines")["dropped"]
+        screen.note(f"{instance.name} ({instance.id}): {count} SSH connection{'s' * (count != 1)} dropped")
     return 0
 
 

@@ -61,6 +61,9 @@ class Boxes(Protocol):
     def mounts(self, instance_id: str) -> Mapping[str, Path]:
         """What is mounted in the machine, by mount point."""
 
+    def drop_lines(self, instance_id: str) -> int:
+        """Break every SSH connection of the machine; how many there were."""
+
     def log(self, instance_id: str) -> str:
         """What the machine's console shows."""
 

@@ -52,6 +52,7 @@ class Control:
         }
         self._about: dict[tuple[str, str], Callable[[Any, Body], Body]] = {
             ("GET", "log"): self._log,
+            ("POST", "drop-lines"): self._drop_lines,
             ("POST", "interrupt"): cloud.interruptions.interrupt,
             ("POST", "rebalance"): cloud.interruptions.rebalance,
         }
@@ -128,6 +129,9 @@ class Control:
 
     def _log(self, instance: Any, _: Body) -> Body:
         return {"log": self._cloud.boxes.log(instance.id)}
+
+    def _drop_lines(self, instance: Any, _: Body) -> Body:
+        return {"dropped": self._cloud.boxes.drop_lines(instance.id)}
 
     def _shutdown_from_inside(self, instance: Any, body: Body) -> Body:
         terminates = instance.instance_initiated_shutdown_behavior == "terminate" or instance.spot_type == "one-time"

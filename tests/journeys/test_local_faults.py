@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pexpect
 import pytest
 
 LAUNCHED = re.compile(r"launched .* spot in (\S+)")
@@ -80,6 +81,20 @@ def test_an_ordered_error_and_its_end(person, name, fault):
     assert "Service Quotas" in result.stderr
     assert "cleared 1 fault" in fault("clear").stderr
     assert "no faults are planned" in fault("list").stderr
+
+
+def test_a_broken_line_is_said_and_the_name_leads_back(person, machine, fault):
+    script = person.writes("long.sh", "touch begun; echo begun; while ! test -e go; do sleep 0.1; done; touch done\n")
+    terminal = person.sits_at("-n", machine, "-s", str(script))
+    terminal.expect("begun")
+    assert re.search(rf"{machine} .*: 1 SSH connection dropped", fault("line", machine).stderr)
+    terminal.expect("was lost|broke")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 5
+    go = person.writes("go.sh", "touch go; for i in $(seq 100); do test -e done && exit 0; sleep 0.1; done; exit 1\n")
+    result = person.types("-n", machine, "-s", str(go))
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize(

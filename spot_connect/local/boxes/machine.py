@@ -23,7 +23,7 @@ from spot_connect.local.boxes.layout import View, home_of, view_of
 from spot_connect.local.boxes.levels import Level
 from spot_connect.local.boxes.order import Order, tell
 from spot_connect.local.boxes.processes import end_descendants
-from spot_connect.local.boxes.server import BoxServer, BoxSFTP, server_options
+from spot_connect.local.boxes.server import BoxServer, BoxSFTP, Lines, server_options
 from spot_connect.local.boxes.sessions import Account
 
 
@@ -44,13 +44,14 @@ def run(order: Order, listener: socket.socket, channel: socket.socket, go: int) 
 
 async def _serve(order: Order, view: View, listener: socket.socket, channel: socket.socket) -> None:
     ended = asyncio.Event()
+    lines = Lines()
     channel.settimeout(0)
-    asyncio.get_running_loop().add_reader(channel.fileno(), ended.set)
+    asyncio.get_running_loop().add_reader(channel.fileno(), _hear, channel, lines, ended)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     children = Children()
     children.watch()
     tell(channel, "ready")
-    boot = asyncio.ensure_future(_boot(order, view, listener, channel, children))
+    boot = asyncio.ensure_future(_boot(order, view, listener, channel, children, lines))
     over = asyncio.ensure_future(ended.wait())
     await asyncio.wait([boot, over], return_when=asyncio.FIRST_COMPLETED)
     if boot.done():
@@ -62,13 +63,29 @@ async def _serve(order: Order, view: View, listener: socket.socket, channel: soc
     os._exit(0)
 
 
-async def _boot(order: Order, view: View, listener: socket.socket, channel: socket.socket, children: Children) -> None:
+def _hear(channel: socket.socket, lines: Lines, ended: asyncio.Event) -> None:
+    """What the daemon says, or that it has gone."""
+    try:
+        said = channel.recv(4096)
+    except BlockingIOError:
+        return
+    except OSError:
+        said = b""
+    if not said:
+        ended.set()
+    for _ in range(said.count(b"\n")):
+        tell(channel, "dropped", str(lines.drop()))
+
+
+async def _boot(
+    order: Order, view: View, listener: socket.socket, channel: socket.socket, children: Children, lines: Lines
+) -> None:
     await asyncio.sleep(order.boot_seconds)
     account = Account(children, environment(order, view), view.home, _shell())
     mapped = {} if order.level.isolated else {home_of(order.username): view.home, "/var/log": view.log}
 
     def connection() -> BoxServer:
-        return BoxServer(order.username, view, account, mapped)
+        return BoxServer(order.username, view, account, mapped, lines)
 
     await asyncssh.listen(sock=listener, options=server_options(order.host_key), server_factory=connection)
     tell(channel, "running")

@@ -70,6 +70,10 @@ class Errand:
         return json.dumps({"errand": asdict(self)}).encode()
 
 
+DROP_LINES = b"drop lines\n"
+"""What the daemon says to a box that is to break its SSH connections; it never says anything else."""
+
+
 def send(channel: socket.socket, order: Order | Errand, descriptors: list[int]) -> None:
     """Send the order, with the descriptors attached to its first byte."""
     body = order.to_json()

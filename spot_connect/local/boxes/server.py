@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Mapping
 from typing import cast
 
@@ -12,6 +13,8 @@ import asyncssh
 
 from spot_connect.local.boxes.layout import View
 from spot_connect.local.boxes.sessions import Account, BoxProcess, serve_session
+
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 def server_options(host_key: str) -> asyncssh.SSHServerConnectionOptions:
@@ -29,20 +32,51 @@ def server_options(host_key: str) -> asyncssh.SSHServerConnectionOptions:
     )
 
 
+class Lines:
+    """The SSH connections that are open."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncssh.SSHServerConnection] = set()
+
+    def add(self, conn: asyncssh.SSHServerConnection) -> None:
+        """One more."""
+        self._open.add(conn)
+
+    def discard(self, conn: asyncssh.SSHServerConnection) -> None:
+        """It has ended."""
+        self._open.discard(conn)
+
+    def drop(self) -> int:
+        """Break them all, without a goodbye; how many there were."""
+        count = len(self._open)
+        while self._open:
+            conn = self._open.pop()
+            # Reset, so that what is under way is lost, as on a line that breaks.
+            conn.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            conn.abort()
+        return count
+
+
 class BoxServer(asyncssh.SSHServer):
     """One connection to a box."""
 
-    def __init__(self, username: str, view: View, account: Account, mapped: Mapping[str, str]) -> None:
+    def __init__(self, username: str, view: View, account: Account, mapped: Mapping[str, str], lines: Lines) -> None:
         self._username = username
         self._view = view
         self._account = account
         self._mapped = mapped
+        self._lines = lines
         self._conn: asyncssh.SSHServerConnection
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client has connected."""
         self._conn = conn
+        self._lines.add(conn)
         conn.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self._lines.discard(self._conn)
 
     def begin_auth(self, username: str) -> bool:
         """Authentication is always required; only the box's own user has keys to authenticate with."""

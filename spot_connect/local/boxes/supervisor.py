@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import queue
 import selectors
 import shutil
 import socket
@@ -22,7 +23,7 @@ from spot_connect.local.boxes.anchor import Anchor
 from spot_connect.local.boxes.filesystems import FileSystems
 from spot_connect.local.boxes.layout import BOX_UID, Directory, write_etc
 from spot_connect.local.boxes.levels import Level, Probe, describe
-from spot_connect.local.boxes.order import Errand, Order, send
+from spot_connect.local.boxes.order import DROP_LINES, Errand, Order, send
 from spot_connect.local.boxes.probe import probe_levels
 
 __all__ = ["Box", "BoxSpec", "Probe", "Supervisor", "probe_levels"]
@@ -66,9 +67,12 @@ class _Running:
     """Its mount namespace, where it has one."""
     mounts: dict[str, Path] = field(default_factory=dict)
     """What is mounted where, as the instance sees it."""
+    dropped: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
+    """How many lines it has broken, each time that it was told to."""
 
     def close(self) -> None:
         """Let go of it."""
+        self.dropped.put(0)  # whoever waits for an answer gets one
         self.channel.close()
         if self.view >= 0:
             os.close(self.view)
@@ -245,6 +249,19 @@ class Supervisor:
         running = self._running.get(instance_id)
         return dict(running.mounts) if running else {}
 
+    def drop_lines(self, instance_id: str) -> int:
+        """Break every SSH connection of the instance; how many there were. What runs in it goes on.
+
+        Raises:
+            LocalCloudError: the instance does not run, or does not answer.
+        """
+        running = self._require(instance_id)
+        try:
+            running.channel.send(DROP_LINES)
+            return running.dropped.get(timeout=_START_SECONDS)
+        except (OSError, queue.Empty) as error:
+            raise LocalCloudError(f"cannot drop the lines of {instance_id}", str(error) or "no answer") from error
+
     def _split(self, source: Path) -> tuple[Path, str]:
         """The directory of the file system, and the path in it."""
         try:
@@ -356,8 +373,11 @@ class Supervisor:
             return
         *lines, running.unread = (running.unread + data).split(b"\n")
         for line in lines:
-            if json.loads(line).get("event") == "running":
+            told = json.loads(line)
+            if told["event"] == "running":
                 self._say("running", running.box.instance_id)
+            elif told["event"] == "dropped":
+                running.dropped.put(int(told["said"]))
 
     def _ended(self, running: _Running) -> None:
         name = running.box.instance_id

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from spot_connect.core.errors import LocalCloudError
+from spot_connect.core.errors import LocalCloudError, SshLost
+from spot_connect.core.models import Address
+from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.local import service
+from spot_connect.ssh.command import run
+from spot_connect.ssh.connection import Connection
 from tests.boundary.local.test_metadata import Metadata
-from tests.local_cloud import running_local_cloud
+from tests.local_cloud import PATIENCE, running_local_cloud
 
 ZONE, OTHER_ZONE = "us-east-1a", "us-east-1b"
 
@@ -291,3 +297,70 @@ def test_faults_end_with_a_reset_and_with_the_daemon(tmp_path):
         service.down(own.home)
         service.up(own.home)
         assert left(own) == []
+
+
+@pytest.fixture
+def machine(cloud, ec2, name, tmp_path):
+    """``machine()`` is a new SSH connection to one instance, whose id is ``machine.id``."""
+    key = tmp_path / "key.pem"
+    key.touch(mode=0o600)
+    key.write_text(ec2.create_key_pair(KeyName=name)["KeyMaterial"], encoding="utf-8")
+    instance_id = cloud.until(cloud.spot(KeyName=name)["InstanceId"], "running")["InstanceId"]
+    host, _, port = cloud.tags(instance_id)["spot-connect:ssh"].rpartition(":")
+
+    def machine():
+        return Connection(Address(host, int(port)), "ec2-user", key, verify=lambda _: None)
+
+    machine.id = instance_id
+    return machine
+
+
+def appears(connection, name):
+    def look():
+        there = run(connection, f"test -e {name}").exit_status == 0
+        return Seen(there or None, "not yet")
+
+    wait_for(name, look, seconds=PATIENCE, every=0.05)
+
+
+def drop(cloud, machine):
+    return cloud.control("POST", f"instances/{machine.id}/drop-lines")["dropped"]
+
+
+def test_every_line_breaks_and_what_runs_goes_on(cloud, machine):
+    with machine() as working, machine() as idle, ThreadPoolExecutor(1) as pool:
+        work = "touch begun; while ! test -e go; do sleep 0.05; done; touch done"
+        running = pool.submit(run, working, work)
+        appears(idle, "begun")
+        assert drop(cloud, machine) == 2
+        with pytest.raises(SshLost):
+            running.result(PATIENCE)
+        assert drop(cloud, machine) == 0
+        # The idle one connects again by itself.
+        run(idle, "touch go")
+        appears(idle, "done")
+        assert drop(cloud, machine) == 1
+
+
+def test_a_new_line_is_as_good_as_the_first(cloud, machine):
+    for _ in range(3):
+        with machine() as line:
+            assert run(line, "echo here").stdout == b"here\n"
+            assert drop(cloud, machine) == 1
+    with machine() as line:
+        assert run(line, "head -c 1000000 /dev/zero | wc -c").stdout.strip() == b"1000000"
+
+
+def test_only_the_lines_of_that_instance_break(cloud, machine):
+    other = cloud.until(cloud.spot()["InstanceId"], "running")["InstanceId"]
+    with machine() as line:
+        run(line, "true")
+        assert cloud.control("POST", f"instances/{other}/drop-lines") == {"dropped": 0}
+        assert line.is_open
+
+
+def test_what_does_not_run_has_no_lines(cloud):
+    instance_id = cloud.spot()["InstanceId"]
+    cloud.end(instance_id)
+    with pytest.raises(LocalCloudError, match="does not run"):
+        cloud.control("POST", f"instances/{instance_id}/drop-lines")
