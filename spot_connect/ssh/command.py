@@ -312,7 +312,8 @@ def run_script(
 ) -> Finished:
     """Run the local file ``path`` on the instance, in the home directory, and wait for its end.
 
-    The first line ``#!…`` tells the interpreter, bash is the default. Windows' line ends become Unix' own.
+    The first line ``#!…`` tells the interpreter; without one it is python3 for ``.py``, and bash for the rest. Windows'
+    line ends become Unix' own.
     The copy lies in a private directory that is removed at the end. Takes the options of ``run``.
 
     Raises:
@@ -343,7 +344,7 @@ def _from_input(
 ) -> tuple[str, bytes | BinaryIO]:
     """A command that reads ``script`` from its input and runs it, and that input, with ``stdin`` at the end."""
     script = unix_text(script)
-    before, after = (" ".join(map(shlex.quote, words)) for words in (interpreter(script), arguments))
+    before, after = (" ".join(map(shlex.quote, words)) for words in (interpreter(script, name), arguments))
     command = _SCRIPT.format(name=shlex.quote(name), size=len(script), call=f'{before} "$file" {after}')
     if stdin is None or isinstance(stdin, bytes):
         return command, script + (stdin or b"")
@@ -395,15 +396,17 @@ def unix_text(script: bytes) -> bytes:
     return script.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
 
 
-def interpreter(script: bytes) -> list[str]:
-    r"""The words before the file name in the script's call, as Linux reads a ``#!`` line; bash without one.
+def interpreter(script: bytes, name: str = "") -> list[str]:
+    r"""The words before the file name in the script's call, as Linux reads a ``#!`` line.
+
+    Without such a line it is python3 for a ``name`` that ends with ``.py``, else bash.
 
     Example:
         >>> interpreter(b"#!/usr/bin/env python3\nprint(1)")
         ['/usr/bin/env', 'python3']
     """
     if not script.startswith(b"#!"):
-        return ["bash"]
+        return ["python3"] if name.lower().endswith(".py") else ["bash"]
     # Linux hands on all that follows the program as one single word.
     words = script[2:].partition(b"\n")[0].decode(errors="surrogateescape").strip().split(None, 1)
     return [word.strip() for word in words] or ["bash"]

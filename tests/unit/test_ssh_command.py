@@ -32,6 +32,20 @@ def test_the_first_line_is_read_as_linux_reads_it(script: bytes, words: list[str
     assert interpreter(script) == words
 
 
+@pytest.mark.parametrize(
+    ("name", "script", "words"),
+    [
+        ("job.py", b"print(1)", ["python3"]),
+        ("JOB.PY", b"print(1)", ["python3"]),
+        ("job.py", b"#!/usr/bin/pypy3\n", ["/usr/bin/pypy3"]),
+        ("job.sh", b"echo", ["bash"]),
+        ("py", b"echo", ["bash"]),
+    ],
+)
+def test_a_python_file_without_a_first_line_is_run_by_python(name: str, script: bytes, words: list[str]) -> None:
+    assert interpreter(script, name) == words
+
+
 def test_binary_scripts_stay_as_they_are() -> None:
     assert unix_text(b"\x7fELF\0\r\n") == b"\x7fELF\0\r\n"
 

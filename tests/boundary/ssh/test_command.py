@@ -119,6 +119,12 @@ def test_a_script_without_an_interpreter_is_bash(connection: Connection, tmp_pat
     assert lines[1] == lines[2]
 
 
+def test_a_python_script_needs_no_first_line(connection: Connection, tmp_path: Path) -> None:
+    (tmp_path / "b.py").write_text("print('py', 1 + 1)\n")
+    finished = run_script(connection, tmp_path / "b.py")
+    assert (finished.exit_status, finished.stdout) == (0, b"py 2\n"), finished.stderr
+
+
 def test_a_python_script_streams_and_reads_its_input(connection: Connection, tmp_path: Path) -> None:
     script = tmp_path / "x.py"
     script.write_text("#!/usr/bin/env python3\nprint('name?')\nprint('hello', input())\nraise SystemExit(5)\n")
