@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
+from spot_connect.core.errors import SshLost
 from spot_connect.ssh.command import Listener, exit_status, send_input
 from spot_connect.ssh.connection import Connection, lost
 from spot_connect.ssh.terminal import Terminal, is_terminal, on_resize, raw_terminal
@@ -53,7 +54,7 @@ def _piped(connection: Connection, channel: paramiko.Channel, source: IO[Any], t
         channel.invoke_shell()
     send_input(channel, _binary(source))
     listener.listen()
-    return exit_status(connection, channel)
+    return _status(connection, channel)
 
 
 def _binary(stream: IO[Any]) -> BinaryIO:
@@ -79,7 +80,15 @@ def _at_terminal(connection: Connection, channel: paramiko.Channel, source: IO[A
         with _Session(channel, terminal) as session:
             if session.converse() == _DROPPED:
                 return _DROPPED
-    return exit_status(connection, channel)
+    return _status(connection, channel)
+
+
+def _status(connection: Connection, channel: paramiko.Channel) -> int:
+    try:
+        return exit_status(connection, channel)
+    except SshLost as error:
+        advice = "`spot_connect list` tells whether the instance still runs."
+        raise SshLost(error.what, "the end of the shell was not heard", advice) from error
 
 
 class Escapes:
