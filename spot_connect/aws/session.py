@@ -37,7 +37,7 @@ class _Clients:
             return self._made[key]
 
     def default_region(self) -> str:
-        with self._lock:
+        with self._lock, asking("read your AWS configuration"):
             return self._opened().region_name or ""
 
     def _opened(self) -> Any:
