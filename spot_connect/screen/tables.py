@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from spot_connect.screen.streams import say
 
 _GAP = "  "
-_WHOLE = frozenset({"name", "id", "type", "zone", "region", "now", "low", "high", "price/h", "on-demand", "saving"})
+_WHOLE = frozenset(
+    {
+        *("name", "id", "state", "type", "zone", "region", "age", "cost"),
+        *("now", "low", "high", "price/h", "on-demand", "saving"),
+    }
+)
 """Columns that are of no use when their cells are cut or broken."""
 
 
@@ -54,4 +59,15 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
         table.add_column(column, no_wrap=column in _WHOLE)
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False).print(table)
+    # Where the whole columns do not fit, lines that the terminal breaks are better than figures that are cut.
+    terminal = Console(highlight=False)
+    terminal.width = max(terminal.width, _least_width(columns, rows))
+    terminal.print(table)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    widths = [
+        width if column in _WHOLE else max((len(word) for cell in cells for word in cell.split()), default=0)
+        for column, width, cells in zip(columns, _widths(columns, rows), zip(columns, *rows, strict=True), strict=True)
+    ]
+    return sum(widths) + len(_GAP) * len(widths)

@@ -37,6 +37,21 @@ def test_a_pipe_gets_plain_columns(capsys):
     assert capsys.readouterr().out == "name         state\na long name  up\nb            down\n"
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_no_figure_is_cut_on_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    row = ["a-machine-of-mine", "running", "t2.micro", "us-east-1a", "$0.0032", "17m", "$0.0009", "i-0123456789abcdef0"]
+    show_table(["name", "state", "type", "zone", "price/h", "age", "cost", "id"], [row])
+    assert terminal.getvalue().splitlines()[-1].split() == row
+
+
 @pytest.mark.parametrize(
     ("terminal", "encoding", "room"), [(True, "utf-8", 80 - 9), (False, "utf-8", 0), (True, "ascii", 0)]
 )
