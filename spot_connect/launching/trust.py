@@ -5,6 +5,7 @@ The pin belongs to the id and not to the address, because EC2 gives addresses to
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 from spot_connect.aws import instances
@@ -40,12 +41,12 @@ def verifier(realm: Realm, instance: Instance, reporter: Reporter, *, fresh: boo
     def verify(key: HostKey) -> None:
         known = pinned(realm, instance)
         if known and key not in known:
-            raise _changed(instance, key, f"it was {known[0].fingerprint} before")
+            raise _changed(realm, instance, key, f"it was {known[0].fingerprint} before")
         if known and realm.pins.is_verified(instance.id):
             return
         told = _told_by_console(realm, instance, seconds=_FIRST_BOOT_SECONDS if fresh else 0)
         if told and key.fingerprint not in told:
-            raise _changed(instance, key, "the instance's console shows another")
+            raise _changed(realm, instance, key, "the instance's console shows another")
         if not told and not known:
             reporter.warn(
                 f"the host key {key.fingerprint} of {instance.name} is accepted on first sight: "
@@ -74,10 +75,10 @@ def _told_by_console(realm: Realm, instance: Instance, seconds: float) -> frozen
         return frozenset()
 
 
-def _changed(instance: Instance, key: HostKey, said: str) -> HostKeyChanged:
+def _changed(realm: Realm, instance: Instance, key: HostKey, said: str) -> HostKeyChanged:
     return HostKeyChanged(
         f"refused to connect to {instance.name} ({instance.id})",
         f"the server shows the host key {key.fingerprint}, but {said}",
         "Somebody may be listening in. If you replaced the key yourself, run "
-        f"`ssh-keygen -R {instance.id} -f KNOWN_HOSTS` on spot-connect's known_hosts file.",
+        f"`ssh-keygen -R {instance.id} -f {shlex.quote(str(realm.pins.path))}`.",
     )
