@@ -149,7 +149,8 @@ def _opened(realm: Realm, found: Instance, request: LaunchRequest, files: KeyFil
     if request.launch_only:
         settings = ", ".join(request.launch_only)
         reporter.note(f"{request.name} runs already; ignoring what only a launch can set: {settings}")
-    return Reached(found, open_line(realm, found, request, files, reporter), launched=False)
+    connection = open_line(realm, found, request, files, reporter)
+    return Reached(_up_to_date(realm, found), connection, launched=False)
 
 
 def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
@@ -159,7 +160,7 @@ def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFi
             reporter.note(f"another computer launched {request.name} first; using its {chosen.id}")
             ending.terminate(realm, [made])
         connection = open_line(realm, chosen, request, files, reporter, fresh=chosen.id == made.id)
-        return Reached(chosen, connection, launched=chosen.id == made.id)
+        return Reached(_up_to_date(realm, chosen), connection, launched=chosen.id == made.id)
     except InstanceNotFound:
         raise
     except SpotConnectError:
@@ -184,6 +185,16 @@ def settled(realm: Realm, made: Instance, reporter: Reporter) -> Instance:
 
     with reporter.step(f"starting {made.name} ({made.id}) in {made.zone}"):
         return wait_for(f"address for {made.name}", look, seconds=_ADDRESS_SECONDS, every=0.5)
+
+
+def _up_to_date(realm: Realm, reached: Instance) -> Instance:
+    """A machine that answers, as EC2 tells it now: it was pending when it was looked for."""
+    if reached.state != "pending":
+        return reached
+    try:
+        return instances.by_id(realm.cloud(reached.region), reached.id) or reached
+    except AwsError:
+        return reached
 
 
 def _must_live(realm: Realm, instance: Instance) -> None:

@@ -62,6 +62,10 @@ def test_it_launches_spot_with_its_tags_and_logs_in(reached):
     assert command.run(reached.connection, "whoami").stdout == b"ec2-user\n"
 
 
+def test_a_machine_that_was_launched_and_answers_is_running(reached):
+    assert reached.instance.state == "running"
+
+
 def test_without_capacity_the_next_dearer_zone_is_tried_with_a_new_token(realm, request_for, keys, heard, wire):
     wire.refuse("RunInstances", "InsufficientInstanceCapacity", "Unsupported")
     made = launch(realm, request_for(), keys, heard)
