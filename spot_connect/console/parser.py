@@ -22,6 +22,13 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, advice=f"See `{self.prog} --help`.")
 
 
+class _Longer(argparse.Action):
+    """What is given again comes after what was given before, instead of taking its place."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), *values))
+
+
 class _MainParser(Parser):
     def format_help(self) -> str:
         """The help that is shown without a parser, too."""
@@ -46,6 +53,8 @@ def _add(parser: Parser, words: list[str], kind: str, default: Any) -> None:
         parser.add_argument(*words, dest=name, action="store_true", default=default)
     elif kind == "repeated":
         parser.add_argument(*words, action="append", default=default)
+    elif kind == "comma_list":
+        parser.add_argument(*words, type=_value(kind), action=_Longer, default=default)
     else:
         parser.add_argument(*words, type=str if kind == "text" else _value(kind), default=default)
 

@@ -52,6 +52,12 @@ def test_paths_are_split_at_commas():
     assert parsed.script == ("x.sh",)
 
 
+def test_paths_given_again_are_added():
+    parsed = main_parser().parse_args(["-n", "vm1", "-s", "a.sh", "-s", "b.sh,c.sh"])
+    assert parsed.script == ("a.sh", "b.sh", "c.sh")
+    assert main_parser().parse_args(["-n", "vm1"]).script == ()
+
+
 @pytest.mark.parametrize("words", [["-n"], ["-prc", "cheap"], ["-iid", "vm1"], ["--nam", "vm1"], ["vm1", "vm2"]])
 def test_wrong_usage_is_a_usage_error(words):
     with pytest.raises(UsageError):
