@@ -99,12 +99,14 @@ def compose_s3_sync_script(
         script: what comes before.
 
     Raises:
-        UsageError: a value is empty or has several lines.
+        UsageError: a value is empty or has several lines, or neither side is in a bucket.
 
     Example:
         >>> print(compose_s3_sync_script("s3://data", ".", "/home/ec2-user/efs").splitlines()[1])
         mkdir -p /home/ec2-user/efs && cd /home/ec2-user/efs || exit 1
     """
+    if not any(side.strip().startswith("s3://") for side in (source, dest)):
+        raise UsageError(f"cannot sync {source!r} to {dest!r}", "neither is in a bucket", "Write s3://bucket/prefix.")
     where = remote_path(one_line("a directory", instance_path))
     log = _path("a log file", logfile)
     sides = f"{_path('a source', source)} {_path('a destination', dest)}"

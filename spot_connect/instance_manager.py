@@ -266,7 +266,8 @@ class InstanceManager:
         self._must_have(instance, transfer)
         s3_transfers.start(instance.connection, transfer, _log_path(instance.name, instance.filesystem))
         self._reporter.note(f"{instance.name} copies {source} to {dest} and ends itself when it is done")
-        self._reporter.note(f"watch it with s3_transfer_log({instance.name!r})")
+        afterwards = ", and from another instance of the file system when it has ended" if instance.filesystem else ""
+        self._reporter.note(f"watch it with s3_transfer_log({instance.name!r}){afterwards}")
         return instance
 
     def _must_have(self, instance: SpotInstance, transfer: S3Transfer) -> None:

@@ -19,6 +19,7 @@ from spot_connect.aws.session import Cloud
 from spot_connect.core import images
 from spot_connect.core.errors import UsageError
 from spot_connect.core.instance_profiles import InstanceProfile
+from spot_connect.core.s3_transfers import bucket_name
 from spot_connect.launching import clearing, finding, instance_profiles
 from spot_connect.launching.listing import usual_regions
 from spot_connect.launching.realm import choose_realm, local_is_chosen
@@ -320,6 +321,7 @@ def list_bucket(bucket: str, prefix: str = "", *, local: bool | None = None) -> 
     """The keys in an S3 bucket that begin with ``prefix``, in alphabetical order.
 
     Raises:
+        UsageError: that is no bucket's name.
         AwsObjectMissing: there is no such bucket.
         AwsError: AWS refused.
 
@@ -327,6 +329,7 @@ def list_bucket(bucket: str, prefix: str = "", *, local: bool | None = None) -> 
         >>> sutils.list_bucket("my-data", "results/")  # doctest: +SKIP
         ['results/a.csv']
     """
+    bucket_name(bucket)
     cloud = _cloud(local)
     buckets.must_exist(cloud, bucket)
     return list(buckets.keys(cloud, bucket, prefix))
@@ -336,7 +339,7 @@ def delete_from_bucket(bucket: str, keys: Sequence[str], *, local: bool | None =
     """Delete these keys from an S3 bucket; how many there were. Prefixes are not keys: see :func:`list_bucket`.
 
     Raises:
-        UsageError: the keys are one text instead of a list of them; nothing was deleted.
+        UsageError: that is no bucket's name, or the keys are one text instead of a list; nothing was deleted.
         AwsObjectMissing: there is no such bucket.
         AwsError: AWS refused one of them; it names it.
 
@@ -346,6 +349,7 @@ def delete_from_bucket(bucket: str, keys: Sequence[str], *, local: bool | None =
     """
     if isinstance(keys, str):
         raise UsageError(f"cannot delete {keys!r}", "a list of keys is needed", "Write it as [key].")
+    bucket_name(bucket)
     cloud = _cloud(local)
     buckets.must_exist(cloud, bucket)
     buckets.delete(cloud, bucket, list(keys))

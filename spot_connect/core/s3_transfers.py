@@ -63,11 +63,25 @@ def s3_transfer(source: str, dest: str) -> S3Transfer:
             "one side is to be in a bucket and the other a directory on the instance",
             "Write s3://bucket/prefix for the bucket's side, e.g. ~/efs/data for the other.",
         )
-    if not _BUCKET.fullmatch(transfer.bucket):
-        raise UsageError(f"{transfer.bucket!r} is not a bucket's name", advice="Write s3://bucket/prefix.")
+    bucket_name(transfer.bucket, "Write s3://bucket/prefix.")
     if not transfer.directory:
         raise UsageError("cannot copy: no directory on the instance is named", advice="For example ~/efs/data.")
     return transfer
+
+
+def bucket_name(text: str, advice: str = "Give the name alone, without s3:// and without a prefix.") -> str:
+    """``text`` as the name of a bucket.
+
+    Raises:
+        UsageError: it cannot be one.
+
+    Example:
+        >>> bucket_name("my-data")
+        'my-data'
+    """
+    if not _BUCKET.fullmatch(text):
+        raise UsageError(f"{text!r} is not a bucket's name", advice=advice)
+    return text
 
 
 def sync_script(transfer: S3Transfer, log: str) -> str:

@@ -325,6 +325,14 @@ def test_a_key_directory_that_is_none_is_refused(tmp_path):
     assert sutils.get_default_kp_dir() == str(home() / "key_pairs")
 
 
+@pytest.mark.parametrize("name", ["s3://my-data", "my-data/2026", "MY_DATA", ""])
+def test_what_cannot_be_a_bucket_is_refused_before_a_call(name):
+    with pytest.raises(UsageError, match="not a bucket's name"):
+        sutils.list_bucket(name)
+    with pytest.raises(UsageError, match="not a bucket's name"):
+        sutils.delete_from_bucket(name, ["a"])
+
+
 @given(st.integers(0, 300), st.integers(1, 40))
 def test_ranges_are_even_and_complete(length, parts):
     ranges = even_ranges(length, parts)

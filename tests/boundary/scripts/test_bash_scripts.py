@@ -113,6 +113,11 @@ def test_broken_values_of_a_sync_are_refused(broken, place):
         bash_scripts.compose_s3_sync_script(*values)
 
 
+def test_a_sync_without_a_bucket_is_refused():
+    with pytest.raises(UsageError, match="neither is in a bucket"):
+        bash_scripts.compose_s3_sync_script("a", "b", "efs")
+
+
 @pytest.fixture
 def origin(tmp_path):
     """A repository with a branch, to be cloned."""
