@@ -11,15 +11,16 @@ from typing import Any, Literal, overload
 from spot_connect.core.errors import RunNotFound, ScriptFailed, UsageError
 from spot_connect.core.firewall import parse_rules
 from spot_connect.core.models import Instance
-from spot_connect.core.names import file_system_token, instance_name
+from spot_connect.core.names import FILE_SYSTEM_TAG, file_system_token, instance_name
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
-from spot_connect.core.runs import RunSpec, Script
+from spot_connect.core.runs import Limits, RunSpec, Script
 from spot_connect.core.scripts import clone_repo, update_repo
+from spot_connect.core.values import dollars
 from spot_connect.core.values import instance_id as checked_id
 from spot_connect.core.values import price as checked_price
-from spot_connect.launching import connecting, ending, finding, mounting
+from spot_connect.launching import connecting, ending, finding, mounting, replacing
 from spot_connect.launching.realm import Realm, choose_realm
 from spot_connect.runs import run as detached
 from spot_connect.runs.host import Host
@@ -65,6 +66,8 @@ class SpotInstance:
         on_interrupt: bash command that runs on the instance when AWS announces that it takes it away. It has three
             quarters of the time that is left, which ``SPOT_CONNECT_SECONDS_LEFT`` tells.
         on_rebalance: the same for the recommendation to rebalance, which may come earlier.
+        again: when nothing runs under that name, launch another machine like the one that had it last, with the same
+            file system; EC2 remembers it for an hour or so.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
         reporter: hears of progress; by default it is written to standard error.
 
@@ -103,6 +106,7 @@ class SpotInstance:
         user_data: str = "",
         on_interrupt: str = "",
         on_rebalance: str = "",
+        again: bool = False,
         local: bool | None = None,
         reporter: Reporter | None = None,
     ) -> None:
@@ -129,7 +133,7 @@ class SpotInstance:
         self._keys = self._realm.keys(str(kp_dir or ""), self._reporter)
         if self._request.profile is not None:
             self._keys.check_writable()
-        reach = connecting.reach_id if instance_id else connecting.reach
+        reach = replacing.reach_again if again else connecting.reach_id if instance_id else connecting.reach
         reached = reach(self._realm, self._request, self._keys, self._reporter)
         self.name: str = reached.instance.name
         self.launched: bool = reached.launched
@@ -255,6 +259,10 @@ class SpotInstance:
         on_interrupt: str = "",
         on_rebalance: str = "",
         environment: Mapping[str, str] | None = None,
+        resume: bool = False,
+        max_replacements: int | None = None,
+        max_cost: str | float | Decimal | None = None,
+        fallback: str = "",
     ) -> Run: ...
 
     def run(
@@ -268,6 +276,10 @@ class SpotInstance:
         on_interrupt: str = "",
         on_rebalance: str = "",
         environment: Mapping[str, str] | None = None,
+        resume: bool = False,
+        max_replacements: int | None = None,
+        max_cost: str | float | Decimal | None = None,
+        fallback: str = "",
     ) -> str | Run | None:
         r"""Run scripts, or commands with ``cmd=True``, one after the other in the home directory.
 
@@ -277,7 +289,11 @@ class SpotInstance:
         With ``detach=True`` they are only begun: the :class:`~spot_connect.runs.run.Run` that is returned goes on
         without this computer. Its log and its exit status are kept on the instance, and on the file system where one
         is mounted. ``on_interrupt`` and ``on_rebalance`` are commands for this run, as the constructor has them for
-        the instance; ``environment`` are variables for its scripts.
+        the instance; ``environment`` are variables for its scripts. With ``resume=True``, while somebody follows
+        the run or waits for it, it goes on elsewhere when AWS takes the machine away: another machine gets the name,
+        the same file system (one is needed) and the run, ``max_replacements`` times at the most, and not once it has
+        cost ``max_cost`` US dollars; ``fallback="on-demand"`` launches at the full price when two minutes have
+        brought no spot capacity.
 
         Raises:
             ScriptFailed: one ended with a status other than 0; those after it were not run.
@@ -288,7 +304,11 @@ class SpotInstance:
             'done\n'
         """
         if detach:
-            spec = RunSpec(self._scripts(scripts, is_command=cmd), on_interrupt, on_rebalance, environment or {})
+            given = self._scripts(scripts, is_command=cmd)
+            cost = None if max_cost is None else dollars(str(max_cost))
+            limits = Limits(resume, max_replacements, cost, fallback)
+            spec = RunSpec(given, on_interrupt, on_rebalance, environment or {}, limits)
+            self._check_lasting(spec)
             return detached.start(self._host, spec, self._reporter)
         started = time.perf_counter()
         output = b""
@@ -320,6 +340,17 @@ class SpotInstance:
             what = f"{self.name} knows no run {run_id}" if run_id else f"nothing was run detached on {self.name}"
             raise RunNotFound(what, advice=f"See `spot_connect runs {self.name}`.")
         return Run(self._host, known[-1].id, self._reporter)
+
+    def resume_run(self, run_id: str = "") -> Run:
+        """Go on with a run that was interrupted or lost, the newest such one unless named; it is under way then.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        known = [one for one in detached.records(self._host, run_id) if run_id or not one.has_ended]
+        if not known:
+            raise RunNotFound(f"{self.name} has no run to go on with", advice=f"See `spot_connect runs {self.name}`.")
+        return self._host.resume(known[-1])
 
     def clone_repo(self, repo_link: str, directory: str) -> None:
         """Clone a git repository into ``directory`` on the instance; git is installed where it is missing.
@@ -381,6 +412,14 @@ class SpotInstance:
         if is_command:
             return [(str(text), None) for text in as_paths(scripts)]
         return [("", path) for path in existing_files(scripts)]
+
+    def _check_lasting(self, spec: RunSpec) -> None:
+        if spec.limits.resume and not (self.filesystem or FILE_SYSTEM_TAG in self.seen.tags):
+            raise UsageError(
+                f"{spec.title} cannot be resumed on another machine",
+                f"{self.name} has no file system that outlives it",
+                "Mount one with -f (filesystem=).",
+            )
 
     def _scripts(self, scripts: Paths, *, is_command: bool) -> tuple[Script, ...]:
         given = self._work(scripts, is_command=is_command)

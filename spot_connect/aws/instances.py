@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
-from spot_connect.core.errors import AwsError, AwsUnreachable, Throttled
+from spot_connect.core.errors import AwsError, AwsObjectMissing, AwsUnreachable, Throttled
 from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec, Subnet
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
 
 _TOKEN_SPENT = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
 _TAGGED_AT_LAUNCH = ("instance", "volume", "network-interface", "spot-instances-request")
+"""The last of them only for a spot launch."""
 _VALUES = 200
 """EC2 takes no more values in one filter."""
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0)
@@ -117,12 +119,53 @@ def run_request(spec: LaunchSpec, subnet: Subnet) -> dict[str, Any]:
         "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": spot},
         "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in _TAGGED_AT_LAUNCH],
     }
+    if spec.on_demand:
+        del request["InstanceMarketOptions"]
+        request["TagSpecifications"].pop()
     if spec.instance_profile:
         kind = "Arn" if spec.instance_profile.startswith("arn:") else "Name"
         request["IamInstanceProfile"] = {kind: spec.instance_profile}
     if spec.user_data:
         request["UserData"] = spec.user_data
     return request
+
+
+def ended(cloud: Cloud, name: str) -> Instance | None:
+    """The instance of that name that was launched last and has ended; EC2 forgets it within an hour or so."""
+    wanted = {f"tag:{NAME_TAG}": [name], "instance-state-name": ("shutting-down", "terminated")}
+    found = _described(cloud, f"look for {name} in {cloud.region}", wanted)
+    return max(found, key=lambda instance: instance.launched, default=None)
+
+
+def user_data(cloud: Cloud, instance_id: str) -> str:
+    """The user data that the instance was launched with; empty when it had none, or EC2 has forgotten it."""
+    try:
+        with asking(f"read the user data of {instance_id}"):
+            answer = cloud.ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+    except AwsObjectMissing:
+        return ""
+    return base64.b64decode(answer.get("UserData", {}).get("Value", "")).decode("utf-8", "replace")
+
+
+def spot_statuses(cloud: Cloud, request_ids: Sequence[str]) -> dict[str, str]:
+    """The status codes of spot requests by the id of their instance; one call for up to 200.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
+    """
+    found: dict[str, str] = {}
+    for first in range(0, len(request_ids), _VALUES):
+        wanted = _filters({"spot-instance-request-id": request_ids[first : first + _VALUES]})
+        with asking(f"ask for spot requests in {cloud.region}"):
+            answer = cloud.ec2.describe_spot_instance_requests(Filters=wanted)
+        found |= {one.get("InstanceId", ""): one["Status"]["Code"] for one in answer["SpotInstanceRequests"]}
+    return found
+
+
+def tag(cloud: Cloud, instance_id: str, tags: Mapping[str, str]) -> None:
+    """Give the instance more tags."""
+    with asking(f"tag {instance_id}"):
+        marks = [{"Key": key, "Value": value} for key, value in tags.items()]
+        cloud.ec2.create_tags(Resources=[instance_id], Tags=marks)
 
 
 def terminate(cloud: Cloud, instances: Iterable[Instance]) -> None:

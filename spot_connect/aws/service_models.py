@@ -25,6 +25,7 @@ EC2_OPERATIONS = frozenset(
         "DeleteLaunchTemplate",
         "DescribeFleets",
         "DescribeImages",
+        "DescribeInstanceAttribute",
         "DescribeInstanceTypes",
         "DescribeInstances",
         "DescribeKeyPairs",

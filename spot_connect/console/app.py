@@ -55,6 +55,8 @@ def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
         from spot_connect.console.logs import show_logs as doer
     elif verb == "runs":
         from spot_connect.console.runs import show_runs as doer
+    elif verb == "resume":
+        from spot_connect.console.runs import resume_run as doer
     elif verb == "stop":
         from spot_connect.console.runs import stop_run as doer
     else:

@@ -6,7 +6,9 @@ import argparse
 import shlex
 from pathlib import Path
 
+from spot_connect.console.runs import followed
 from spot_connect.core.errors import ScriptFailed, UsageError
+from spot_connect.core.runs import Limits
 from spot_connect.launching.realm import local_is_chosen
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
@@ -31,8 +33,8 @@ def connect(arguments: argparse.Namespace) -> int:
 
 def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> int:
     status = 0
-    if arguments.script and arguments.detach:
-        _begin(arguments, machine, screen)
+    if arguments.script and (arguments.detach or arguments.resume):
+        status = _begin(arguments, machine, screen)
     elif arguments.script:
         try:
             machine.run(list(arguments.script))
@@ -46,12 +48,23 @@ def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen
     return status
 
 
-def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> None:
+def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> int:
+    """Begin a run, and follow it unless it is to be left; the exit status."""
     run = machine.run(
-        list(arguments.script), detach=True, on_interrupt=arguments.on_interrupt, on_rebalance=arguments.on_rebalance
+        list(arguments.script),
+        detach=True,
+        on_interrupt=arguments.on_interrupt,
+        on_rebalance=arguments.on_rebalance,
+        resume=arguments.resume,
+        max_replacements=arguments.max_replacements,
+        max_cost=arguments.max_cost,
+        fallback=arguments.fallback,
     )
+    if not arguments.detach:
+        return followed(run, screen)
     say(run.id)
     screen.note(f"run {run.id} goes on without you; see `spot_connect logs {shlex.quote(machine.name)} {run.id} -f`")
+    return 0
 
 
 def _wants_prompt(arguments: argparse.Namespace) -> bool:
@@ -74,8 +87,9 @@ def _name(arguments: argparse.Namespace) -> str:
 def _check_paths(arguments: argparse.Namespace) -> None:
     existing(list(arguments.upload))
     existing_files(list(arguments.script))
-    if arguments.detach and not arguments.script:
-        raise UsageError("there is nothing to detach", advice="Name a script with -s.")
+    if (arguments.detach or arguments.resume) and not arguments.script:
+        raise UsageError("there is nothing to detach or to resume", advice="Name a script with -s.")
+    Limits(arguments.resume, arguments.max_replacements, arguments.max_cost, arguments.fallback)
     if arguments.userdata:
         existing_files(arguments.userdata)
 
@@ -101,8 +115,8 @@ def _machine(arguments: argparse.Namespace, name: str, screen: Screen) -> SpotIn
         monitoring=arguments.monitoring,
         instance_type=arguments.instancetype,
         user_data=user_data,
-        on_interrupt="" if arguments.detach else arguments.on_interrupt,
-        on_rebalance="" if arguments.detach else arguments.on_rebalance,
+        on_interrupt="" if arguments.detach or arguments.resume else arguments.on_interrupt,
+        on_rebalance="" if arguments.detach or arguments.resume else arguments.on_rebalance,
         local=arguments.use_local,
         reporter=screen,
     )

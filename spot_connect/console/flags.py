@@ -19,6 +19,7 @@ VERBS = {
     "runs": "the detached runs of a machine",
     "logs": "what a detached run has written, or an instance at its first boot",
     "stop": "end a detached run",
+    "resume": "go on with a run after its machine was taken away",
     "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }
 
@@ -36,6 +37,10 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("", "--detach", "boolean", False, "BOOL", "begin the scripts and leave; they go on without this computer"),
         ("", "--on-interrupt", "text", "", "COMMAND", "runs there when AWS announces that it takes the machine away"),
         ("", "--on-rebalance", "text", "", "COMMAND", "the same for the recommendation that may come before"),
+        ("", "--resume", "boolean", False, "BOOL", "go on elsewhere when AWS takes the machine away; needs -f"),
+        ("", "--max-replacements", "count", None, "N", "other machines at the most, with --resume"),
+        ("", "--max-cost", "dollars", None, "USD", "no other machine once the run has cost this much"),
+        ("", "--fallback", "text", "", "on-demand", "when there is no spot capacity for two minutes"),
         ("-a", "--activeprompt", "boolean", None, "BOOL", "leave a prompt open afterwards"),
         ("-f", "--filesystem", "text", "", "TOKEN", "elastic file system to create or reuse, and mount at ~/efs"),
         ("-em", "--efsmount", "boolean", True, "BOOL", "mount the file system (default: True)"),

@@ -76,9 +76,11 @@ def verb_parser(verb: str) -> Parser:
     elif verb == "runs":
         _machine(parser)
         parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
-    elif verb == "stop":
+    elif verb in ("stop", "resume"):
         _machine(parser)
         _run(parser)
+        if verb == "resume":
+            parser.add_argument("--detach", type=_value("boolean"), default=False, help="do not follow it")
     else:
         _local(parser)
     add_general(parser)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from datetime import datetime, timezone
 
+from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import Attempt, RunRecord
+from spot_connect.runs.run import Run
 from spot_connect.screen.streams import say, to_stdout
 from spot_connect.screen.tables import show_table
 from spot_connect.spotted import SpotInstance
@@ -32,9 +35,29 @@ def show_log(arguments: argparse.Namespace) -> int:
     with _machine(arguments) as machine:
         run = machine.find_run(arguments.run or "")
         if arguments.follow:
-            return run.follow(to_stdout())
+            return followed(run, machine.reporter)
         to_stdout()(run.log())
     return 0
+
+
+def resume_run(arguments: argparse.Namespace) -> int:
+    """Go on with a run, on the machine that has the name or another one like the last; the exit status."""
+    with _machine(arguments, again=True) as machine:
+        run = machine.resume_run(arguments.run or "")
+        if not arguments.detach:
+            return followed(run, machine.reporter)
+        say(run.id)
+    return 0
+
+
+def followed(run: Run, reporter: Reporter) -> int:
+    """Show what a run writes until it has ended; its exit status. Ctrl-C leaves it running."""
+    try:
+        return run.follow(to_stdout())
+    except KeyboardInterrupt:
+        name = shlex.quote(run.name)
+        reporter.note(f"{run.id} goes on without you; `spot_connect logs {name} {run.id} -f` comes back to it")
+        raise
 
 
 def stop_run(arguments: argparse.Namespace) -> int:
@@ -51,13 +74,14 @@ def stop_run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _machine(arguments: argparse.Namespace) -> SpotInstance:
+def _machine(arguments: argparse.Namespace, *, again: bool = False) -> SpotInstance:
     return SpotInstance(
         arguments.name,
         instance_id=arguments.name.startswith("i-") and len(arguments.name) in (10, 19),
         region=arguments.region,
         kp_dir=arguments.keydir,
         local=arguments.use_local,
+        again=again,
     )
 
 

@@ -168,3 +168,4 @@ class LaunchSpec:
     instance_profile: str = ""
     monitoring: bool = False
     user_data: str = ""
+    on_demand: bool = False

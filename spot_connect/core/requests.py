@@ -52,6 +52,9 @@ class LaunchRequest:
     instance_profile: str = ""
     monitoring: bool = False
     user_data: str = ""
+    on_demand: bool = False
+    last_zone: str = ""
+    """The zone to try last: AWS has just taken a machine away there."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_data", plain_user_data(self.user_data))

@@ -13,7 +13,6 @@ from spot_connect.core.errors import UsageError
 
 ENDED = frozenset({"succeeded", "failed", "stopped"})
 """The states that a run never leaves; in the others it runs, or waits for somebody to go on with it."""
-RESUMABLE = frozenset({"interrupted", "lost", "waiting"})
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -29,6 +28,32 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What to do when the machine of a run is taken away, and how far to go.
+
+    Args:
+        resume: launch another machine of the same name, and go on there.
+        max_replacements: how many times at the most; ``None`` is as often as it takes.
+        max_cost: launch no other machine once the run has cost this many US dollars.
+        fallback: ``"on-demand"`` when no spot capacity appears in time; empty waits for it.
+
+    Raises:
+        UsageError: limits without ``resume``, or no such fallback.
+    """
+
+    resume: bool = False
+    max_replacements: int | None = None
+    max_cost: Decimal | None = None
+    fallback: str = ""
+
+    def __post_init__(self) -> None:
+        if self.fallback not in ("", "on-demand"):
+            raise UsageError(f"{self.fallback!r} is not a fallback", advice="Use on-demand, or leave it out.")
+        if (self.max_replacements is not None or self.max_cost is not None or self.fallback) and not self.resume:
+            raise UsageError("limits for replacements were given without resume", advice="Add --resume True.")
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """What to run, and what to do when the machine is taken away.
 
@@ -37,28 +62,18 @@ class RunSpec:
         on_interrupt: bash command that runs on the instance when its interruption is announced.
         on_rebalance: the same for the recommendation to rebalance.
         environment: variables for the scripts.
-        resume: launch another machine of the same name, and go on there.
-        max_replacements: how many times at the most; ``None`` is as often as it takes.
-        max_cost: launch no other machine once the run has cost this many US dollars.
-        fallback: ``"on-demand"`` when no spot capacity appears in time; empty waits for it.
+        limits: whether to go on elsewhere, and how far.
     """
 
     scripts: tuple[Script, ...]
     on_interrupt: str = ""
     on_rebalance: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    resume: bool = False
-    max_replacements: int | None = None
-    max_cost: Decimal | None = None
-    fallback: str = ""
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if not self.scripts:
             raise UsageError("there is nothing to run", advice="Name a script.")
-        if self.fallback not in ("", "on-demand"):
-            raise UsageError(f"{self.fallback!r} is not a fallback", advice="Use on-demand, or leave it out.")
-        if (self.max_replacements is not None or self.max_cost is not None or self.fallback) and not self.resume:
-            raise UsageError("limits for replacements were given without resume", advice="Add --resume True.")
 
     @property
     def title(self) -> str:
@@ -73,10 +88,10 @@ class RunSpec:
             "on_interrupt": self.on_interrupt,
             "on_rebalance": self.on_rebalance,
             "environment": dict(self.environment),
-            "resume": self.resume,
-            "max_replacements": self.max_replacements,
-            "max_cost": None if self.max_cost is None else str(self.max_cost),
-            "fallback": self.fallback,
+            "resume": self.limits.resume,
+            "max_replacements": self.limits.max_replacements,
+            "max_cost": None if self.limits.max_cost is None else str(self.limits.max_cost),
+            "fallback": self.limits.fallback,
         }
 
 
@@ -111,7 +126,7 @@ class RunRecord:
     ended: datetime | None = None
     on_file_system: bool = False
     attempts: tuple[Attempt, ...] = ()
-    resume: bool = False
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def has_ended(self) -> bool:
@@ -136,7 +151,7 @@ def run_record(told: Mapping[str, Any]) -> RunRecord:
         ended=_moment(told.get("ended")),
         on_file_system=told.get("kept") == "filesystem",
         attempts=tuple(_attempt(one) for one in _listed(told.get("attempts"))),
-        resume=bool((told.get("spec") or {}).get("resume")),
+        limits=_limits(told.get("spec") or {}),
     )
 
 
@@ -159,6 +174,16 @@ def _attempt(told: Mapping[str, Any]) -> Attempt:
         outcome=told.get("outcome") or "",
         exit_code=told.get("exit_code"),
         trouble=told.get("lost_to_disk") or "",
+    )
+
+
+def _limits(told: Mapping[str, Any]) -> Limits:
+    cost = told.get("max_cost")
+    return Limits(
+        resume=bool(told.get("resume")),
+        max_replacements=told.get("max_replacements"),
+        max_cost=None if cost is None else Decimal(cost),
+        fallback=told.get("fallback") or "",
     )
 
 

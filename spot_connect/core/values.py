@@ -138,6 +138,25 @@ def run_id(text: str) -> str:
     return text
 
 
+def dollars(text: str) -> Decimal:
+    """A positive amount of US dollars.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> dollars("2.50")
+        Decimal('2.50')
+    """
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or value <= 0:
+        raise UsageError(f"{text!r} is not an amount of money", advice="Give US dollars, for example 2.50.")
+    return value
+
+
 def count(text: str) -> int:
     """A whole number from 1.
 

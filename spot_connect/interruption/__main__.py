@@ -28,6 +28,7 @@ from spot_connect.interruption.ledger import (
 
 _START_SECONDS = 15.0
 _STEP = 0.05
+_NOTICE_STEP = 0.5
 _PIECE = 256 * 1024
 UNKNOWN = 66  # EX_NOINPUT
 
@@ -42,6 +43,7 @@ def main(words: list[str]) -> int:
         "follow": follow,
         "stop": stop,
         "hooks": set_hooks,
+        "notice": await_notice,
         "watch": lambda asked: watcher.watch(asked["instance"]),
     }
     return verbs[words[0]](json.loads(words[1]) if len(words) > 1 else {})
@@ -122,6 +124,19 @@ def set_hooks(asked: dict[str, Any]) -> int:
     if given:
         files.write(hooks.hooks_file(), {**(files.read(hooks.hooks_file()) or {}), **given})
     _watched(asked["instance"])
+    return 0
+
+
+def await_notice(asked: dict[str, Any]) -> int:
+    """The notice as one JSON line, as soon as it is given; nothing when none comes within ``seconds``."""
+    rest = threading.Event()
+    deadline = time.monotonic() + float(asked["seconds"])
+    while time.monotonic() < deadline:
+        found = files.read(hooks.notice_file())
+        if found:
+            sys.stdout.write(json.dumps(found) + "\n")
+            return 0
+        rest.wait(_NOTICE_STEP)
     return 0
 
 
@@ -238,7 +253,7 @@ def _tell(run: Run, instance: str) -> int:
         "created": spec.get("created"),
         "ended": end.get("ended"),
         "kept": "instance" if home() in run.directory.parents else "filesystem",
-        "spec": {key: spec.get(key) for key in ("resume", "max_replacements", "max_cost", "fallback", "filesystem")},
+        "spec": {key: spec.get(key) for key in ("resume", "max_replacements", "max_cost", "fallback")},
         "attempts": [_attempt_record(one) for one in attempts],
     }
     sys.stdout.write(json.dumps(record) + "\n")

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-_EVERY = 1.0
+_EVERY = 0.2
 _PIECE = 1024 * 1024
 _TRIES = 3
 
@@ -26,7 +26,7 @@ class Mirror:
         self.failure = ""
 
     def copy(self) -> None:
-        """Copy what is new, once a second at most."""
+        """Copy what is new, five times a second at most."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _EVERY

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spot_connect.aws import instances
-from spot_connect.core.errors import AwsError, InstanceNotFound, SpotConnectError, SshUnreachable, UsageError
+from spot_connect.core.endings import why_it_ended
+from spot_connect.core.errors import (
+    AwsError,
+    InstanceNotFound,
+    RunInterrupted,
+    SpotConnectError,
+    SshUnreachable,
+    UsageError,
+)
 from spot_connect.core.models import LIVE_STATES, Address, Instance
 from spot_connect.core.names import SUCCESSOR_TAG, is_instance_id
 from spot_connect.core.reporting import Reporter
@@ -56,12 +64,31 @@ def reach(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Repor
         return _launch_or_open(realm, request, files, reporter)
     found = _find(realm, request, reporter, everywhere=True)
     if found is None:
-        raise InstanceNotFound(
-            f"cannot connect to {request.name}",
-            "no instance of that name runs in any Region",
-            f"Launch it with a profile: {typed(realm, '-n', request.name, '-p', 't2.micro')}",
-        )
+        raise _absent(realm, request)
     return _opened(realm, found, request, files, reporter)
+
+
+def last_of(realm: Realm, request: LaunchRequest) -> Instance | None:
+    """The machine of that name that ended last, as long as EC2 remembers it: an hour or so."""
+    for region in finding.likely_regions(realm, request.name, request.region, ""):
+        found = instances.ended(realm.cloud(region), request.name)
+        if found:
+            return found
+    return None
+
+
+def _absent(realm: Realm, request: LaunchRequest) -> SpotConnectError:
+    """Why nothing runs under that name, as far as AWS still knows."""
+    what = f"cannot connect to {request.name}"
+    launch_it = f"Launch it with a profile: {typed(realm, '-n', request.name, '-p', 't2.micro')}"
+    last = last_of(realm, request)
+    if last is None:
+        return InstanceNotFound(what, "no instance of that name runs in any Region", launch_it)
+    why = why_it_ended(last)
+    if not why.interrupted:
+        return InstanceNotFound(what, f"{last.id} has ended: {why.words}", launch_it)
+    go_on = f"{typed(realm, 'resume', request.name)} goes on with its last run on another machine"
+    return RunInterrupted(what, f"{last.id} has ended: {why.words}", f"{go_on}. {launch_it}")
 
 
 def reach_id(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from spot_connect.aws import instances, networks
 from spot_connect.core.errors import AwsError, InstanceNotFound
 from spot_connect.core.models import LIVE_STATES, Instance
+from spot_connect.core.names import SUCCESSOR_TAG
 from spot_connect.core.reporting import Reporter
 from spot_connect.launching.realm import Realm
 
@@ -69,7 +70,9 @@ def _named(realm: Realm, name: str, region: str) -> tuple[Instance, ...]:
     cloud = realm.cloud(region)
     found = instances.named(cloud, name) or instances.of_launch_group(cloud, name)
     running = tuple(instance for instance in found if instance.state in ("pending", "running"))
-    return running or found
+    # One that AWS is taking away still runs for two minutes beside its successor.
+    lasting = tuple(instance for instance in running if SUCCESSOR_TAG not in instance.tags)
+    return lasting or running or found
 
 
 def _named_if_allowed(realm: Realm, name: str, region: str) -> tuple[Instance, ...]:

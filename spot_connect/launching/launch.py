@@ -37,30 +37,31 @@ def launch(
         UsageError, NotAuthorized, AwsObjectMissing: as :func:`prepare` has them.
     """
     prepared = prepare(realm, request, files, reporter)
-    return _in_some_zone(realm.cloud(prepared.spec.region), prepared, reporter, hear)
+    return _in_some_zone(realm.cloud(prepared.spec.region), prepared, request.last_zone, reporter, hear)
 
 
-def _in_some_zone(cloud: Cloud, prepared: Prepared, reporter: Reporter, hear: Hear) -> Instance:
+def _in_some_zone(cloud: Cloud, prepared: Prepared, last_zone: str, reporter: Reporter, hear: Hear) -> Instance:
     spec = prepared.spec
     by_zone = {subnet.zone: subnet for subnet in prepared.subnets}
     now = {quote.zone: quote.price for quote in prepared.prices}
     failures: list[str] = []
     last: SpotConnectError | None = None
-    for zone in order_zones(prepared.prices, tuple(by_zone)):
-        price = f" at {money(now[zone])} an hour" if zone in now else ""
+    market = "on demand" if spec.on_demand else "spot"
+    for zone in sorted(order_zones(prepared.prices, tuple(by_zone)), key=lambda zone: zone == last_zone):
+        price = f" at {money(now[zone])} an hour" if zone in now and not spec.on_demand else ""
         try:
-            with reporter.step(f"launching {spec.name}: {spec.instance_type} spot in {zone}{price}"):
+            with reporter.step(f"launching {spec.name}: {spec.instance_type} {market} in {zone}{price}"):
                 made = _launched(cloud, spec, by_zone[zone], hear)
         except NoCapacity as error:
             reporter.note(f"no {spec.instance_type} in {zone}: {error.said}")
             failures.append(zone)
             last = error
         else:
-            reporter.note(f"launched {spec.name} ({made.id}): {spec.instance_type} spot in {zone}{price}")
+            reporter.note(f"launched {spec.name} ({made.id}): {spec.instance_type} {market} in {zone}{price}")
             return made
     raise NoCapacity(
         f"cannot launch {spec.name}",
-        f"no spot capacity for {spec.instance_type} in {', '.join(failures)}",
+        f"no {market} capacity for {spec.instance_type} in {', '.join(failures)}",
         "Try another type with -p, another Region with -reg, or again in a few minutes.",
     ) from last
 

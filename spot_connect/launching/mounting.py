@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spot_connect.aws import filesystems, groups
+from spot_connect.aws import filesystems, groups, instances
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsError, ScriptFailed
 from spot_connect.core.models import FileSystem, Instance, MountTarget
-from spot_connect.core.names import MANAGED_TAG, file_system_group_name
+from spot_connect.core.names import FILE_SYSTEM_TAG, MANAGED_TAG, file_system_group_name
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.scripts import mount_efs
 from spot_connect.core.waiting import Seen, wait_for
@@ -67,6 +67,8 @@ def mount(
     transit = finished.stdout.decode().strip()
     if transit:
         reporter.note(f"{token} is mounted at {MOUNT_DIRECTORY}, {transit}")
+    if instance.tags.get(FILE_SYSTEM_TAG) != token:
+        instances.tag(cloud, instance.id, {FILE_SYSTEM_TAG: token})
     return Mounted(file_system, target, _dns(file_system, instance.region))
 
 

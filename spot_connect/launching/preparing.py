@@ -74,6 +74,7 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
         instance_profile=request.instance_profile,
         monitoring=request.monitoring,
         user_data=request.user_data,
+        on_demand=request.on_demand,
     )
     return Prepared(spec, ground.subnets, ground.prices)
 

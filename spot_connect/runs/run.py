@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Protocol, TypeVar
 
@@ -32,6 +33,9 @@ class Machine(Protocol):
     @property
     def agent(self) -> Agent:
         """Our program on it."""
+
+    def kept_going(self, record: RunRecord) -> AbstractContextManager[None]:
+        """While this is open, the run goes on elsewhere when AWS takes the machine away, if it was so asked for."""
 
     def rejoin(self) -> None:
         """Find the machine that has the name now, and a new line to it.
@@ -97,8 +101,9 @@ class Run:
             DeadlinePassed: it has not ended within ``timeout`` seconds; it goes on.
             RunInterrupted: its machine was taken away, and nobody goes on with it.
         """
-        deadline = float("inf") if timeout is None else timeout
-        return wait_for(f"end of {self.id}", self._look, seconds=deadline, every=_POLL_SECONDS, clock=self._clock)
+        seconds = float("inf") if timeout is None else timeout
+        with self._machine.kept_going(self._patiently(self.record)):
+            return wait_for(f"end of {self.id}", self._look, seconds=seconds, every=_POLL_SECONDS, clock=self._clock)
 
     def follow(self, show: Show | None = None) -> int:
         """Hand what it has written, and what it writes, to ``show`` until it has ended; its exit status.
@@ -108,7 +113,10 @@ class Run:
         Raises:
             RunInterrupted: its machine was taken away, and nobody goes on with it.
         """
-        shown = _Shown(show or _unheard)
+        with self._machine.kept_going(self._patiently(self.record)):
+            return self._follow(_Shown(show or _unheard))
+
+    def _follow(self, shown: _Shown) -> int:
         while True:
             record = self._patiently(self.record)
             for attempt in record.attempts[max(0, shown.attempt - 1) :]:
@@ -200,6 +208,15 @@ def start(machine: Machine, spec: RunSpec, reporter: Reporter) -> Run:
     if not told.attempts:
         raise ScriptFailed(f"{spec.title} did not start on {machine.name}", 1, advice="See ~/.spot-connect/agent.log.")
     return Run(machine, chosen, reporter)
+
+
+def resume(machine: Machine, run_id: str, gone: Sequence[str]) -> RunRecord:
+    """Begin the next attempt of a run that waits for one; a run that is under way, or has ended, stays as it is.
+
+    ``gone`` are ids of instances that no longer live: what they were doing has ended, whatever they last said.
+    """
+    told = machine.agent.ask("resume", {"name": machine.name, "run": run_id, "gone": list(gone)})
+    return run_record(told[0])
 
 
 def records(machine: Machine, run_id: str = "") -> tuple[RunRecord, ...]:

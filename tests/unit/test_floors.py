@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "spotted": {"runs", "launching", "ssh", "screen", "core"},
     "sutils": {"launching", "market", "aws", "store", "screen", "core"},
     "instance_manager": {"spotted", "sutils", "launching", "screen", "core"},
-    "console": {"console", "spotted", "sutils", "market", "launching", "aws", "screen", "core", "local.service", ""},
+    "console": {"console", "spotted", "sutils", "market", "runs", "launching", "aws", "screen", "core", "local.service", ""},
     "connect": {"console"},
 }
 ONLY_IN = {

@@ -1,0 +1,104 @@
+"""Another machine under the name of one that AWS takes away."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from spot_connect.aws import instances
+from spot_connect.core.errors import AwsObjectMissing, InstanceNotFound, RunInterrupted
+from spot_connect.core.models import Instance
+from spot_connect.core.names import FILE_SYSTEM_TAG, SUCCESSOR_TAG, security_group_name
+from spot_connect.core.profiles import Profile
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.launching import connecting, ending, mounting
+from spot_connect.launching.connecting import Reached
+from spot_connect.launching.launch import launch
+from spot_connect.launching.realm import Realm
+from spot_connect.store.keys import KeyFiles
+
+_LOCK_SECONDS = 300.0
+
+
+def request_like(realm: Realm, instance: Instance, *, on_demand: bool = False) -> LaunchRequest:
+    """What to ask for so that a machine like this one comes: AWS itself tells, from any computer.
+
+    Type, image, key pair, group, rights, user data and login name are those of the machine; the zone is the one that
+    is tried last.
+    """
+    groups = [name for name in instance.groups.values() if name != security_group_name(instance.name)]
+    raw = instance.raw
+    return LaunchRequest(
+        instance.name,
+        profile=Profile(name=instance.profile or instance.type, instance_type=instance.type, region=instance.region),
+        region=instance.region,
+        instance_type=instance.type,
+        image_id=str(raw.get("ImageId", "")),
+        username=instance.username,
+        key_pair=instance.key_name,
+        security_group=groups[0] if groups else "",
+        instance_profile=str(raw.get("IamInstanceProfile", {}).get("Arn", "")),
+        monitoring=raw.get("Monitoring", {}).get("State") in ("enabled", "pending"),
+        user_data=instances.user_data(realm.cloud(instance.region), instance.id),
+        on_demand=on_demand,
+        last_zone=instance.zone,
+    )
+
+
+def reach_again(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Reporter) -> Reached:
+    """The machine of that name, or another like the one that had it last; its file system is mounted there, too.
+
+    Raises:
+        InstanceNotFound: nothing runs under that name, and EC2 has forgotten what did.
+    """
+    try:
+        return connecting.reach(realm, request, files, reporter)
+    except (InstanceNotFound, RunInterrupted):
+        last = connecting.last_of(realm, request)
+        if last is None:
+            raise
+    made, is_ours = replace(realm, last, files, reporter)
+    connection = connecting.open_line(realm, made, request_like(realm, made), files, reporter, fresh=is_ours)
+    token = last.tags.get(FILE_SYSTEM_TAG, "")
+    if token:
+        mounting.mount(realm, made, connection, token, reporter, new_target=False)
+    return Reached(made, connection, launched=is_ours)
+
+
+def replace(
+    realm: Realm, dying: Instance, files: KeyFiles, reporter: Reporter, *, on_demand: bool = False
+) -> tuple[Instance, bool]:
+    """The machine that has the name of ``dying`` from now on, and whether this call launched it.
+
+    Whoever asks second, here or on another computer, gets the one that the first has launched.
+
+    Raises:
+        NoCapacity: no zone of the Region has a machine of the type.
+        AwsError: AWS refused something else.
+    """
+    cloud = realm.cloud(dying.region)
+    made: list[Instance] = []
+
+    def waiting(_: str) -> None:
+        reporter.note(f"another terminal replaces {dying.name}; waiting for it")
+
+    try:
+        with realm.state.lock(f"launch-{dying.name}", wait_seconds=_LOCK_SECONDS, on_wait=waiting):
+            others = [one for one in instances.named(cloud, dying.name) if one.id != dying.id and _lasts(one)]
+            if others:
+                return others[0], False
+            launch(realm, request_like(realm, dying, on_demand=on_demand), files, reporter, hear=made.append)
+            with suppress(AwsObjectMissing):  # it has ended, and EC2 has forgotten it
+                instances.tag(cloud, dying.id, {SUCCESSOR_TAG: made[0].id})
+        chosen = connecting.settled(realm, made[0], reporter)
+    except KeyboardInterrupt:
+        ending.terminate(realm, made)
+        raise
+    if chosen.id != made[0].id:
+        reporter.note(f"another computer replaced {dying.name} first; using its {chosen.id}")
+        ending.terminate(realm, made)
+    return chosen, chosen.id == made[0].id
+
+
+def _lasts(instance: Instance) -> bool:
+    return SUCCESSOR_TAG not in instance.tags
