@@ -16,6 +16,7 @@ from spot_connect.core.s3_transfers import S3Transfer, s3_transfer
 from spot_connect.core.scripts import remote_path
 from spot_connect.launching import ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
+from spot_connect.runs.watching import endings
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.spotted import SpotInstance, launch_request
@@ -131,6 +132,18 @@ class InstanceManager:
             states[name] = instance.state
         say(str(states))
         return states
+
+    def interruptions(self) -> dict[str, str]:
+        """By name, the instances that have ended or are about to, and why, in words; one call a Region.
+
+        AWS tells two minutes before it takes a spot instance away.
+
+        Example:
+            >>> manager.interruptions()  # doctest: +SKIP
+            {'vm1': 'AWS needs the capacity back'}
+        """
+        found = endings(self._realm, [instance.seen for instance in self.instances.values()])
+        return {name: found[one.id].words for name, one in self.instances.items() if one.id in found}
 
     def launch_fleet(
         self,

@@ -146,6 +146,8 @@ class SpotInstance:
             self._host.agent.ask("hooks", {"on_interrupt": on_interrupt, "on_rebalance": on_rebalance})
         if token:
             self._mount(token, new_target=new_mount)
+            if self.launched:
+                self._tell_of_waiting_runs()
         if first_scripts:
             self.run(list(first_scripts))
 
@@ -412,6 +414,17 @@ class SpotInstance:
         if is_command:
             return [(str(text), None) for text in as_paths(scripts)]
         return [("", path) for path in existing_files(scripts)]
+
+    def _tell_of_waiting_runs(self) -> None:
+        """A file system may hold runs of machines that had the name before."""
+        for record in detached.records(self._host) if self._has_runs() else ():
+            if not record.has_ended:
+                self._reporter.note(
+                    f"run {record.id} ({record.title}) has not ended; `spot_connect resume {self.name}` goes on with it"
+                )
+
+    def _has_runs(self) -> bool:
+        return transfer.is_dir(self.connection, "efs/.spot-connect/runs")
 
     def _check_lasting(self, spec: RunSpec) -> None:
         if spec.limits.resume and not (self.filesystem or FILE_SYSTEM_TAG in self.seen.tags):

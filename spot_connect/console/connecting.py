@@ -6,12 +6,12 @@ import argparse
 import shlex
 from pathlib import Path
 
-from spot_connect.console.runs import followed
-from spot_connect.core.errors import ScriptFailed, UsageError
+from spot_connect.console.runs import followed, resume_named
+from spot_connect.core.errors import RunInterrupted, ScriptFailed, UsageError
 from spot_connect.core.runs import Limits
 from spot_connect.launching.realm import local_is_chosen
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import say
+from spot_connect.screen.streams import confirmed, say
 from spot_connect.spotted import SpotInstance, existing, existing_files
 
 
@@ -24,7 +24,13 @@ def connect(arguments: argparse.Namespace) -> int:
         return terminate([name], arguments.region, local=arguments.use_local)
     _check_paths(arguments)
     screen = Screen(local=local_is_chosen(arguments.use_local))
-    with _machine(arguments, name, screen) as machine:
+    try:
+        machine = _machine(arguments, name, screen)
+    except RunInterrupted as interrupted:
+        if not confirmed(f"{interrupted.what}: {interrupted.said}. Go on with its last run on another machine?"):
+            raise
+        return resume_named(name, arguments)
+    with machine:
         screen.note(f"connected to {machine.name} ({machine.id}, {machine.region}) at {machine.address}")
         if arguments.upload:
             machine.upload(list(arguments.upload), arguments.remotepath)
@@ -94,8 +100,16 @@ def _check_paths(arguments: argparse.Namespace) -> None:
         existing_files(arguments.userdata)
 
 
+def _user_data(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        advice = "EC2 takes a script, or other text that cloud-init reads."
+        raise UsageError(f"the user data in {path} is not text", "it is not UTF-8", advice) from error
+
+
 def _machine(arguments: argparse.Namespace, name: str, screen: Screen) -> SpotInstance:
-    user_data = Path(arguments.userdata).read_text(encoding="utf-8") if arguments.userdata else ""
+    user_data = _user_data(Path(arguments.userdata)) if arguments.userdata else ""
     return SpotInstance(
         name,
         instance_id=bool(arguments.instanceid),

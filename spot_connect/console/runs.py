@@ -42,9 +42,19 @@ def show_log(arguments: argparse.Namespace) -> int:
 
 def resume_run(arguments: argparse.Namespace) -> int:
     """Go on with a run, on the machine that has the name or another one like the last; the exit status."""
+    return _resumed(arguments, arguments.run or "", detach=arguments.detach)
+
+
+def resume_named(name: str, arguments: argparse.Namespace) -> int:
+    """Go on with the newest run of the name that waits for it, and follow it; the exit status."""
+    arguments.name = name
+    return _resumed(arguments, "", detach=False)
+
+
+def _resumed(arguments: argparse.Namespace, run_id: str, *, detach: bool) -> int:
     with _machine(arguments, again=True) as machine:
-        run = machine.resume_run(arguments.run or "")
-        if not arguments.detach:
+        run = machine.resume_run(run_id)
+        if not detach:
             return followed(run, machine.reporter)
         say(run.id)
     return 0

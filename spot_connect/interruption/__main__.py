@@ -86,6 +86,8 @@ def list_runs(asked: dict[str, Any]) -> int:
     for run in found:
         if run is not None:
             _tell(run, asked["instance"])
+            if run.end() is None:
+                _watched(asked["instance"])
     return 0
 
 
@@ -194,8 +196,9 @@ def _begun(run: Run, instance: str, number: int) -> int:
 
 
 def _watched(instance: str) -> None:
-    """Start the watcher; a second one goes away by itself."""
-    _detached("watch", {"instance": instance})
+    """Start the watcher where none lives, as after a reboot; of two that start, one goes away by itself."""
+    if not watcher.is_watched():
+        _detached("watch", {"instance": instance})
 
 
 def _detached(verb: str, asked: dict[str, Any]) -> None:

@@ -217,7 +217,9 @@ def _spool(run: Run, attempt: Attempt) -> Path:
 
 def _call(script: Path) -> list[str]:
     with script.open("rb") as file:
-        return [str(script)] if file.read(2) == b"#!" else ["bash", str(script)]
+        if file.read(2) == b"#!":
+            return [str(script)]
+    return ["python3" if script.suffix.lower() == ".py" else "bash", str(script)]
 
 
 def _signal(group: int, number: int) -> bool:

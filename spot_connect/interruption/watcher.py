@@ -79,6 +79,18 @@ class Watcher:
         return {**os.environ, "SPOT_CONNECT_NOTICE_FILE": str(hooks.notice_file())}
 
 
+def is_watched() -> bool:
+    """Whether a watcher of this machine lives."""
+    try:
+        with (home() / "watcher.lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def watch(instance: str, pause: Callable[[float], object] | None = None) -> int:
     """Watch until the machine ends; at once over, with status 0, when another watcher does already."""
     home().mkdir(mode=0o700, exist_ok=True)

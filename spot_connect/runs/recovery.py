@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 
-from spot_connect.aws import instances, prices
-from spot_connect.core.endings import announced, why_it_ended
+from spot_connect.aws import prices
+from spot_connect.core.endings import why_it_ended
 from spot_connect.core.errors import (
     InstanceNotFound,
     NoCapacity,
@@ -26,6 +26,7 @@ from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.launching import connecting, ending, finding, mounting, replacing
 from spot_connect.launching.realm import Realm
 from spot_connect.runs.agent import Agent
+from spot_connect.runs.watching import endings
 from spot_connect.ssh.connection import Connection
 from spot_connect.store.keys import KeyFiles
 
@@ -121,12 +122,11 @@ class Recovery:
                     self.go_on(current)
 
     def _announced_by_aws(self, current: Instance) -> bool:
-        cloud = self._ground.realm.cloud(current.region)
-        statuses = instances.spot_statuses(cloud, [current.spot_request_id] if current.spot_request_id else [])
-        found = announced(statuses.get(current.id, ""))
-        if found:
-            self._ground.reporter.note(f"{current.name} ({current.id}) is going to end: {found.words}")
-        return found is not None
+        ending = endings(self._ground.realm, [current]).get(current.id)
+        if ending is None or not ending.interrupted:
+            return False
+        self._ground.reporter.note(f"{current.name} ({current.id}): {ending.words}")
+        return True
 
     def _announced_by_machine(self, current: Instance) -> bool:
         told = self._agent.ask("notice", {"seconds": _LISTEN_SECONDS})

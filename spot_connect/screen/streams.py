@@ -39,6 +39,15 @@ def to_stderr() -> Passage:
     return Passage(sys.stderr)
 
 
+def confirmed(question: str) -> bool:
+    """Whether a person at a terminal says yes to the question; nobody there means no."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def say(text: str) -> None:
     """Write a line of data to standard output."""
     sys.stdout.write(f"{text}\n")

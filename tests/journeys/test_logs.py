@@ -76,10 +76,16 @@ def test_an_unknown_name_is_an_error(person):
     assert unknown.returncode == 1
 
 
-def test_it_asks_which_log_is_meant(person, name):
-    shown = person.types("logs", name)
+def test_without_a_run_there_is_no_log_to_show(person, machine):
+    shown = person.types("logs", machine)
+    assert shown.returncode == 1
+    assert f"nothing was run detached on {machine}" in shown.stderr
+
+
+def test_the_log_of_a_run_is_not_that_of_the_first_boot(person, name):
+    shown = person.types("logs", name, "20261125-074501-9f3a", "--cloud-init")
     assert shown.returncode == 2
-    assert "--cloud-init" in shown.stderr
+    assert "both asked for" in shown.stderr
 
 
 def test_user_data_over_16_kb_is_refused_before_anything_is_made(person, name):
@@ -104,3 +110,11 @@ def test_an_instance_ends_itself_after_its_work(person, name):
         return Seen(state if state == "terminated" else None, state)
 
     wait_for("end of the instance", look, seconds=40, every=0.2)
+
+
+def test_user_data_that_is_no_text_is_refused_before_anything_is_made(person, name):
+    person.writes("data.sh", "").write_bytes(b"#!/bin/sh\n\xff\xfe\n")
+    launched = person.types("-n", name, "-p", "t2.micro", "-ud", "data.sh")
+    assert launched.returncode == 2
+    assert "not UTF-8" in launched.stderr
+    assert instance_of(person, name) is None

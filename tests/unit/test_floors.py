@@ -19,11 +19,14 @@ MAY_IMPORT = {
     "market": {"market", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
     "runs": {"runs", "launching", "ssh", "aws", "store", "core"},
+    "keras_callback": {"interruption"},
     "bash_scripts": {"core"},
     "spotted": {"runs", "launching", "ssh", "screen", "core"},
     "sutils": {"launching", "market", "aws", "store", "screen", "core"},
-    "instance_manager": {"spotted", "sutils", "launching", "screen", "core"},
-    "console": {"console", "spotted", "sutils", "market", "runs", "launching", "aws", "screen", "core", "local.service", ""},
+    "instance_manager": {"spotted", "sutils", "runs", "launching", "screen", "core"},
+    "console": {
+        *("console", "spotted", "sutils", "market", "runs", "launching", "aws", "screen", "core", "local.service", ""),
+    },
     "connect": {"console"},
 }
 ONLY_IN = {
