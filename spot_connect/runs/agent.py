@@ -33,6 +33,8 @@ def program() -> bytes:
     for source in files("spot_connect.interruption").iterdir():
         if source.name.endswith(".py"):
             texts[f"spot_connect/interruption/{source.name}"] = source.read_text(encoding="utf-8")
+    # For scripts that train with Keras; nothing else imports it.
+    texts["spot_connect/keras_callback.py"] = files("spot_connect").joinpath("keras_callback.py").read_text("utf-8")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in sorted(texts):
