@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -130,6 +131,7 @@ class SpotInstance:
         )
         first_scripts = existing_files(scripts or ())
         token = file_system_token(filesystem or name) if self._wants_mount(filesystem, efs_mount) else ""
+        self._request = replace(self._request, filesystem=token)
         self._keys = self._realm.keys(str(kp_dir or ""), self._reporter)
         if self._request.profile is not None:
             self._keys.check_writable()

@@ -53,6 +53,8 @@ class LaunchRequest:
     monitoring: bool = False
     user_data: str = ""
     on_demand: bool = False
+    filesystem: str = ""
+    """Creation token of the file system that is going to be mounted, so that whoever finds the machine can tell."""
     last_zone: str = ""
     """The zone to try last: AWS has just taken a machine away there."""
 

@@ -11,7 +11,7 @@ from spot_connect.aws import groups, images, instance_types, networks, prices
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import PriceTooLow, UsageError
 from spot_connect.core.models import Image, LaunchSpec, SpotPrice, Subnet
-from spot_connect.core.names import LOGIN_TAG, MANAGED_TAG, NAME_TAG, PROFILE_TAG, USER_TAG
+from spot_connect.core.names import FILE_SYSTEM_TAG, LOGIN_TAG, MANAGED_TAG, NAME_TAG, PROFILE_TAG, USER_TAG
 from spot_connect.core.prices import money
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
@@ -203,4 +203,5 @@ def _tags(request: LaunchRequest, profile: Profile, username: str) -> dict[str, 
         USER_TAG: doors.own_mark().removeprefix("spot-connect ")[:256],
         PROFILE_TAG: profile.name,
         LOGIN_TAG: username,
+        **({FILE_SYSTEM_TAG: request.filesystem} if request.filesystem else {}),
     }

@@ -41,6 +41,7 @@ def request_like(realm: Realm, instance: Instance, *, on_demand: bool = False) -
         monitoring=raw.get("Monitoring", {}).get("State") in ("enabled", "pending"),
         user_data=instances.user_data(realm.cloud(instance.region), instance.id),
         on_demand=on_demand,
+        filesystem=instance.tags.get(FILE_SYSTEM_TAG, ""),
         last_zone=instance.zone,
     )
 
@@ -52,17 +53,19 @@ def reach_again(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter:
         InstanceNotFound: nothing runs under that name, and EC2 has forgotten what did.
     """
     try:
-        return connecting.reach(realm, request, files, reporter)
+        reached = connecting.reach(realm, request, files, reporter)
     except (InstanceNotFound, RunInterrupted):
         last = connecting.last_of(realm, request)
         if last is None:
             raise
-    made, is_ours = replace(realm, last, files, reporter)
-    connection = connecting.open_line(realm, made, request_like(realm, made), files, reporter, fresh=is_ours)
-    token = last.tags.get(FILE_SYSTEM_TAG, "")
+        made, is_ours = replace(realm, last, files, reporter)
+        connection = connecting.open_line(realm, made, request_like(realm, made), files, reporter, fresh=is_ours)
+        reached = Reached(made, connection, launched=is_ours)
+    # Also on a machine that somebody launched who did not live to mount it.
+    token = reached.instance.tags.get(FILE_SYSTEM_TAG, "")
     if token:
-        mounting.mount(realm, made, connection, token, reporter, new_target=False)
-    return Reached(made, connection, launched=is_ours)
+        mounting.mount(realm, reached.instance, reached.connection, token, reporter, new_target=False)
+    return reached
 
 
 def replace(

@@ -137,7 +137,7 @@ class Recovery:
 
     def _replace(self, dying: Instance) -> None:
         ground = self._ground
-        self._check(dying)
+        dying = self._check(dying)
         made, is_ours = self._launched(dying)
         if self._over.is_set():
             ending.terminate(ground.realm, [made] if is_ours else [])
@@ -162,8 +162,8 @@ class Recovery:
         self._moved(Successor(made, connection))
         ground.reporter.note(f"{record.id} goes on as attempt {len(record.attempts)} on {made.id}")
 
-    def _check(self, dying: Instance) -> None:
-        """Refuse to go on where the user has said so, in whatever way."""
+    def _check(self, dying: Instance) -> Instance:
+        """The machine as it is now; refuses to go on where the user has said so, in whatever way."""
         limits = self._record.limits
         what = f"{self._record.id} was interrupted on {dying.name}"
         done = self._record.interruptions
@@ -177,6 +177,7 @@ class Recovery:
         why = why_it_ended(now)
         if now.state not in LIVE_STATES and not why.interrupted:
             raise InstanceNotFound(f"{dying.name} ({dying.id}) has ended", why.words)
+        return now
 
     def _cost(self, dying: Instance) -> Decimal:
         """What the run has cost on spot machines of this type and zone, for all its attempts."""
@@ -205,8 +206,6 @@ class Recovery:
     def _mount(self, dying: Instance, made: Instance, connection: Connection) -> None:
         ground = self._ground
         token = dying.tags.get(FILE_SYSTEM_TAG, "")
-        if not token:
-            token = finding.again(ground.realm, [dying])[dying.id].tags.get(FILE_SYSTEM_TAG, "")
         if token:
             mounting.mount(ground.realm, made, connection, token, ground.reporter, new_target=False)
 

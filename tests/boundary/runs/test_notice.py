@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
+from spot_connect.core.errors import SpotConnectError, SshError
 from spot_connect.local import service
+from spot_connect.spotted import SpotInstance
 from tests.boundary.runs.conftest import interrupt, told, until
 
 FOREVER = "trap 'echo caught; exit 75' TERM; echo begun; while :; do sleep 0.1; done"
@@ -164,3 +167,24 @@ def test_a_file_system_that_is_full_costs_the_log_and_not_the_work(vm):
     until("lines", lambda: run.log() == b"1\n2\n3\n")
     run.stop()
     assert "log" in run.record().attempts[0].trouble
+
+
+def test_an_upload_that_the_end_of_the_machine_breaks_says_so(launched, tmp_path):
+    machine = launched()
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(4 * 1024**3)
+    threading.Timer(0.5, interrupt, (machine, 0)).start()
+    with pytest.raises(SshError):
+        machine.upload(big)
+    assert ended(machine)
+
+
+def test_a_mount_that_the_end_of_the_machine_breaks_says_so(launched, heard):
+    machine = launched()
+    told(machine, "mkdir -p ~/efs")
+    interrupt(machine, 0.4)
+    with pytest.raises(SpotConnectError):
+        for number in range(20):
+            SpotInstance(machine.name, local=True, reporter=heard, filesystem=f"late-{number}").close()
+    assert ended(machine)
