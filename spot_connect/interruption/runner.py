@@ -27,6 +27,7 @@ REQUEUE = 75
 _TICK = 0.1
 _BEAT_SECONDS = 5.0
 _STOP_SECONDS = 10.0
+_AGAIN_SECONDS = 2.0
 _SOFT, _MARGIN = 1 / 4, 1 / 12
 
 
@@ -59,7 +60,7 @@ class Runner:
             outcome, status = self._one(script)
             if outcome != "succeeded":
                 break
-            self._run.mark_done(index)
+            _insist(self._run.mark_done, index)
         self._close(outcome, status)
 
     def _one(self, script: Path) -> tuple[str, int]:
@@ -91,8 +92,9 @@ class Runner:
                 killed = _signal(child.pid, signal.SIGKILL)
             self._tend()
         self._terminated = terminated
-        # What it left in the background would write on, and hold the file system.
-        _signal(child.pid, signal.SIGKILL if self._ending else signal.SIGTERM)
+        if self._ending:
+            # What it left in the background would write on where the next attempt writes.
+            _signal(child.pid, signal.SIGKILL)
         return status if status >= 0 else 128 - status
 
     def _tend(self) -> None:
@@ -154,9 +156,10 @@ class Runner:
             self._hook.join(max(0.0, self._hook_until - time.time()))
         self._mirror.finish()
         # The log is whole before anybody reads that it has ended.
-        self._attempt.close(outcome, exit_code=status, lost_to_disk=self._mirror.failure)
+        details = {"exit_code": status, "lost_to_disk": self._mirror.failure}
+        _insist(lambda: self._attempt.close(outcome, **details))
         if outcome in ("succeeded", "failed", "stopped"):
-            self._run.finish(outcome, status)
+            _insist(self._run.finish, outcome, status)
 
     def _environment(self) -> dict[str, str]:
         earlier = os.environ.get("PYTHONPATH")
@@ -230,6 +233,19 @@ def _signal(group: int, number: int) -> bool:
     except PermissionError:
         subprocess.call(["sudo", "-n", "kill", "-s", str(int(number)), "--", f"-{group}"])
     return True
+
+
+def _insist(action: Any, *arguments: Any) -> None:
+    """Do it, however long the file system is full or away: how the work ended must not be lost."""
+    rest = threading.Event()
+    while True:
+        try:
+            action(*arguments)
+        except OSError as error:
+            sys.stderr.write(f"{time.strftime('%FT%T')} {error}\n")
+            rest.wait(_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _forgiven(action: Any, *arguments: Any) -> None:

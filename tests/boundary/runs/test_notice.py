@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from spot_connect.core.errors import SpotConnectError, SshError
+from spot_connect.core.reporting import Silent
 from spot_connect.local import service
 from spot_connect.spotted import SpotInstance
 from tests.boundary.runs.conftest import interrupt, told, until
@@ -174,9 +175,10 @@ def test_an_upload_that_the_end_of_the_machine_breaks_says_so(launched, tmp_path
     big = tmp_path / "big"
     with big.open("wb") as file:
         file.truncate(4 * 1024**3)
+    line = SpotInstance(machine.name, local=True, reporter=Silent())
     threading.Timer(0.5, interrupt, (machine, 0)).start()
     with pytest.raises(SshError):
-        machine.upload(big)
+        line.upload(big)
     assert ended(machine)
 
 
@@ -184,7 +186,21 @@ def test_a_mount_that_the_end_of_the_machine_breaks_says_so(launched, heard):
     machine = launched()
     told(machine, "mkdir -p ~/efs")
     interrupt(machine, 0.4)
-    with pytest.raises(SpotConnectError):
+
+    def mount_again_and_again():
         for number in range(20):
             SpotInstance(machine.name, local=True, reporter=heard, filesystem=f"late-{number}").close()
+
+    with pytest.raises(SpotConnectError):
+        mount_again_and_again()
     assert ended(machine)
+
+
+def test_how_a_run_ended_is_written_when_the_file_system_can_take_it_again(vm):
+    run = vm.run("sleep 2; exit 4", cmd=True, detach=True)
+    place = f"~/efs/.spot-connect/runs/*/{run.id}"
+    told(vm, f"chmod 500 {place} {place}/attempts/0001")
+    until("the trouble", lambda: "ermission denied" in told(vm, "cat ~/.spot-connect/agent.log"))
+    assert run.status == "running"
+    told(vm, f"chmod 700 {place} {place}/attempts/0001")
+    assert run.wait(60) == 4

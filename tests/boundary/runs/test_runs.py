@@ -188,3 +188,10 @@ def test_a_machine_without_python_says_what_is_missing(launched):
         patch.setattr(agent, "_call", lambda verb, words: original(verb, words).replace("python3", "python3-absent"))
         with pytest.raises(ScriptFailed, match=r"Python 3\.7"):
             machine.run("true", cmd=True, detach=True)
+
+
+def test_what_a_script_leaves_in_the_background_goes_on(shared):
+    run = shared.run("sleep 300 & echo $!", cmd=True, detach=True)
+    run.wait(60)
+    left = run.log().decode().strip()
+    assert told(shared, f"kill {left} && echo lived") == "lived\n"
