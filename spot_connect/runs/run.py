@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Protocol, TypeVar
 
-from spot_connect.core.errors import AwsUnreachable, RunNotFound, ScriptFailed, SshError
+from spot_connect.core.errors import AwsUnreachable, RunNotFound, ScriptFailed, SshLost, SshUnreachable
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import RunRecord, RunSpec, new_run_id, run_record
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
@@ -18,7 +18,8 @@ T = TypeVar("T")
 Show = Callable[[bytes], None]
 STOPPED = 143
 """The exit status of a run that was stopped before it could have one of its own: 128 + SIGTERM."""
-_LINE_TROUBLE = (SshError, AwsUnreachable)
+# A refused key or another host key is not trouble of the line: trying again would not help, or hide it.
+_LINE_TROUBLE = (SshLost, SshUnreachable, AwsUnreachable)
 _POLL_SECONDS = 1.0
 _AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0)
 
@@ -102,7 +103,7 @@ class Run:
             RunInterrupted: its machine was taken away, and nobody goes on with it.
         """
         seconds = float("inf") if timeout is None else timeout
-        with self._machine.kept_going(self._patiently(self.record)):
+        with self._machine.kept_going(self.patiently(self.record)):
             return wait_for(f"end of {self.id}", self._look, seconds=seconds, every=_POLL_SECONDS, clock=self._clock)
 
     def follow(self, show: Show | None = None) -> int:
@@ -113,16 +114,16 @@ class Run:
         Raises:
             RunInterrupted: its machine was taken away, and nobody goes on with it.
         """
-        with self._machine.kept_going(self._patiently(self.record)):
+        with self._machine.kept_going(self.patiently(self.record)):
             return self._follow(_Shown(show or _unheard))
 
     def _follow(self, shown: _Shown) -> int:
         while True:
-            record = self._patiently(self.record)
+            record = self.patiently(self.record)
             for attempt in record.attempts[max(0, shown.attempt - 1) :]:
                 shown.begin(attempt.number)
-                self._patiently(lambda: self._stream(shown, more=True))
-            now = self._patiently(self.record)
+                self.patiently(lambda: self._stream(shown, more=True))
+            now = self.patiently(self.record)
             if now.has_ended and len(now.attempts) <= shown.attempt:
                 return status_of(now)
             if len(now.attempts) <= shown.attempt:
@@ -145,24 +146,24 @@ class Run:
         return self._last.state
 
     def _look(self) -> Seen[int]:
-        record = self._patiently(self.record)
+        record = self.patiently(self.record)
         if record.has_ended:
             return Seen(status_of(record))
         if record.state != "running":
-            self._patiently(self._machine.rejoin)
+            self.patiently(self._machine.rejoin)
         return Seen(None, record.state)
 
     def _idle(self, record: RunRecord) -> None:
         """No attempt is under way; see whether anybody may still make one."""
         if record.state != "running":
-            self._patiently(self._machine.rejoin)
+            self.patiently(self._machine.rejoin)
         self._clock.sleep(_POLL_SECONDS)
 
     def _stream(self, shown: _Shown, *, more: bool) -> None:
         asked = {"name": self.name, "run": self.id, "attempt": shown.attempt, "offset": shown.offset, "more": more}
         self._machine.agent.stream("follow", asked, shown.show)
 
-    def _patiently(self, action: Callable[[], T]) -> T:
+    def patiently(self, action: Callable[[], T]) -> T:
         """Do it, again after the line broke, on whatever machine has the name then."""
         for number in range(10**9):
             try:
@@ -204,10 +205,12 @@ def start(machine: Machine, spec: RunSpec, reporter: Reporter) -> Run:
     chosen = new_run_id(datetime.now(timezone.utc), secrets.token_hex(2))
     scripts = b"".join(script.content for script in spec.scripts)
     asked = {"name": machine.name, "run": chosen, **spec.wire()}
-    told = run_record(machine.agent.ask("start", asked, stdin=scripts)[0])
+    run = Run(machine, chosen, reporter)
+    # Asked for twice it is still one run, so a line that breaks before the answer costs nothing.
+    told = run_record(run.patiently(lambda: machine.agent.ask("start", asked, stdin=scripts))[0])
     if not told.attempts:
         raise ScriptFailed(f"{spec.title} did not start on {machine.name}", 1, advice="See ~/.spot-connect/agent.log.")
-    return Run(machine, chosen, reporter)
+    return run
 
 
 def resume(machine: Machine, run_id: str, gone: Sequence[str]) -> RunRecord:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from spot_connect.core.errors import DeadlinePassed, RunNotFound, ScriptFailed, UsageError
+from spot_connect.core.errors import DeadlinePassed, HostKeyChanged, RunNotFound, ScriptFailed, SshLost, UsageError
 from spot_connect.runs import agent
 from tests.boundary.runs.conftest import told, until
 
@@ -195,3 +195,34 @@ def test_what_a_script_leaves_in_the_background_goes_on(shared):
     run.wait(60)
     left = run.log().decode().strip()
     assert told(shared, f"kill {left} && echo lived") == "lived\n"
+
+
+def test_a_line_that_breaks_before_the_answer_starts_no_second_run(launched, monkeypatch):
+    machine = launched()
+    asked = agent.Agent.ask
+    broken = []
+
+    def ask(self, verb, *arguments, **options):
+        told = asked(self, verb, *arguments, **options)
+        if verb == "start" and not broken:
+            broken.append(verb)
+            raise SshLost("the line broke", "for the test")
+        return told
+
+    monkeypatch.setattr(agent.Agent, "ask", ask)
+    run = machine.run("echo once >> ~/times; sleep 1", cmd=True, detach=True)
+    assert run.wait(60) == 0
+    assert told(machine, "cat ~/times") == "once\n"
+    assert [one.id for one in machine.runs()] == [run.id]
+
+
+def test_another_host_key_is_not_tried_again(launched, monkeypatch):
+    machine = launched()
+    run = machine.run("sleep 300", cmd=True, detach=True)
+
+    def changed(*_, **__):
+        raise HostKeyChanged("refused to connect", "another key")
+
+    monkeypatch.setattr(agent.Agent, "ask", changed)
+    with pytest.raises(HostKeyChanged):
+        run.wait(60)
