@@ -15,6 +15,7 @@ class Options:
     boot_seconds: float = 20.0
     listed: int = 5
     fleet: int = 100
+    interruptions: int = 50
     isolation: str = ""
 
 
@@ -23,10 +24,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     usual = Options()
     parser.add_argument("--rounds", type=int, default=usual.rounds, help="how often each side is timed")
     parser.add_argument(
-        "--boot-seconds", type=float, default=usual.boot_seconds, metavar="N", help="launch: simulated boot (20)"
+        "--boot-seconds",
+        type=float,
+        default=usual.boot_seconds,
+        metavar="N",
+        help="launch, interruption: simulated boot (20)",
     )
     parser.add_argument("--listed", type=int, default=usual.listed, metavar="N", help="listing: instances (5)")
     parser.add_argument("--fleet", type=int, default=usual.fleet, metavar="N", help="fleet: instances (100)")
+    parser.add_argument(
+        "--interruptions",
+        type=int,
+        default=usual.interruptions,
+        metavar="N",
+        help="interruptions_in_a_row: how many (50)",
+    )
     parser.add_argument("--isolation", choices=("ns", "plain"), default="", help="of the local cloud; the best here")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
 

@@ -21,6 +21,8 @@ MEASUREMENTS = {
     "launch": "from the command to the first prompt, beyond boot and AWS",
     "reconnect": "AWS calls to come back by name",
     "fleet": "many instances started and answering",
+    "interruption": "from the notice to the work going on elsewhere",
+    "interruptions_in_a_row": "one counting job through many interruptions",
 }
 ROOT = Path(__file__).parents[1]
 _BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -28,7 +30,7 @@ _BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; 1 when a measurement could not be taken, whatever the numbers are."""
-    listed = "".join(f"  {name:<13} {meaning}\n" for name, meaning in MEASUREMENTS.items())
+    listed = "".join(f"  {name:<22} {meaning}\n" for name, meaning in MEASUREMENTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
