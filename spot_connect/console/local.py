@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 
 from spot_connect.core.errors import LocalCloudError
@@ -16,6 +17,7 @@ from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 
 _ASLEEP = "the local cloud is not running"
+_WAKE = "Run `spot_connect local up` first."
 _FAULT_FIELDS = {
     "instance_type": "instance_type",
     "zone": "zone",
@@ -43,12 +45,12 @@ def act(arguments: argparse.Namespace) -> int:
 
 
 def _up(arguments: argparse.Namespace, screen: Screen) -> int:
-    with screen.step("starting the local cloud"):
+    with ExitStack() as steps:
         report = service.up(
             isolation=arguments.isolation,
             fresh=arguments.fresh,
             boot_seconds=arguments.boot_seconds,
-            on_wait=screen.note,
+            on_wait=lambda text: steps.enter_context(screen.step(text)),
         )
     screen.note(f"cloud {'already' if report.already_running else 'is'} up at {report.endpoint.url}")
     screen.note(f"isolation {report.level}: {report.description}")
@@ -85,7 +87,7 @@ def _record(report: service.StatusReport) -> dict[str, object]:
 
 def _environment(_: argparse.Namespace, screen: Screen) -> int:
     if service.status() is None:
-        raise LocalCloudError(f"cannot show its variables: {_ASLEEP}", advice="Run `spot_connect local up` first.")
+        raise LocalCloudError(f"cannot show its variables: {_ASLEEP}", advice=_WAKE)
     shell = "powershell" if os.name == "nt" else "sh"
     say(service.shell_lines(service.environment(service.ensure_up()), shell))
     screen.note('set them with: eval "$(spot_connect local env)"')
@@ -102,7 +104,7 @@ def _reset(_: argparse.Namespace, screen: Screen) -> int:
 def _interrupt(arguments: argparse.Namespace, screen: Screen) -> int:
     realm = choose_realm(local=True)
     if service.status() is None:
-        raise LocalCloudError(f"cannot interrupt {', '.join(arguments.names)}: {_ASLEEP}")
+        raise LocalCloudError(f"cannot interrupt {', '.join(arguments.names)}", _ASLEEP, _WAKE)
     for instance in all_named(realm, arguments.names, arguments.region, screen):
         if arguments.rebalance:
             service.call(None, "POST", f"instances/{instance.id}/rebalance")
@@ -116,7 +118,7 @@ def _interrupt(arguments: argparse.Namespace, screen: Screen) -> int:
 
 def _fault(arguments: argparse.Namespace, screen: Screen) -> int:
     if service.status() is None:
-        raise LocalCloudError("cannot plan faults", _ASLEEP, "Run `spot_connect local up` first.")
+        raise LocalCloudError("cannot plan faults", _ASLEEP, _WAKE)
     actions = {"line": _drop_lines, "list": _show_faults, "clear": _clear_faults}
     return actions.get(arguments.kind, _plan_fault)(arguments, screen)
 

@@ -131,6 +131,7 @@ class Cloud:
         self.launching = RLock()
         self.faults = Faults()
         self.notes: list[str] = []
+        self.restored: list[str] = []
         self.started = time.time()
         self.ahead = 0.0
         self.on_change: Callable[[], None] = lambda: None

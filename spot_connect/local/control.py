@@ -93,7 +93,7 @@ class Control:
             "started": self._cloud.started,
             "boot_seconds": self._cloud.boot_seconds,
             "instances": self._cloud.count(),
-            "notes": self._cloud.notes,
+            "notes": [*self._cloud.notes, *self._cloud.restored],
         }
 
     def _shutdown(self, _: Body) -> Body:
@@ -103,6 +103,7 @@ class Control:
     def _reset(self, _: Body) -> Body:
         self._cloud.faults.clear()
         self._saver.forget()
+        self._cloud.restored.clear()
         return {}
 
     def _save(self, _: Body) -> Body:

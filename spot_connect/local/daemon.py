@@ -151,7 +151,7 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     if not places.state.exists():
         # No cloud remembers what these are.
         boxes.file_systems.clear()
-    cloud.notes += state.restore(cloud, places.state)
+    cloud.restored = state.restore(cloud, places.state)
     gc.freeze()
     gc.enable()
     signal.signal(signal.SIGTERM, lambda *_: Thread(target=server.shutdown).start())
@@ -183,7 +183,7 @@ def _record(cloud: Cloud) -> dict[str, Any]:
         "pid": os.getpid(),
         "level": level_name(cloud.boxes),
         "description": cloud.boxes.description,
-        "notes": cloud.notes,
+        "notes": [*cloud.notes, *cloud.restored],
     }
 
 

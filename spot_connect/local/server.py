@@ -10,7 +10,9 @@ from urllib.parse import parse_qs
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from spot_connect.core.profiles import nearest
 from spot_connect.local import extra_services
+from spot_connect.local.cloud import ACCOUNT
 from spot_connect.local.control import Control
 from spot_connect.local.gate import CONTROL, METADATA, Gate
 from spot_connect.local.imds import Metadata
@@ -40,7 +42,10 @@ class Router:
         for prefix, part in self._parts.items():
             if path.startswith(prefix):
                 return part(environ, start_response)
-        service = scope(environ)[1]
+        region, service = scope(environ)
+        unknown = _no_region(region)
+        if unknown:
+            return refuse(environ, "InvalidParameterValue", unknown, 400)(environ, start_response)
         fault = self._faults.at_call(_action(environ)) if service == "ec2" and self._faults.await_calls() else None
         if fault:
             return refuse(environ, fault.code, fault.message, fault.status)(environ, start_response)
@@ -65,6 +70,17 @@ class Router:
             return refuse(environ, "InternalError", f"The local cloud failed: {error!r}. See its log.", 500)(
                 environ, start_response
             )
+
+
+def _no_region(region: str) -> str:
+    """What EC2 says of a Region that there is none of; empty when it is one, or none is told."""
+    from moto.ec2.models import ec2_backends
+
+    known = ec2_backends[ACCOUNT].regions
+    if not region or region in known:
+        return ""
+    close = nearest(region, known)
+    return f"Invalid region provided: {region}." + (f" Did you mean {' or '.join(close)}?" if close else "")
 
 
 def _action(environ: dict[str, Any]) -> str:

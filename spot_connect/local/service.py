@@ -226,7 +226,8 @@ def _ups_lock(places: Places) -> FileLock:
         places.make()
         lock = FileLock(places.up_lock)
     except OSError as error:
-        raise LocalCloudError(f"cannot use {places.root}", str(error), "Set SPOT_CONNECT_HOME.") from error
+        advice = "Set SPOT_CONNECT_HOME to a directory that you can make and write to."
+        raise LocalCloudError(f"cannot use {error.filename or places.root}", error.strerror or "", advice) from error
     lock.take(wait=True)
     return lock
 
@@ -321,12 +322,14 @@ def _adjust(
             f"the local cloud is already up with {said['level']}",
             "Stop it first: spot_connect local down",
         )
+    notes = said["notes"]
     if fresh:
         _call(endpoint, "POST", "reset")
+        notes = ["Every instance has been ended and everything forgotten.", *_call(endpoint, "GET", "status")["notes"]]
     if boot_seconds is not None:
         _call(endpoint, "POST", "boot-seconds", {"seconds": boot_seconds})
     return UpReport(
-        endpoint, already_running=True, level=said["level"], description=said["description"], notes=tuple(said["notes"])
+        endpoint, already_running=True, level=said["level"], description=said["description"], notes=tuple(notes)
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.fleets import Fleet, FleetsBackend
+from moto.ec2.models.instances import MetadataOptions
 from moto.ec2.responses.fleets import Fleets
 
 from spot_connect.local import market
@@ -219,6 +220,7 @@ def _complete(fleet: Any, instance: Any, template: dict[str, Any]) -> None:
     instance._fleet_id = fleet.id
     behavior = template.get("InstanceInitiatedShutdownBehavior")
     instance.instance_initiated_shutdown_behavior = behavior or instance.instance_initiated_shutdown_behavior
+    instance.metadata_options = MetadataOptions(template.get("MetadataOptions"))
     profile = template.get("IamInstanceProfile")
     if profile:
         fleet.ec2_backend.associate_iam_instance_profile(

@@ -123,6 +123,7 @@ def _fill_in(cloud: Cloud, backend: Any, kwargs: dict[str, Any], instance_type: 
     # Absent is not False: the subnet decides.
     kwargs.setdefault("associate_public_ip", None)
     template = _template(backend, kwargs)
+    kwargs["metadata_options"] = {**template.get("MetadataOptions", {}), **(kwargs.get("metadata_options") or {})}
     kwargs["nics"] = kwargs["nics"] or [dict(nic) for nic in template.get("NetworkInterfaces", [])]
     of_nics = next((nic["SubnetId"] for nic in kwargs["nics"] if nic.get("SubnetId")), None)
     kwargs["subnet_id"] = kwargs.get("subnet_id") or of_nics

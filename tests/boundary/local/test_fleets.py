@@ -18,6 +18,7 @@ def template(cloud, ec2, group, name):
         "UserData": base64.b64encode(b"#!/bin/sh\n").decode(),
         "InstanceInitiatedShutdownBehavior": "terminate",
         "Monitoring": {"Enabled": False},
+        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
         "TagSpecifications": [
             {"ResourceType": kind, "Tags": [{"Key": "made-by", "Value": name}]}
             for kind in ("instance", "spot-instances-request")
@@ -55,6 +56,18 @@ def test_the_cheapest_pool_is_taken_and_the_template_is_honoured(cloud, fleet, g
         assert instance["InstanceLifecycle"] == "spot"
         assert "PublicIpAddress" in instance
         assert cloud.tags(instance_id)["aws:ec2:fleet-id"] == made["FleetId"]
+
+
+def test_its_instances_have_the_metadata_options_of_the_template(cloud, fleet):
+    options = cloud.instance(ids(fleet())[0])["MetadataOptions"]
+    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 2)
+
+
+def test_a_single_instance_has_the_metadata_options_of_its_template_unless_it_has_its_own(cloud, template):
+    plain = cloud.run(LaunchTemplate=template)
+    assert plain["MetadataOptions"]["HttpTokens"] == "required"
+    own = cloud.run(LaunchTemplate=template, MetadataOptions={"HttpTokens": "optional"})["MetadataOptions"]
+    assert (own["HttpTokens"], own["HttpPutResponseHopLimit"]) == ("optional", 2)
 
 
 def test_its_instances_are_one_time(cloud, ec2, fleet, refused):

@@ -195,6 +195,34 @@ def test_fresh_forgets(home):
         assert service.status(home).instances == {}
 
 
+def test_an_emptied_cloud_no_longer_speaks_of_what_was_restored(home):
+    with running_local_cloud(home) as cloud:
+        cloud.until(cloud.run()["InstanceId"], "running")
+    with running_local_cloud(home):
+        assert "started again" in " ".join(service.up(home).notes)
+        service.reset(home)
+        assert service.up(home).notes == ()
+        assert service.status(home).notes == ()
+
+
+def test_fresh_says_that_a_running_cloud_was_emptied(home):
+    with running_local_cloud(home) as cloud:
+        cloud.until(cloud.run()["InstanceId"], "running")
+    with running_local_cloud(home):
+        assert service.up(home, fresh=True).notes == ("Every instance has been ended and everything forgotten.",)
+        assert service.up(home).notes == ()
+
+
+def test_a_home_that_cannot_be_made_is_told_in_words(tmp_path):
+    with pytest.raises(LocalCloudError) as caught:
+        service.up(Path("/proc/nowhere"))
+    assert (caught.value.what, caught.value.said) == ("cannot use /proc/nowhere", "No such file or directory")
+    assert "SPOT_CONNECT_HOME" in caught.value.advice
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalCloudError, match=r"cannot use .*: Not a directory"):
+        service.up(tmp_path / "file" / "home")
+
+
 @pytest.mark.parametrize("how", ["reset", "fresh"])
 def test_a_running_cloud_can_be_emptied(home, how):
     with running_local_cloud(home) as cloud:
