@@ -92,6 +92,9 @@ class Runner:
                 killed = _signal(child.pid, signal.SIGKILL)
             self._tend()
         self._terminated = terminated
+        if status == REQUEUE:
+            # The script may have seen the notice before we have.
+            self._look()
         if self._ending:
             # What it left in the background would write on where the next attempt writes.
             _signal(child.pid, signal.SIGKILL)

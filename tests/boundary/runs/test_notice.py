@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -54,6 +55,12 @@ def test_a_run_is_asked_to_end_and_is_handed_back(vm, reader):
 def test_a_script_that_saves_and_says_it_ended_well_is_not_believed(vm):
     run = vm.run(FOREVER.replace("exit 75", "exit 0"), cmd=True, detach=True)
     interrupt(vm, 16)
+    until("the hand-over", lambda: run.status == "interrupted")
+
+
+def test_a_script_that_sees_the_notice_first_hands_the_run_back_too(vm):
+    notice = json.dumps({"deadline": time.time() + 60, "seen": time.time()})
+    run = vm.run(f"echo '{notice}' > $SPOT_CONNECT_NOTICE_FILE; exit 75", cmd=True, detach=True)
     until("the hand-over", lambda: run.status == "interrupted")
 
 
