@@ -152,7 +152,9 @@ class Recovery:
             if is_ours:
                 ending.terminate(ground.realm, [made])
             raise
-        if record.has_ended:
+        if self._is_told_by(dying, record):
+            # Whoever waits for his turn is not to launch yet another one.
+            self._over.set()
             connection.close()
             if is_ours:
                 ground.reporter.note(f"{self._record.id} has ended in time; {made.id} is not needed and is terminated")
@@ -161,6 +163,12 @@ class Recovery:
         self._current, self._agent, self._record = made, agent, record
         self._moved(Successor(made, connection))
         ground.reporter.note(f"{record.id} goes on as attempt {len(record.attempts)} on {made.id}")
+
+    def _is_told_by(self, dying: Instance, record: RunRecord) -> bool:
+        """Whether the run has ended on the old machine, which still lives to tell the rest of its log."""
+        if not record.has_ended or record.attempts[-1].instance != dying.id:
+            return False
+        return finding.again(self._ground.realm, [dying])[dying.id].state in LIVE_STATES
 
     def _check(self, dying: Instance) -> Instance:
         """The machine as it is now; refuses to go on where the user has said so, in whatever way."""
