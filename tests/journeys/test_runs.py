@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from spot_connect.core.waiting import Seen, wait_for
 from tests.journeys.conftest import SCRIPT, SECONDS, Person
 
+ROOT = Path(__file__).resolve().parents[2]
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\n")
 PATIENCE = 60
 # Only what bash does itself: SIGTERM goes to the whole group, and would end a program in the middle of saving.
@@ -326,3 +329,18 @@ def test_a_limit_that_is_reached_ends_with_status_6(person, kept):
         assert process.wait(SECONDS) == 6
     assert numbers(heard) == list(range(1, len(numbers(heard)) + 1))
     assert "which is the limit" in (person.directory / "notes").read_text()
+
+
+def test_the_rehearsal_of_the_examples_counts_every_number_once(person):
+    script = ROOT / "examples" / "interruption" / "rehearse.sh"
+    path = os.pathsep.join([str(Path(SCRIPT).parent), os.environ["PATH"]])
+    environment = {**person.environment, "PATH": path}
+    played = subprocess.run(
+        ["bash", script], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert played.returncode == 0, played.stderr
+    assert played.stdout.count("every number from 1 to 150 once") == 2
+    assert played.stdout.count("attempt 2 begins after") == 2
+    assert re.search(r"^the hook ran, with \d+ seconds left$", played.stdout, re.MULTILINE)
+    assert "\nstatus 6\n" in played.stdout
+    assert not ids(person, "rehearsal")
