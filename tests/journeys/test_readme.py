@@ -28,6 +28,7 @@ LEFT = (
     "pip install ",
     "bash tests/run.sh",
     "bash examples/quickstart.sh",
+    "bash examples/interruption/rehearse.sh",
     "python -m benchmarks",
     "python tools/",
     "aws accessanalyzer ",
@@ -57,7 +58,7 @@ def runs(block):
 
 
 SHELL = list(titled(PAGES, "bash"))
-PYTHON = list(titled((README, ROOT / "docs" / "local-cloud.md"), "python"))
+PYTHON = list(titled((README, ROOT / "docs" / "local-cloud.md", ROOT / "docs" / "interruptions.md"), "python"))
 
 
 @pytest.fixture(scope="module")
