@@ -32,6 +32,16 @@ def plain_user_data(text: str) -> str:
     return decoded if decoded.startswith(_BEGINNINGS) else text
 
 
+def is_run_at_boot(user_data: str) -> bool:
+    r"""Whether cloud-init does anything with the text; it leaves alone what it does not know, without a word.
+
+    Example:
+        >>> is_run_at_boot("echo hello\n")
+        False
+    """
+    return user_data.startswith(_BEGINNINGS)
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
     """A machine by name; ``profile`` is ``None`` when only a running one will do.

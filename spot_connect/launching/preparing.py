@@ -15,7 +15,7 @@ from spot_connect.core.names import FILE_SYSTEM_TAG, LOGIN_TAG, MANAGED_TAG, NAM
 from spot_connect.core.prices import money
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
-from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.requests import LaunchRequest, is_run_at_boot
 from spot_connect.launching import doors, instance_profiles
 from spot_connect.launching.realm import Realm
 from spot_connect.store import tables
@@ -55,6 +55,9 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
     region = region_of(realm, request)
     cloud = realm.cloud(region)
     instance_type = request.instance_type or profile.instance_type
+    if request.user_data and not is_run_at_boot(request.user_data):
+        # Some images read their own kind of user data, so it is not refused.
+        reporter.warn(f"the user data of {request.name} does not begin with #! or #cloud-config: cloud-init ignores it")
     with reporter.step(f"looking up {instance_type} in {region}"):
         ground = _look_up(cloud, request, profile, instance_type)
     limit = _price_limit(request, profile, region, instance_type)

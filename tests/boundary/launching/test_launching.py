@@ -24,7 +24,7 @@ from spot_connect.core.errors import (
 )
 from spot_connect.core.firewall import parse_rule
 from spot_connect.core.waiting import Seen, wait_for
-from spot_connect.launching import connecting, doors, ending, finding, listing, trust
+from spot_connect.launching import connecting, doors, ending, finding, listing, preparing, trust
 from spot_connect.launching.launch import launch
 from spot_connect.launching.realm import Realm
 from spot_connect.ssh import command
@@ -411,3 +411,11 @@ def test_ctrl_c_right_after_the_launch_terminates_what_was_launched(realm, reque
         connecting.reach(realm, request, keys, heard)
     assert instances.named(realm.cloud("us-east-1"), request.name) == ()
     assert any("terminated again" in note for note in heard.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"), [("echo hello\n", 1), ("#!/bin/sh\necho hello\n", 0), ("#cloud-config\npackages: [git]\n", 0)]
+)
+def test_user_data_that_would_never_run_is_told_before_the_launch(realm, request_for, keys, heard, text, warned):
+    preparing.prepare(realm, request_for(user_data=text), keys, heard)
+    assert sum("cloud-init ignores it" in warning for warning in heard.warnings) == warned
