@@ -362,7 +362,7 @@ class SpotInstance:
         Raises:
             ScriptFailed: git failed; its words were shown.
         """
-        self.run(clone_repo(repo_link, directory), cmd=True)
+        self._git(f"cannot clone {repo_link} to {directory} on {self.name}", clone_repo(repo_link, directory))
 
     def update_repo(self, path_on_instance: str, branch: str | None = None, repo_link: str | None = None) -> None:
         """Pull the newest commits of a clone, on ``branch`` and from ``repo_link`` where they are given.
@@ -370,7 +370,7 @@ class SpotInstance:
         Raises:
             ScriptFailed: git failed, for instance because of local changes; its words were shown.
         """
-        self.run(update_repo(path_on_instance, branch, repo_link), cmd=True)
+        self._git(f"cannot update {path_on_instance} on {self.name}", update_repo(path_on_instance, branch, repo_link))
 
     def dir_exists(self, directory: str) -> bool:
         """Whether ``directory`` exists on the instance and is a directory."""
@@ -411,6 +411,13 @@ class SpotInstance:
         mounted = mounting.mount(self._realm, self.seen, self.connection, token, self._reporter, new_target=new_target)
         self.filesystem_dns = mounted.dns
         self.mount_target = mounted.target.raw
+
+    def _git(self, what: str, commands: str) -> None:
+        """Run the commands; where they fail, say what they were for, since git itself says why."""
+        try:
+            self.run(commands, cmd=True)
+        except ScriptFailed as failed:
+            raise ScriptFailed(what, failed.exit_status, failed.output) from failed
 
     def _work(self, scripts: Paths, *, is_command: bool) -> list[tuple[str, Path | None]]:
         if is_command:

@@ -172,10 +172,12 @@ def test_a_repository_is_cloned_and_updated_on_several(manager, pair, repository
     assert manager.run(pair, "cat 'copy of it/a.txt'") == ["two\n", "two\n"]
 
 
-def test_a_repository_that_does_not_exist_is_an_error(manager, name):
+def test_what_git_could_not_do_is_named(manager, name):
     manager.launch_instance(name, profile="t2.micro")
-    with pytest.raises(ScriptFailed):
+    with pytest.raises(ScriptFailed, match=f"cannot clone /no/such/repository to copy on {name}: exit status 128"):
         manager.clone_repo(name, "/no/such/repository", "copy")
+    with pytest.raises(ScriptFailed, match=f"cannot update copy on {name}: exit status 1"):
+        manager.update_repo(name, "copy")
 
 
 def test_a_name_that_runs_is_reached_without_having_been_launched_here(manager, cloud_home, name):
