@@ -28,8 +28,11 @@ from spot_connect.runs.host import Host
 from spot_connect.runs.run import Run
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import to_stderr, to_stdout
-from spot_connect.ssh import command, shell, transfer
+from spot_connect.ssh import command, shell
 from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.files import is_dir
+from spot_connect.transfers.download import download
+from spot_connect.transfers.upload import upload
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -219,7 +222,7 @@ class SpotInstance:
             >>> vm.upload(["data.csv", "model"], "~/work")  # doctest: +SKIP
         """
         sources = existing(files)
-        arrived = transfer.upload(self.connection, sources, remotepath, reporter=self._reporter)
+        arrived = upload(self.connection, sources, remotepath, reporter=self._reporter)
         if verbose:
             for path in arrived:
                 self._reporter.note(f"uploaded {path}")
@@ -245,7 +248,7 @@ class SpotInstance:
                 f"cannot download {len(sources)} files to {len(as_paths(localpath))} paths",
                 advice="Give one folder, or one path for each file.",
             )
-        arrived = transfer.download(self.connection, sources, targets, reporter=self._reporter)
+        arrived = download(self.connection, sources, targets, reporter=self._reporter)
         return [str(path) for path in arrived]
 
     @overload
@@ -374,7 +377,7 @@ class SpotInstance:
 
     def dir_exists(self, directory: str) -> bool:
         """Whether ``directory`` exists on the instance and is a directory."""
-        return transfer.is_dir(self.connection, directory)
+        return is_dir(self.connection, directory)
 
     def refresh_instance(self, verbose: bool = True) -> str:
         """Ask EC2 again; the state it tells, ``terminated`` when it no longer knows the instance."""
@@ -433,7 +436,7 @@ class SpotInstance:
                 )
 
     def _has_runs(self) -> bool:
-        return transfer.is_dir(self.connection, "efs/.spot-connect/runs")
+        return is_dir(self.connection, "efs/.spot-connect/runs")
 
     def _check_lasting(self, spec: RunSpec) -> None:
         if spec.limits.resume and not (self.filesystem or FILE_SYSTEM_TAG in self.seen.tags):

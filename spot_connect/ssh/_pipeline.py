@@ -41,9 +41,9 @@ class Pipeline:
         while self._asked:
             self._written()
 
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """The file's first ``size`` bytes, or fewer when it has fewer."""
-        spans = ((offset, min(PIECE, size - offset)) for offset in range(0, size, PIECE))
+    def pieces(self, size: int, start: int = 0) -> Iterator[bytes]:
+        """The file's first ``size`` bytes from ``start`` on, or fewer when it has fewer."""
+        spans = ((offset, min(PIECE, size - offset)) for offset in range(start, size, PIECE))
         for span in islice(spans, _AHEAD):
             self._ask_read(*span)
         while self._asked:

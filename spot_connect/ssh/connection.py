@@ -69,6 +69,8 @@ class Connection:
         self._verify = verify
         self._known = known
         self._seconds = connect_seconds
+        self.round_trip = 0.0
+        """The shortest time in seconds that the server has taken to answer; 0 before it has."""
         self._lock = threading.RLock()
         self.transfers = threading.RLock()
         self._transport: Transport | None = None
@@ -113,6 +115,17 @@ class Connection:
             transport, self._transport, self._sftp = self._transport, None, None
             if transport:
                 transport.close()
+
+    def another(self) -> Connection:
+        """A second line to the same server, not yet opened."""
+        return Connection(
+            self.address,
+            self.username,
+            self.key_file,
+            verify=self._verify,
+            known=self._known,
+            connect_seconds=self._seconds,
+        )
 
     def channel(self) -> paramiko.Channel:
         """A new session channel, for this package's own use.
@@ -160,7 +173,10 @@ class Connection:
         with lost(self, "a session"):
             if transport is None:
                 raise EOFError("the connection was closed")
-            return transport.open_session(WINDOW, PACKET, timeout=_CHANNEL_SECONDS)
+            asked = SYSTEM_CLOCK.now()
+            session = transport.open_session(WINDOW, PACKET, timeout=_CHANNEL_SECONDS)
+            self.round_trip = min(self.round_trip or 60.0, SYSTEM_CLOCK.now() - asked)
+            return session
 
     def _connect(self) -> Transport:
         key = _load_key(self.key_file)

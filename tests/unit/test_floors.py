@@ -18,10 +18,11 @@ MAY_IMPORT = {
     "launching": {"launching", "aws", "ssh", "store", "core", "local.service"},
     "market": {"market", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
+    "transfers": {"transfers", "ssh", "core"},
     "runs": {"runs", "launching", "ssh", "aws", "store", "core"},
     "keras_callback": {"interruption"},
     "bash_scripts": {"core"},
-    "spotted": {"runs", "launching", "ssh", "screen", "core"},
+    "spotted": {"runs", "launching", "transfers", "ssh", "screen", "core"},
     "sutils": {"launching", "market", "aws", "store", "screen", "core"},
     "instance_manager": {"spotted", "sutils", "runs", "launching", "screen", "core"},
     "console": {

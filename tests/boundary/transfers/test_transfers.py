@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -12,20 +13,25 @@ from spot_connect.core.errors import SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Silent
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
-from spot_connect.ssh.transfer import download, exists, is_dir, upload
+from spot_connect.ssh.files import exists, is_dir
+from spot_connect.transfers.download import download
+from spot_connect.transfers.upload import upload
 from tests.boundary.ssh.servers import Proxy, Server, There
 
 SILENT = Silent()
+
+pytestmark = pytest.mark.usefixtures("way")
 MEGABYTE = 1024 * 1024
 
 
 class Bars(Silent):
     """Counts what the progress bars were told, and may act on it."""
 
-    def __init__(self, act: object = None) -> None:
+    def __init__(self, act: Callable[[], None] | None = None, after: int = 0) -> None:
         self.totals: dict[str, int] = {}
         self.done = 0
         self._act = act
+        self._after = after
 
     def transfer(self, name: str, total: int) -> AbstractContextManager[Bars]:  # type: ignore[override]
         self.totals[name] = total
@@ -33,8 +39,20 @@ class Bars(Silent):
 
     def advance(self, done: int) -> None:
         self.done += done
-        if self._act:
-            self._act()  # type: ignore[operator]
+        if self._act and self.done > self._after:
+            self._act()
+
+
+class First(Silent):
+    """Remembers how much was there before anything moved."""
+
+    first = 0
+
+    def transfer(self, name: str, total: int) -> AbstractContextManager[First]:  # type: ignore[override]
+        return nullcontext(self)
+
+    def advance(self, done: int) -> None:
+        self.first = self.first or done
 
 
 @pytest.fixture
@@ -71,7 +89,7 @@ def test_a_tree_goes_up_and_comes_back_the_same(
 ) -> None:
     paths = upload(connection, [tree], there.path("new/er"), reporter=SILENT)
     assert paths == (there.path("new/er/a tree"),)
-    assert there.run("find . -type l") == b""
+    assert there.run("find . -type l | sort") == b"./new/er/a tree/link\n./new/er/a tree/linked\n"
     assert there.run("stat -c %a 'new/er/a tree/run.sh'") == b"750\n"
     got = download(connection, paths, tmp_path / "back", reporter=SILENT)
     assert got == (tmp_path / "back" / "a tree",)
@@ -123,11 +141,42 @@ def test_a_broken_upload_leaves_the_old_file(server: Server, proxy: Proxy, tmp_p
     assert there.read("f") == b"old"
 
 
-def test_a_broken_download_leaves_nothing(server: Server, proxy: Proxy, tmp_path: Path, there: There) -> None:
-    there.write("f", bytes(32 * MEGABYTE))
+def test_a_broken_download_goes_on_where_it_was(server: Server, proxy: Proxy, tmp_path: Path, there: There) -> None:
+    content = os.urandom(32 * MEGABYTE)
+    there.write("f", content)
     with server.connection(address=proxy.address) as connection, pytest.raises(SshLost):
-        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(proxy.cut))
-    assert list((tmp_path / "d").iterdir()) == []
+        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(proxy.cut, after=9 * MEGABYTE))
+    assert not (tmp_path / "d" / "f").exists()
+    bars = First()
+    with server.connection() as connection:
+        download(connection, [there.path("f")], tmp_path / "d", reporter=bars)
+    assert bars.first > MEGABYTE
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
+    assert (tmp_path / "d" / "f").read_bytes() == content
+
+
+def test_a_broken_upload_goes_on_where_it_was(server: Server, proxy: Proxy, tmp_path: Path, there: There) -> None:
+    content = os.urandom(32 * MEGABYTE)
+    (tmp_path / "f").write_bytes(content)
+    with server.connection(address=proxy.address) as connection, pytest.raises(SshLost):
+        upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(proxy.cut, after=20 * MEGABYTE))
+    bars = First()
+    upload(there.connection, [tmp_path / "f"], there.folder, reporter=bars)
+    assert bars.first > MEGABYTE
+    assert there.names() == [b"f"]
+    assert there.read("f") == content
+
+
+def test_what_is_left_of_another_content_is_not_gone_on_with(
+    server: Server, proxy: Proxy, tmp_path: Path, there: There
+) -> None:
+    (tmp_path / "f").write_bytes(bytes(32 * MEGABYTE))
+    (tmp_path / "f").write_bytes(os.urandom(32 * MEGABYTE))
+    with server.connection(address=proxy.address) as connection, pytest.raises(SshLost):
+        upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(proxy.cut, after=20 * MEGABYTE))
+    (tmp_path / "f").write_bytes(b"other")
+    upload(there.connection, [tmp_path / "f"], there.folder, reporter=SILENT)
+    assert there.read("f") == b"other"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -175,28 +224,41 @@ def test_bad_sources_are_refused_before_the_first_byte(connection: Connection, t
         with pytest.raises(UsageError, match=why):
             upload(connection, sources, there.folder, reporter=SILENT)
 
-    (tree / "odd").symlink_to(tree, target_is_directory=True)
-    refuse("leads back", tree)
-    (tree / "odd").unlink()
-    (tree / "odd").symlink_to("nowhere")
-    refuse("leads nowhere", tree)
-    (tree / "odd").unlink()
-    (tree / "odd").symlink_to("odd")
-    refuse("cannot upload", tree)
-    (tree / "odd").unlink()
     os.mkfifo(tree / "odd")
     refuse("neither a file", tree)
     refuse("missing", tmp_path / "missing")
+    (tmp_path / "odd").symlink_to("nowhere")
+    refuse("leads nowhere", tmp_path / "odd")
     (tmp_path / "good").write_bytes(b"y")
     refuse("two of the files", tree / "good", tmp_path / "good")
     assert there.names() == []
 
 
-def test_remote_loops_are_refused(connection: Connection, tmp_path: Path, there: There) -> None:
-    there.run("ln -s . loop")
-    with pytest.raises(TransferFailed, match="leads back"):
-        download(connection, [there.folder], tmp_path / "d", reporter=SILENT)
-    assert not (tmp_path / "d").exists()
+def test_links_stay_links_wherever_they_lead(connection: Connection, tmp_path: Path, there: There) -> None:
+    tree = tmp_path / "t"
+    tree.mkdir()
+    for name, target in {"loop": ".", "nowhere": "no/such", "out": "/etc", "long": "x" * 200}.items():
+        (tree / name).symlink_to(target)
+    upload(connection, [tree], there.folder, reporter=SILENT)
+    got = download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)[0]
+    assert {path.name: str(path.readlink()) for path in got.iterdir()} == {
+        "loop": ".",
+        "nowhere": "no/such",
+        "out": "/etc",
+        "long": "x" * 200,
+    }
+
+
+def test_a_source_that_is_a_link_is_what_it_leads_to(connection: Connection, tmp_path: Path, there: There) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "f").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("t")
+    upload(connection, [tmp_path / "link"], there.folder, reporter=SILENT)
+    assert there.names() == [b"link", b"link/f"]
+    there.run("ln -s link again")
+    got = download(connection, [there.path("again")], tmp_path / "d", reporter=SILENT)[0]
+    assert not got.is_symlink()
+    assert (got / "f").read_bytes() == b"x"
 
 
 def test_a_file_in_the_way_is_told(connection: Connection, tmp_path: Path, there: There) -> None:

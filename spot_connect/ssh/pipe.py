@@ -1,0 +1,133 @@
+"""A program on an instance, fed and read as two streams of bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+from spot_connect.core.errors import SshLost
+from spot_connect.ssh._pieces import Pieces
+from spot_connect.ssh.connection import Connection, lost
+
+_WORDS = 4096
+_CHUNK = 1024 * 1024
+
+
+class Pipe:
+    """A command that runs on the instance, with its standard input and output in our hands.
+
+    Nothing is waited for when it starts: what is written travels behind the command. Each direction may be used by a
+    thread of its own.
+
+    Raises:
+        EOFError: the program has ended.
+        SshLost: the line broke; and all that opening a connection raises.
+
+    Example:
+        >>> with Pipe(connection, "cat") as pipe:  # doctest: +SKIP
+        ...     pipe.write(b"hello")
+        ...     pipe.read(5)
+        b'hello'
+    """
+
+    def __init__(self, connection: Connection, command: str) -> None:
+        self._connection = connection
+        self._rest = b""
+        self._at = 0
+        self._channel = connection.channel()
+        changed = threading.Condition()
+        self._channel.in_buffer = Pieces(changed)  # type: ignore[assignment]
+        self._channel.in_stderr_buffer = Pieces(changed)  # type: ignore[assignment]
+        with lost(connection, "a session"):
+            _ask(self._channel, command)
+
+    def __enter__(self) -> Pipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> None:
+        """Send all of ``data``, at the pace at which it is read there."""
+        step = self._channel.out_max_packet_size - 64
+        for offset in range(0, len(data), step):
+            self._send(data[offset : offset + step])
+
+    def _send(self, piece: bytes) -> None:
+        while piece:
+            try:
+                sent = self._channel.send(piece)
+            except (OSError, EOFError) as error:
+                raise self._ended() from error
+            if not sent:
+                raise self._ended()
+            piece = piece[sent:]
+
+    def read_some(self, most: int) -> bytes:
+        """What has arrived, at least one byte and at most ``most``."""
+        if self._at >= len(self._rest):
+            self._rest, self._at = self._channel.recv(_CHUNK), 0
+            if not self._rest:
+                raise self._ended()
+        piece = self._rest[self._at : self._at + most] if self._at or most < len(self._rest) else self._rest
+        self._at += len(piece)
+        return piece
+
+    def _ended(self) -> Exception:
+        # Only a server that is still there says that a program has ended.
+        if self._channel.eof_received or self._channel.exit_status != -1:
+            return EOFError(self.said)
+        advice = "Start it again; what has arrived is kept."
+        return SshLost(f"the line to {self._connection} broke during the transfer", "the connection was lost", advice)
+
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes."""
+        first = self.read_some(size) if size else b""
+        if len(first) == size:
+            return first
+        pieces, missing = [first], size - len(first)
+        while missing:
+            pieces.append(self.read_some(missing))
+            missing -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def read_line(self) -> bytes:
+        """Up to the next line end, which is left out."""
+        line = bytearray()
+        while (byte := self.read_some(1)) != b"\n":
+            line += byte
+        return bytes(line)
+
+    @property
+    def said(self) -> str:
+        """What the program has complained about on its standard error."""
+        stream = self._channel.in_stderr_buffer
+        words = self._channel.recv_stderr(_WORDS) if stream.read_ready() else b""
+        return words.decode(errors="replace").strip()
+
+    def end(self, seconds: float) -> bool:
+        """Close its input and wait for its end; whether it came."""
+        with lost(self._connection, "the transfer"):
+            self._channel.shutdown_write()
+        return self._channel.status_event.wait(seconds)
+
+    def close(self) -> None:
+        """Let go of it; a program that reads its input ends by that."""
+        # On a line that broke there is nobody to tell.
+        with contextlib.suppress(SshLost), lost(self._connection, "the transfer"):
+            self._channel.close()
+
+
+def _ask(channel: Any, command: str) -> None:
+    """Ask for the command as paramiko does, but leave the answer to come: it would cost a round trip."""
+    from paramiko import Message
+    from paramiko.common import cMSG_CHANNEL_REQUEST
+
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)  # noqa: FBT003
+    message.add_string(command)
+    channel.transport._send_user_message(message)

@@ -1,0 +1,97 @@
+"""What has changed between two trees."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from spot_connect.transfers.entries import Entry
+
+_SECOND = 1_000_000_000
+_PIECE = 1024 * 1024
+_WORTH_A_LOOK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be done so that the other tree has the same.
+
+    ``send`` are files and links whose content is missing, ``doubtful`` are files of the right length but another
+    time, whose contents are worth comparing; ``settle`` are directories and files whose mode or time is to be set.
+    """
+
+    send: tuple[Entry, ...]
+    doubtful: tuple[Entry, ...]
+    settle: tuple[Entry, ...]
+
+
+def changes(wanted: Iterable[Entry], there: Mapping[bytes, Entry]) -> Changes:
+    """What has to be done for the entries ``wanted``, where ``there`` is.
+
+    Example:
+        >>> entry = Entry(b"x", "f", 0o644, 5, 0, b"")
+        >>> changes([entry], {b"x": entry}).send
+        ()
+    """
+    send: list[Entry] = []
+    doubtful: list[Entry] = []
+    settle: list[Entry] = []
+    for entry in wanted:
+        other = there.get(entry.name)
+        if entry.kind == "d":
+            settle += [] if other and _is_settled(entry, other) else [entry]
+        elif not other or not _has_content(entry, other):
+            is_doubtful = other and entry.kind == other.kind == "f" and _WORTH_A_LOOK <= entry.size == other.size
+            (doubtful if is_doubtful else send).append(entry)
+        elif entry.kind == "f" and entry.mode != other.mode:
+            settle.append(entry)
+    return Changes(tuple(send), tuple(doubtful), tuple(settle))
+
+
+def unsettled(tree: Iterable[Entry], change: Changes) -> list[Entry]:
+    """The directories whose time is lost because something in them was replaced."""
+    known = set(change.settle)
+    above = {entry.name.rpartition(b"/")[0] for entry in change.send}
+    return [entry for entry in tree if entry.kind == "d" and entry.name in above and entry not in known]
+
+
+def resolved(change: Changes, same: Iterable[bool]) -> Changes:
+    """The changes, now that it is known which of the doubtful files have the same contents."""
+    pairs = list(zip(change.doubtful, same, strict=True))
+    send = (*change.send, *(entry for entry, equal in pairs if not equal))
+    return Changes(send, (), (*change.settle, *(entry for entry, equal in pairs if equal)))
+
+
+def digest(path: str) -> bytes:
+    """SHA-256 of a file on this machine, in hexadecimal digits; empty when it cannot be read."""
+    total = hashlib.sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while piece := file.read(_PIECE):
+                total.update(piece)
+    except OSError:
+        return b""
+    return total.hexdigest().encode()
+
+
+def ready(entry: Entry) -> Entry:
+    """The entry as it is to be: the owner of a directory must be able to fill it, whatever its mode."""
+    return entry._replace(mode=entry.mode | 0o700) if entry.kind == "d" else entry
+
+
+def _is_settled(entry: Entry, other: Entry) -> bool:
+    return other.kind == "d" and other.mode in (entry.mode, entry.mode | 0o700) and _same_time(entry.time, other.time)
+
+
+def _has_content(entry: Entry, other: Entry) -> bool:
+    if entry.kind != other.kind or entry.size != other.size:
+        return False
+    return entry.link == other.link if entry.kind == "l" else _same_time(entry.time, other.time)
+
+
+def _same_time(one: int, other: int) -> bool:
+    # Where only seconds were kept, only seconds can be compared.
+    if one % _SECOND and other % _SECOND:
+        return one == other
+    return one // _SECOND == other // _SECOND

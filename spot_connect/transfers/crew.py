@@ -1,0 +1,231 @@
+"""Many hands: helpers over several connections, with several channels each, that work off one heap."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from spot_connect.core.errors import SshError
+from spot_connect.core.waiting import SYSTEM_CLOCK
+from spot_connect.ssh.connection import Connection
+from spot_connect.transfers.far import Far
+from spot_connect.transfers.work import Advance, Task
+
+_AHEAD = 2
+_MOST_CONNECTIONS = 8
+_WINDOW = 2 * 1024 * 1024
+"""What OpenSSH takes on one channel before it waits for the program behind it."""
+_WANTED_RATE = 500_000_000
+_WORTH_A_CONNECTION = 8 * 1024 * 1024
+_LOOK_SECONDS = 0.5
+_GAIN = 1.15
+_END_SECONDS = 3.0
+
+
+class Source(Protocol):
+    """Where hands find their next task."""
+
+    left: int
+
+    def take(self) -> Task | None:
+        """The next task; none when nothing is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many connections, and how many channels on each."""
+
+    connections: int
+    channels: int
+
+    @property
+    def hands(self) -> int:
+        """All channels."""
+        return self.connections * self.channels
+
+
+def shape(round_trip: float, size: int, *, least_hands: int) -> Shape:
+    """How to begin moving ``size`` bytes over a link with that round trip in seconds, with so many hands if they pay.
+
+    A channel moves no more than a window each round trip, and one TCP stream takes many round trips to become fast,
+    so delay asks for more of them; without delay each costs more than it brings.
+
+    Example:
+        >>> shape(0.0005, 1 << 29, least_hands=8), shape(0.08, 1 << 29, least_hands=8)
+        (Shape(connections=1, channels=8), Shape(connections=8, channels=2))
+    """
+    wanted = round(round_trip * _WANTED_RATE / (2 * _WINDOW))
+    connections = max(1, min(_MOST_CONNECTIONS, wanted, size // _WORTH_A_CONNECTION))
+    channels = max(1, min(max(2, least_hands // connections), size // _WINDOW))
+    return Shape(connections, channels)
+
+
+class Pace:
+    """Tells whether another connection is worth it: as long as the last one made it faster."""
+
+    def __init__(self, connections: int) -> None:
+        self.connections = connections
+        self._best = 0.0
+        self._moved = 0
+        self._since = SYSTEM_CLOCK.now()
+
+    def wants_more(self, moved: int, left: int) -> bool:
+        """Whether to add a connection now, after ``moved`` more bytes, with ``left`` to go."""
+        self._moved += moved
+        seconds = SYSTEM_CLOCK.now() - self._since
+        if seconds < _LOOK_SECONDS or self.connections >= 2 * _MOST_CONNECTIONS:
+            return False
+        rate = self._moved / seconds
+        self._moved, self._since = 0, SYSTEM_CLOCK.now()
+        if rate < self._best * _GAIN or left < 4 * rate:
+            self._best = max(rate, self._best)
+            return False
+        self._best = rate
+        self.connections += 1
+        return True
+
+
+class _Entered:
+    """The answer that every new helper owes first."""
+
+    def ask(self, far: Far, advance: Advance) -> None:
+        """Nothing: it was asked when the helper was made."""
+
+    def hear(self, far: Far, advance: Advance) -> None:
+        """Take it."""
+        far.hear()
+
+
+class Crew:
+    """Works off a heap with many hands; what one of them raises ends all, and is raised here.
+
+    Args:
+        connection: the one to begin with; more are opened to the same server.
+        enter: called with each new helper, to tell it where to work.
+        writes: whether the helpers write files, and so must have ended before one is taken away.
+    """
+
+    def __init__(self, connection: Connection, enter: Callable[[Far], None], *, writes: bool) -> None:
+        self._connection = connection
+        self._enter = enter
+        self._writes = writes
+        self._others: list[Connection] = []
+        self._hands: list[threading.Thread] = []
+        self._helpers: list[Far] = []
+        self._events: SimpleQueue[int | BaseException | None] = SimpleQueue()
+        self._stopped = threading.Event()
+
+    def work(self, heap: Source, begun: Shape, advance: Advance, first: Far) -> None:
+        """Work off all of ``heap``; ``first`` is a helper that is there already."""
+        pace = Pace(begun.connections)
+        self._helpers.append(first)
+        self._hire(self._connection, heap, begun.channels - 1, first)
+        for _ in range(begun.connections - 1):
+            self._connect(heap, begun.channels)
+        try:
+            self._follow(heap, pace, begun.channels, advance)
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            self._leave()
+
+    def _follow(self, heap: Source, pace: Pace, channels: int, advance: Advance) -> None:
+        busy = True
+        while busy or not self._events.empty():
+            moved = self._heard()
+            if moved:
+                advance(moved)
+            if pace.wants_more(moved, heap.left):
+                self._connect(heap, channels)
+            busy = any(hand.is_alive() for hand in self._hands)
+
+    def _heard(self) -> int:
+        """Bytes that the hands have told of; what one of them has raised is raised."""
+        moved = 0
+        try:
+            # The limit is for Windows, where nothing else lets Ctrl-C through.
+            told = self._events.get(timeout=_LOOK_SECONDS)
+            while told is not None:
+                if isinstance(told, BaseException):
+                    raise told
+                moved += told
+                told = self._events.get_nowait()
+        except Empty:
+            pass
+        return moved
+
+    def _hire(self, connection: Connection, heap: Source, more: int, first: Far | None = None) -> None:
+        self._start(self._hand, connection, heap, first)
+        for _ in range(more):
+            self._start(self._hand, connection, heap, None)
+
+    def _connect(self, heap: Source, channels: int) -> None:
+        other = self._connection.another()
+        self._others.append(other)
+        self._hire(other, heap, channels - 1)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        hand = threading.Thread(target=work, args=arguments, daemon=True, name="transfer")
+        self._hands.append(hand)
+        hand.start()
+
+    def _hand(self, connection: Connection, heap: Source, given: Far | None) -> None:
+        try:
+            far = given or self._new_helper(connection, heap)
+            if far:
+                self._work_off(far, heap, asked=deque() if given else deque([_Entered()]))
+        except BaseException as error:  # noqa: BLE001 - raised again where the transfer is waited for
+            self._events.put(error)
+        finally:
+            self._events.put(None)
+
+    def _new_helper(self, connection: Connection, heap: Source) -> Far | None:
+        if not heap.left:
+            return None
+        try:
+            far = Far(connection)
+        except SshError:
+            # The server may limit sessions and connections. Those that are there do the work.
+            return None
+        self._helpers.append(far)
+        self._enter(far)
+        return far
+
+    def _work_off(self, far: Far, heap: Source, asked: deque[Task]) -> None:
+        while True:
+            task = None if self._stopped.is_set() else heap.take()
+            if task:
+                task.ask(far, self._moved)
+                asked.append(task)
+            elif not asked:
+                return
+            if not task or len(asked) > _AHEAD:
+                asked.popleft().hear(far, self._moved)
+
+    def _moved(self, size: int) -> None:
+        if self._stopped.is_set():
+            raise InterruptedError("the transfer was given up")
+        self._events.put(size)
+
+    def _stop(self) -> None:
+        """End the helpers, so that none of them writes any more."""
+        self._stopped.set()
+        for far in self._helpers if self._writes else ():
+            with contextlib.suppress(SshError):
+                far.pipe.end(_END_SECONDS)
+        for far in self._helpers:
+            far.pipe.close()
+        for hand in self._hands:
+            hand.join(_END_SECONDS)
+
+    def _leave(self) -> None:
+        self._stopped.set()
+        for other in self._others:
+            # One may still be on its way up, which nobody needs to wait for.
+            threading.Thread(target=other.close, daemon=True).start()

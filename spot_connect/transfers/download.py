@@ -1,0 +1,181 @@
+"""Files and directories down from an instance."""
+
+from __future__ import annotations
+
+import operator
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spot_connect.core.errors import SshLost, TransferFailed, UsageError
+from spot_connect.core.reporting import Reporter
+from spot_connect.ssh.connection import Connection, reason
+from spot_connect.ssh.files import from_home
+from spot_connect.transfers import helper
+from spot_connect.transfers.comparing import Changes, changes, digest, ready, resolved, unsettled
+from spot_connect.transfers.entries import Entry, local_entry
+from spot_connect.transfers.far import NoHelper
+from spot_connect.transfers.plain import PlainReceiving
+from spot_connect.transfers.receiving import Receiving, discard
+from spot_connect.transfers.work import Advance, Item, label
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A tree on the instance, and the place for it here."""
+
+    remote: bytes
+    local: Path
+    entries: Mapping[bytes, Entry]
+    changes: Changes
+
+    def item(self, entry: Entry) -> Item:
+        if not entry.name:
+            return Item(str(self.local), self.remote, entry)
+        return Item(os.path.join(self.local, os.fsdecode(entry.name)), self.remote + b"/" + entry.name, entry)
+
+
+def download(
+    connection: Connection,
+    sources: Sequence[str],
+    destinations: Path | Sequence[Path],
+    *,
+    reporter: Reporter,
+) -> tuple[Path, ...]:
+    """Copy remote files and directories to this machine and tell their paths here.
+
+    Args:
+        connection: the instance.
+        sources: absolute paths, or relative to the home directory, or starting with ``~``.
+        destinations: one folder for all, made when it is missing; or a list with one path for each source,
+            where a path that is an existing folder means a place inside it.
+        reporter: hears of the bytes that move.
+
+    Only what has changed comes: files whose size or time differs. Modes, times and links are kept. A file appears
+    under its name when it is complete; a transfer that broke goes on where it was.
+
+    Raises:
+        UsageError: as many destinations as sources are needed, and were not given.
+        TransferFailed: a source is missing (nothing was written then), unreadable, or there is no room for it.
+        SshLost: the line broke.
+
+    Example:
+        >>> download(connection, ["efs/model.h5"], Path("results"), reporter=Silent())  # doctest: +SKIP
+        (PosixPath('results/model.h5'),)
+    """
+    targets = _targets(sources, destinations)
+    paths = [posixpath.normpath(from_home(source)) for source in sources]
+    with connection.transfers:
+        try:
+            _receive_changes(connection, paths, targets, reporter)
+        except OSError as error:
+            raise _refusal(sources, targets, error) from error
+    return tuple(targets)
+
+
+def _receive_changes(
+    connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter
+) -> None:
+    side = _begin(connection, paths)
+    try:
+        trees = [_wanted(*each) for each in zip(paths, targets, side.trees, strict=True)]
+        _receive(side, [_resolved(side, tree) for tree in trees], reporter)
+    finally:
+        side.close()
+
+
+def _begin(connection: Connection, paths: Sequence[bytes]) -> Receiving | PlainReceiving:
+    try:
+        return Receiving(connection, paths)
+    except NoHelper:
+        return PlainReceiving(connection, paths)
+
+
+def _resolved(side: Receiving | PlainReceiving, tree: _Wanted) -> _Wanted:
+    if not tree.changes.doubtful:
+        return tree
+    items = [tree.item(entry) for entry in tree.changes.doubtful]
+    digests = side.digests([item.remote for item in items])
+    same = map(operator.eq, digests, (digest(item.local) for item in items))
+    return replace(tree, changes=resolved(tree.changes, same))
+
+
+def _wanted(path: bytes, target: Path, tree: Mapping[bytes, Entry]) -> _Wanted:
+    if not tree:
+        advice = "Check the path; relative paths start in the home directory. Nothing was written."
+        raise TransferFailed(f"cannot download {os.fsdecode(path)}", "the instance has no such file", advice)
+    for entry in tree.values():
+        if entry.kind == "?":
+            said = f"{os.fsdecode(entry.name)} is neither a file nor a directory"
+            raise TransferFailed(f"cannot download {os.fsdecode(path)}", said, "Nothing was written.")
+    there = _local(target, tree) if os.path.lexists(target) else {}
+    return _Wanted(path, target, tree, changes(tree.values(), there))
+
+
+def _local(target: Path, tree: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
+    found = ((name, local_entry(name, os.path.join(target, os.fsdecode(name)))) for name in tree)
+    return {name: entry for name, entry in found if entry}
+
+
+def _receive(side: Receiving | PlainReceiving, trees: Sequence[_Wanted], reporter: Reporter) -> None:
+    items = [tree.item(entry) for tree in trees for entry in tree.changes.send]
+    files = [item for item in items if item.entry.kind == "f"]
+    if files:
+        with reporter.transfer(label(files), sum(item.entry.size for item in files)) as progress:
+            _receive_files(side, files, progress.advance)
+    for item in items:
+        if item.entry.kind == "l":
+            _link(item)
+    for tree in trees:
+        _settle(tree)
+
+
+def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], advance: Advance) -> None:
+    try:
+        side.receive(files, advance)
+    except SshLost:
+        raise
+    except BaseException:
+        discard(files)
+        raise
+
+
+def _link(item: Item) -> None:
+    target = os.fsencode(item.local)
+    helper.make(os.path.dirname(target))
+    beside = helper.partial_of(target, item.token)
+    os.symlink(item.entry.link, beside)
+    if os.utime in os.supports_follow_symlinks:
+        os.utime(beside, ns=(item.entry.time, item.entry.time), follow_symlinks=False)
+    helper.move(beside, target)
+
+
+def _settle(tree: _Wanted) -> None:
+    """Make the directories, and give modes and times to what did not bring them along."""
+    todo = (*tree.changes.settle, *unsettled(tree.entries.values(), tree.changes))
+    paths = [(os.fsencode(tree.item(entry).local), entry) for entry in todo]
+    for path, entry in paths:
+        if entry.kind == "d":
+            helper.make(path)
+    for path, entry in paths:
+        helper.settle(path, ready(entry).mode, entry.time)
+
+
+def _targets(sources: Sequence[str], destinations: Path | Sequence[Path]) -> list[Path]:
+    names = [posixpath.basename(posixpath.normpath(source)) for source in sources]
+    if isinstance(destinations, Path):
+        return [destinations / name for name in names]
+    if len(destinations) != len(sources):
+        raise UsageError(
+            f"{len(sources)} files to download but {len(destinations)} places for them",
+            advice="Give one folder for all, or one path for each.",
+        )
+    return [path / name if path.is_dir() else path for path, name in zip(map(Path, destinations), names, strict=True)]
+
+
+def _refusal(sources: Sequence[str], targets: Sequence[Path], error: OSError) -> TransferFailed:
+    places = ", ".join(f"{source} to {target}" for source, target in zip(sources, targets, strict=True))
+    said = f"{os.fsdecode(error.filename)}: {reason(error)}" if error.filename else reason(error)
+    return TransferFailed(f"cannot download {places}", said, "Check the room and the permissions on both machines.")

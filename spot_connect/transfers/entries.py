@@ -1,0 +1,172 @@
+"""What is in a tree of files, wherever it lies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from spot_connect.core.errors import UsageError
+from spot_connect.ssh.connection import reason
+
+_MODE = 0o777
+_POSIX = os.name == "posix"
+
+
+class Entry(NamedTuple):
+    """One file (``f``), directory (``d``) or link (``l``); a tuple, because there may be hundreds of thousands.
+
+    ``name`` is relative to the tree and empty for its top; ``time`` is that of the last change, in nanoseconds.
+    """
+
+    name: bytes
+    kind: str
+    mode: int
+    size: int
+    time: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A file or directory on this machine, and all that is in it.
+
+    ``top`` is its name at the other end.
+    """
+
+    path: Path
+    top: bytes
+    entries: tuple[Entry, ...]
+
+    def local(self, entry: Entry) -> str:
+        """Where an entry lies on this machine."""
+        return os.path.join(self.path, os.fsdecode(entry.name)) if entry.name else str(self.path)
+
+    def remote(self, entry: Entry) -> bytes:
+        """What an entry is called at the other end."""
+        return self.top + b"/" + entry.name if entry.name else self.top
+
+
+def local_trees(sources: Sequence[Path]) -> list[Tree]:
+    """The trees at ``sources``; a source that is a link is followed, links inside are kept.
+
+    Raises:
+        UsageError: a source is missing, broken or no file, or two have one name.
+    """
+    names = [_name(source) for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two of the files to upload are called {name}", advice="Upload them one at a time.")
+    return [
+        Tree(source, os.fsencode(name), tuple(local_entries(source)))
+        for source, name in zip(sources, names, strict=True)
+    ]
+
+
+def local_entries(path: Path) -> Iterator[Entry]:
+    """What is at ``path`` and below it, parents first.
+
+    Raises:
+        UsageError: it is missing, or something there is neither file, directory nor link.
+    """
+    top = _entry(b"", _look(path), str(path))
+    yield top
+    waiting = [(str(path), b"")] if top.kind == "d" else []
+    while waiting:
+        folder, prefix = waiting.pop()
+        for one in _scan(folder):
+            entry = _entry(prefix + os.fsencode(one.name), one.stat(follow_symlinks=False), one.path)
+            yield entry
+            if entry.kind == "d":
+                waiting.append((one.path, entry.name + b"/"))
+
+
+def local_entry(name: bytes, path: str) -> Entry | None:
+    """What is at ``path``, under that name; nothing when there is no such thing, or none that is ever moved."""
+    with contextlib.suppress(OSError, UsageError):
+        return _entry(name, os.lstat(path), path)
+    return None
+
+
+def _name(source: Path) -> str:
+    # "." and ".." have a name only once they are resolved; a link keeps its own.
+    name = source.name if source.name not in ("", "..") else source.resolve().name
+    return name or "root"
+
+
+def _look(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        said = "it is a link that leads nowhere" if path.is_symlink() else reason(error)
+        raise UsageError(f"cannot upload {path}", said, "Check the path; nothing was copied.") from error
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UsageError(f"cannot read the directory {folder}", reason(error)) from error
+
+
+def _entry(name: bytes, info: os.stat_result, path: str) -> Entry:
+    kind = info.st_mode
+    mode = kind & _MODE
+    if stat.S_ISREG(kind):
+        return Entry(name, "f", mode if _POSIX else 0o644, info.st_size, info.st_mtime_ns, b"")
+    if stat.S_ISDIR(kind):
+        return Entry(name, "d", mode if _POSIX else 0o755, 0, info.st_mtime_ns, b"")
+    if stat.S_ISLNK(kind):
+        return Entry(name, "l", _MODE, 0, info.st_mtime_ns, os.fsencode(os.readlink(path)))
+    raise UsageError(f"cannot upload {path}", "it is neither a file nor a directory")
+
+
+def parsed(listing: bytes, names: Sequence[bytes]) -> list[dict[bytes, Entry]]:
+    """The trees that the helper has listed, by name below each of ``names``; empty where nothing is.
+
+    Raises:
+        OSError: a name would lead out of its tree.
+    """
+    fields = iter(listing.split(b"\0"))
+    return [_parsed_tree(name, fields) for name in names]
+
+
+def _parsed_tree(top: bytes, fields: Iterator[bytes]) -> dict[bytes, Entry]:
+    tree: dict[bytes, Entry] = {}
+    prefix = b""
+    for head in fields:
+        if head in (b".", b"-"):
+            break
+        kind, (mode, size, time) = head[:1].decode(), map(int, head[1:].split())
+        name, link = next(fields), next(fields)
+        if kind == "d":
+            name = _below(name[len(top) :].lstrip(b"/"))
+            prefix = name + b"/" if name else b""
+        else:
+            name = prefix + checked(name) if tree else b""
+        tree[name] = Entry(name, kind, mode, size if kind == "f" else 0, time, link)
+    return tree
+
+
+def _below(path: bytes) -> bytes:
+    for part in path.split(b"/") if path else ():
+        checked(part)
+    return path
+
+
+def checked(name: bytes) -> bytes:
+    """A name in a directory, refused when it is more than that.
+
+    A server that is not what it seems could otherwise write anywhere on this machine.
+
+    Raises:
+        OSError: it would lead elsewhere.
+    """
+    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or os.sep.encode() in name:
+        raise OSError(f"the instance names a file {os.fsdecode(name)!r}")
+    return name

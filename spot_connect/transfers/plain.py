@@ -1,0 +1,180 @@
+"""The same over SFTP alone, for instances that run no helper: file by file, with the same result."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import posixpath
+import shlex
+import stat
+from collections.abc import Iterator, Sequence
+
+from spot_connect.core.errors import SshError
+from spot_connect.ssh.command import run
+from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.files import Files, Stat
+from spot_connect.transfers import helper
+from spot_connect.transfers.entries import Entry, Tree
+from spot_connect.transfers.sending import contents
+from spot_connect.transfers.work import Advance, Item, Range
+
+_SECOND = 1_000_000_000
+
+
+class PlainSending:
+    """What :class:`spot_connect.transfers.sending.Sending` does."""
+
+    def __init__(self, connection: Connection, trees: Sequence[Tree], folder: bytes) -> None:
+        self._connection = connection
+        with Files(connection) as files:
+            base = posixpath.normpath(posixpath.join(files.home(), folder))
+            files.make(base)
+            self._base = base
+            self.there = [walked(files, posixpath.join(base, tree.top)) for tree in trees]
+        self.base = os.fsdecode(base)
+
+    def send(self, items: Sequence[Item], advance: Advance) -> None:
+        """Bring up the files and links."""
+        for item in items:
+            try:
+                with Files(self._connection) as files:
+                    self._put(files, item, advance)
+            except OSError as error:
+                if error.errno is None and _is_full(self._connection, os.path.dirname(self._path(item.remote))):
+                    raise OSError(errno.ENOSPC, "no space left", self._path(item.remote)) from error
+                raise
+
+    def discard(self, items: Sequence[Item]) -> None:
+        """Take away what there is of unfinished files."""
+        with contextlib.suppress(SshError), Files(self._connection) as files:
+            for item in items:
+                files.remove(self._partial(item))
+
+    def settle(self, todo: Sequence[tuple[bytes, Entry]]) -> None:
+        """Make the directories, and set modes and times."""
+        with Files(self._connection) as files:
+            for path, entry in todo:
+                if entry.kind == "d":
+                    files.make(self._path(path))
+            for path, entry in todo:
+                files.settle(self._path(path), entry.mode, entry.time // _SECOND)
+
+    def digests(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Nothing is known of contents."""
+        return [b""] * len(paths)
+
+    def remove(self, paths: Sequence[bytes]) -> None:
+        """Remove what lies at these paths, where what is in a directory comes after it."""
+        with Files(self._connection) as files:
+            for path in reversed(paths):
+                files.remove(self._path(path))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _path(self, path: bytes) -> bytes:
+        return posixpath.join(self._base, path)
+
+    def _partial(self, item: Item) -> bytes:
+        return helper.partial_of(self._path(item.remote), item.token)
+
+    def _put(self, files: Files, item: Item, advance: Advance) -> None:
+        target, partial = self._path(item.remote), self._partial(item)
+        files.make(posixpath.dirname(target))
+        if item.entry.kind == "l":
+            files.remove(partial)
+            files.link(item.entry.link, partial)
+            files.move(partial, target)
+            return
+        done = self._done(files, item, partial, advance)
+        pieces = contents(item.local, Range(item, done, item.entry.size - done))
+        files.write(partial, done, _counted(pieces, advance))
+        arrived = files.stat(partial)
+        if not arrived or arrived.size != item.entry.size:
+            raise OSError(5, "not all of it arrived", target)
+        files.settle(partial, item.entry.mode, item.entry.time // _SECOND)
+        files.move(partial, target)
+
+    def _done(self, files: Files, item: Item, partial: bytes, advance: Advance) -> int:
+        found = files.stat(partial)
+        done = min(found.size, item.entry.size) if found else 0
+        if done:
+            advance(done)
+        return done
+
+
+class PlainReceiving:
+    """What :class:`spot_connect.transfers.receiving.Receiving` does."""
+
+    def __init__(self, connection: Connection, paths: Sequence[bytes]) -> None:
+        self._connection = connection
+        with Files(connection) as files:
+            self.trees = [walked(files, path) for path in paths]
+
+    def receive(self, items: Sequence[Item], advance: Advance) -> None:
+        """Bring down the files."""
+        with Files(self._connection) as files:
+            for item in items:
+                _get(files, item, advance)
+
+    def digests(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Nothing is known of contents."""
+        return [b""] * len(paths)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _is_full(connection: Connection, directory: bytes) -> bool:
+    """SFTP has no word for a full disk; ``df`` has."""
+    with contextlib.suppress(SshError):
+        told = run(connection, f"df -Pk -- {shlex.quote(os.fsdecode(directory))}").stdout.split(b"\n")
+        fields = told[1].split() if len(told) > 1 else []
+        return len(fields) > 3 and fields[3].isdigit() and int(fields[3]) < 64
+    return False
+
+
+def walked(files: Files, top: bytes) -> dict[bytes, Entry]:
+    """What is at ``top`` and below it; empty when nothing is."""
+    found = files.stat(top)
+    return dict(_walk(files, top, b"", found)) if found else {}
+
+
+def _walk(files: Files, path: bytes, name: bytes, found: Stat) -> Iterator[tuple[bytes, Entry]]:
+    yield name, _entry(files, path, name, found)
+    if not stat.S_ISDIR(found.mode):
+        return
+    for below, info in sorted(files.listed(path)):
+        yield from _walk(files, path + b"/" + below, posixpath.join(name, below), info)
+
+
+def _entry(files: Files, path: bytes, name: bytes, found: Stat) -> Entry:
+    kind, mode, time = found.mode, found.mode & 0o777, found.time * _SECOND
+    if stat.S_ISREG(kind):
+        return Entry(name, "f", mode, found.size, time, b"")
+    if stat.S_ISLNK(kind):
+        return Entry(name, "l", mode, 0, time, files.readlink(path))
+    return Entry(name, "d" if stat.S_ISDIR(kind) else "?", mode, 0, time, b"")
+
+
+def _get(files: Files, item: Item, advance: Advance) -> None:
+    target = os.fsencode(item.local)
+    partial, size = helper.partial_of(target, item.token), item.entry.size
+    helper.make(os.path.dirname(target) or b".")
+    with open(partial, "ab") as file:
+        done = file.tell()
+        advance(min(done, size))
+        for piece in files.read(item.remote, done, size):
+            file.write(piece)
+            advance(len(piece))
+    if os.stat(partial).st_size != size:
+        raise OSError(5, "the file became shorter meanwhile", target)
+    helper.settle(partial, item.entry.mode, item.entry.time)
+    helper.move(partial, target)
+
+
+def _counted(pieces: Iterator[bytes], advance: Advance) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece
+        advance(len(piece))

@@ -1,0 +1,179 @@
+"""Up to an instance: what has changed, in packs and stripes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import FileIO
+
+from spot_connect.core.errors import SshError, TransferFailed
+from spot_connect.ssh.connection import Connection, reason
+from spot_connect.transfers import helper, packing
+from spot_connect.transfers.crew import Crew, shape
+from spot_connect.transfers.entries import Entry, Tree, parsed
+from spot_connect.transfers.far import Far
+from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, gaps
+
+_PIECE = 256 * 1024
+_RECENT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SendPack:
+    """Small files and links in one archive."""
+
+    items: tuple[Item, ...]
+    recent: int
+
+    def ask(self, far: Far, advance: Advance) -> None:
+        """Send the archive."""
+        names = [(item.remote, item.entry) for item in self.items]
+        far.ask(b"unpack", packing.length_of(names, self.recent), 0)
+        files = ((item.local, item.remote, item.entry) for item in self.items)
+        for piece in packing.archive(files, advance, self.recent):
+            far.write(piece)
+
+    def hear(self, far: Far, advance: Advance) -> None:
+        """It is unpacked."""
+        far.hear()
+
+
+@dataclass(frozen=True, slots=True)
+class SendStripe:
+    """A part of a big file."""
+
+    part: Range
+
+    def ask(self, far: Far, advance: Advance) -> None:
+        """Send the bytes."""
+        part, item = self.part, self.part.item
+        entry = item.entry
+        about = (entry.size, entry.mode, entry.time, part.offset, part.length, int(part.filled))
+        far.ask(b"stripe", item.remote, item.token, *about)
+        for piece in contents(item.local, part) if part.filled else ():
+            far.write(piece)
+            advance(len(piece))
+
+    def hear(self, far: Far, advance: Advance) -> None:
+        """It is written; with the last of them the file has its name."""
+        far.hear()
+        if not self.part.filled:
+            advance(self.part.length)
+
+
+class Sending:
+    """An upload by the helper: what the instance has of the trees, and what can be done about it.
+
+    Args:
+        connection: the instance.
+        trees: what is to be there.
+        folder: where, relative to the home directory; it is made when missing.
+
+    Raises:
+        NoHelper, OSError, SshLost: as :class:`Far`.
+    """
+
+    def __init__(self, connection: Connection, trees: Sequence[Tree], folder: bytes) -> None:
+        self._connection = connection
+        self._folder = folder
+        self._far = Far(connection)
+        self._enter(self._far)
+        tops = [tree.top for tree in trees]
+        self._far.ask(b"list", words=tops)
+        self.base = os.fsdecode(self._far.hear()[1])
+        self.there = parsed(self._far.hear_more(), tops)
+
+    def send(self, items: Sequence[Item], advance: Advance) -> None:
+        """Bring up the files and links.
+
+        What has arrived of big files stays for the next time, unless :meth:`discard` takes it away.
+        """
+        big = [item for item in items if item.entry.kind == "f" and item.entry.size >= BIG]
+        small = [item for item in items if item.entry.kind != "f" or item.entry.size < BIG]
+        parts = _parts(self._far, big)
+        if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
+            advance(done)
+        begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=8)
+        recent = int(time.time()) - _RECENT_SECONDS
+        heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, recent), SendStripe)
+        Crew(self._connection, self._enter, writes=True).work(heap, begun, advance, self._far)
+
+    def discard(self, items: Sequence[Item]) -> None:
+        """Take away what there is of unfinished big files."""
+        partial = [helper.partial_of(item.remote, item.token) for item in items if item.entry.size >= BIG]
+        with contextlib.suppress(SshError, OSError):
+            far = Far(self._connection)
+            self._enter(far)
+            far.ask(b"remove", words=[path + end for path in partial for end in (b"", b".done", b".all")])
+            far.hear()
+            far.hear()
+            far.close()
+
+    def settle(self, todo: Sequence[tuple[bytes, Entry]]) -> None:
+        """Make the directories, and set modes and times."""
+        self._far.ask(b"make", words=[path for path, entry in todo if entry.kind == "d"])
+        settled = ((path, b"%d" % entry.mode, b"%d" % entry.time) for path, entry in todo)
+        self._far.ask(b"settle", words=[word for words in settled for word in words])
+        self._far.hear()
+        self._far.hear()
+
+    def digests(self, paths: Sequence[bytes]) -> list[bytes]:
+        """SHA-256 of files."""
+        return self._far.digests(paths)
+
+    def remove(self, paths: Sequence[bytes]) -> None:
+        """Remove what lies at these paths."""
+        self._far.ask(b"remove", words=paths)
+        self._far.hear()
+
+    def close(self) -> None:
+        """End the helper."""
+        self._far.close()
+
+    def _enter(self, far: Far) -> None:
+        far.enter(self._folder, make=True)
+
+
+def _parts(far: Far, big: Sequence[Item]) -> list[Range]:
+    """The ranges of big files that the instance does not have yet."""
+    if not big:
+        return []
+    far.ask(b"begun", words=[word for item in big for word in (item.remote, item.token)])
+    parts: list[Range] = []
+    for item, told in zip(big, far.hear_more().split(b"\0"), strict=True):
+        numbers = [int(number) for number in told.split()]
+        there = zip(numbers[::2], numbers[1::2], strict=True)
+        parts += gaps(item, _segments(item), there)
+    return parts
+
+
+def _segments(item: Item) -> list[tuple[int, int]]:
+    with _opened(item.local) as file:
+        return list(helper.segments(file.fileno(), 0, item.entry.size))
+
+
+def _opened(path: str) -> FileIO:
+    try:
+        return FileIO(path)
+    except OSError as error:
+        raise TransferFailed(f"cannot read {path}", reason(error)) from error
+
+
+def contents(path: str, part: Range) -> Iterator[bytes]:
+    """The bytes of a range of a file on this machine.
+
+    Raises:
+        TransferFailed: they cannot be read.
+    """
+    at, end = part.offset, part.offset + part.length
+    with _opened(path) as file:
+        file.seek(at)
+        while at < end:
+            piece = file.read(min(_PIECE, end - at))
+            if not piece:
+                raise TransferFailed(f"cannot upload {path}", "it became shorter meanwhile", "Upload it again.")
+            at += len(piece)
+            yield piece

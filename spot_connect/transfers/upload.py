@@ -1,0 +1,111 @@
+"""Files and directories up to an instance."""
+
+from __future__ import annotations
+
+import errno
+import operator
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from spot_connect.core.errors import SshLost, TransferFailed
+from spot_connect.core.reporting import Reporter
+from spot_connect.ssh.connection import Connection, reason
+from spot_connect.ssh.files import from_home
+from spot_connect.transfers.comparing import Changes, changes, digest, ready, resolved, unsettled
+from spot_connect.transfers.entries import Entry, Tree, local_trees
+from spot_connect.transfers.far import NoHelper
+from spot_connect.transfers.plain import PlainSending
+from spot_connect.transfers.sending import Sending
+from spot_connect.transfers.work import Advance, Item, label
+
+
+def upload(connection: Connection, sources: Sequence[Path], remote_dir: str, *, reporter: Reporter) -> tuple[str, ...]:
+    """Copy local files and directories into ``remote_dir`` and tell their paths there.
+
+    Args:
+        connection: the instance.
+        sources: files or directories; a directory is copied whole, with its links as links.
+        remote_dir: absolute, relative to the home directory, or ``~``; made when it is missing.
+        reporter: hears of the bytes that move.
+
+    Only what has changed is sent: files whose size or time differs. Modes and times are kept. A file that is there
+    already is replaced at once when the new one is complete; a transfer that broke goes on where it was.
+
+    Raises:
+        UsageError: a source is missing, a broken link or not a file, or two have one name; nothing was copied.
+        TransferFailed: the instance refused a file or has no room for it.
+        SshLost: the line broke.
+
+    Example:
+        >>> upload(connection, [Path("train.py")], "~/efs", reporter=Silent())  # doctest: +SKIP
+        ('/home/ec2-user/efs/train.py',)
+    """
+    trees = local_trees([Path(source) for source in sources])
+    with connection.transfers:
+        try:
+            base = _send_changes(connection, trees, remote_dir, reporter)
+        except OSError as error:
+            raise _refusal(trees, remote_dir, error) from error
+    return tuple(posixpath.join(base, os.fsdecode(tree.top)) for tree in trees)
+
+
+def _send_changes(connection: Connection, trees: Sequence[Tree], remote_dir: str, reporter: Reporter) -> str:
+    side = _begin(connection, trees, from_home(remote_dir))
+    try:
+        found = [_changes(side, tree, there) for tree, there in zip(trees, side.there, strict=True)]
+        _send(side, trees, found, reporter)
+    finally:
+        side.close()
+    return side.base
+
+
+def _begin(connection: Connection, trees: Sequence[Tree], folder: bytes) -> Sending | PlainSending:
+    try:
+        return Sending(connection, trees, folder)
+    except NoHelper:
+        return PlainSending(connection, trees, folder)
+
+
+def _changes(side: Sending | PlainSending, tree: Tree, there: Mapping[bytes, Entry]) -> Changes:
+    found = changes(tree.entries, there)
+    if not found.doubtful:
+        return found
+    digests = side.digests([tree.remote(entry) for entry in found.doubtful])
+    return resolved(found, map(operator.eq, digests, (digest(tree.local(entry)) for entry in found.doubtful)))
+
+
+def _send(side: Sending | PlainSending, trees: Sequence[Tree], found: Sequence[Changes], reporter: Reporter) -> None:
+    pairs = list(zip(trees, found, strict=True))
+    items = [Item(tree.local(entry), tree.remote(entry), entry) for tree, change in pairs for entry in change.send]
+    if items:
+        with reporter.transfer(label(items), sum(item.entry.size for item in items)) as progress:
+            _send_items(side, items, progress.advance)
+    todo = [
+        (tree.remote(entry), ready(entry))
+        for tree, change in pairs
+        for entry in (*change.settle, *unsettled(tree.entries, change))
+    ]
+    if todo:
+        side.settle(todo)
+
+
+def _send_items(side: Sending | PlainSending, items: Sequence[Item], advance: Advance) -> None:
+    try:
+        side.send(items, advance)
+    except SshLost:
+        raise
+    except BaseException:
+        side.discard(items)
+        raise
+
+
+def _refusal(trees: Sequence[Tree], remote_dir: str, error: OSError) -> TransferFailed:
+    what = f"cannot upload {', '.join(str(tree.path) for tree in trees)} to {error.filename or remote_dir}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TransferFailed(what, "no space left on the instance", "Make room there, or launch with a larger disk.")
+    advice = ""
+    if isinstance(error, PermissionError):
+        advice = "Choose a directory that your user may write to, such as your home directory."
+    return TransferFailed(what, reason(error), advice)

@@ -1,0 +1,171 @@
+"""What there is to move, cut into pieces that many hands can take."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from spot_connect.transfers.entries import Entry
+from spot_connect.transfers.far import Far
+
+Advance = Callable[[int], None]
+
+BIG = 4 * 1024 * 1024
+"""From here on a file is worth being cut into stripes."""
+_SMALLEST_STRIPE = 1024 * 1024
+_LARGEST_STRIPE = 16 * 1024 * 1024
+_SMALLEST_PACK = 256 * 1024
+_LARGEST_PACK = 16 * 1024 * 1024
+_HEADER = 1024
+_PARTS = 2
+
+
+class Task(Protocol):
+    """A piece of the work: asked for first, and heard of when its answer is due."""
+
+    def ask(self, far: Far, advance: Advance) -> None:
+        """Send the request, and what goes up with it."""
+
+    def hear(self, far: Far, advance: Advance) -> None:
+        """Take the answer, and what comes down with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file or link to be moved: its path here, its name there."""
+
+    local: str
+    remote: bytes
+    entry: Entry
+
+    @property
+    def token(self) -> bytes:
+        """Tells this content at this place from any other."""
+        what = b"%d %d" % (self.entry.size, self.entry.time)
+        return b"-".join(hashlib.blake2b(text, digest_size=6).hexdigest().encode() for text in (self.remote, what))
+
+
+def label(items: Sequence[Item]) -> str:
+    """What a progress bar calls these files."""
+    return os.path.basename(items[0].local) if len(items) == 1 else f"{len(items):,} files"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A part of a big file; one that is not ``filled`` holds nothing but zeros that need not be moved."""
+
+    item: Item
+    offset: int
+    length: int
+    filled: bool = True
+
+    def split(self, size: int) -> tuple[Range, Range | None]:
+        """The first ``size`` bytes, and the rest if there is one."""
+        if not self.filled or self.length <= size:
+            return self, None
+        first = Range(self.item, self.offset, size)
+        return first, Range(self.item, self.offset + size, self.length - size)
+
+
+T = TypeVar("T", bound=Task)
+
+
+class Heap(Generic[T]):
+    """The pieces of work that are left; hands take from it at once.
+
+    Packs come first, because they cannot be cut any further; stripes become smaller towards the end, so that all
+    hands end together.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        ranges: Iterable[Range],
+        hands: int,
+        pack: Callable[[tuple[Item, ...]], T],
+        stripe: Callable[[Range], T],
+    ) -> None:
+        self._lock = threading.Lock()
+        self._ranges = deque(ranges)
+        self._packs = deque(packs(items, hands))
+        self._pack, self._stripe = pack, stripe
+        self._hands = hands
+        packed = sum(item.entry.size for item in items)
+        self.left = packed + sum(one.length for one in self._ranges)
+
+    def take(self) -> T | None:
+        """The next piece; none when all are taken."""
+        with self._lock:
+            if self._packs:
+                taken = self._packs.popleft()
+                self.left -= sum(item.entry.size for item in taken)
+                return self._pack(taken)
+            if not self._ranges:
+                return None
+            first, rest = self._ranges.popleft().split(self._fair_stripe())
+            if rest:
+                self._ranges.appendleft(rest)
+            self.left -= first.length
+            return self._stripe(first)
+
+    def _fair_stripe(self) -> int:
+        return max(_SMALLEST_STRIPE, min(_LARGEST_STRIPE, self.left // (self._hands * _PARTS)))
+
+
+def packs(items: Sequence[Item], hands: int) -> list[tuple[Item, ...]]:
+    """The items in shares of about one size, some for each hand.
+
+    Example:
+        >>> packs([], 4)
+        []
+    """
+    total = sum(item.entry.size + _HEADER for item in items)
+    fair = max(_SMALLEST_PACK, min(_LARGEST_PACK, total // (hands * _PARTS) + 1))
+    shares: list[tuple[Item, ...]] = []
+    share: list[Item] = []
+    size = 0
+    for item in items:
+        share.append(item)
+        size += item.entry.size + _HEADER
+        if size >= fair:
+            shares.append(tuple(share))
+            share, size = [], 0
+    return [*shares, tuple(share)] if share else shares
+
+
+def gaps(item: Item, segments: Iterable[tuple[int, int]], done: Iterable[tuple[int, int]]) -> list[Range]:
+    """The ranges of a file that are not done, with holes where its data is not.
+
+    Args:
+        item: the file.
+        segments: where its data lies, as start and end, in order.
+        done: offsets and lengths of what is there already.
+    """
+    there = deque(sorted(done))
+    found: list[Range] = []
+    for start, end, filled in _with_holes(segments, item.entry.size):
+        at = start
+        while at < end:
+            while there and there[0][0] + there[0][1] <= at:
+                there.popleft()
+            offset, length = there[0] if there else (end, 0)
+            if offset > at:
+                found.append(Range(item, at, min(offset, end) - at, filled))
+            at = min(end, offset + length) if offset < end else end
+    return found
+
+
+def _with_holes(segments: Iterable[tuple[int, int]], size: int) -> Iterable[tuple[int, int, bool]]:
+    at = 0
+    for start, end in segments:
+        if start > at:
+            yield at, start, False
+        yield start, min(end, size), True
+        at = min(end, size)
+    if at < size:
+        yield at, size, False
