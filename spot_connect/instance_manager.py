@@ -10,11 +10,16 @@ from typing import Any, TypeVar
 from spot_connect import sutils
 from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
+from spot_connect.core.jobs import ALL_CPUS, Terms
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.s3_transfers import S3Transfer, s3_transfer
 from spot_connect.core.scripts import remote_path
-from spot_connect.launching import ending, finding, fleets, mounting, s3_transfers
+from spot_connect.jobs import starting
+from spot_connect.jobs.crew import Crew
+from spot_connect.jobs.planning import Uploads, plan
+from spot_connect.jobs.run import JobRun
+from spot_connect.launching import doors, ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
 from spot_connect.runs.watching import endings
 from spot_connect.screen.reporter import Screen
@@ -214,6 +219,115 @@ class InstanceManager:
                     known.close()
             fleets.cancel_fleet(self._realm, one, self._reporter)
             del self.fleets[one.id]
+
+    def run_distributed_jobs(
+        self,
+        prefix: str,
+        n_jobs: int,
+        scripts: str | Path | Sequence[str | Path],
+        profile: str | Mapping[str, Any],
+        filesystem: str | None = None,
+        uploads: Sequence[Uploads] | None = None,
+        upload_path: str = ".",
+        *,
+        n_instances: int | None = None,
+        slots: int | str = 1,
+        retries: int = 0,
+        max_interruptions: int | None = None,
+        timeout: float | None = None,
+        on_interrupt: str = "",
+        env: Mapping[str, str] | None = None,
+        types: Sequence[str] = (),
+        max_hours: float = 24.0,
+        linger: float = 600.0,
+        lease: float = 60.0,
+        wait: bool = False,
+        **settings: Any,
+    ) -> JobRun:
+        """Run scripts side by side on spot instances ``<prefix>_0`` and so on, launched for them.
+
+        Every job ends exactly once, whatever becomes of this computer. One that AWS interrupts goes on on another
+        instance, before those that have not begun: it finds its files again, and what it kept in
+        ``$SPOT_CONNECT_CHECKPOINT_DIR``. The instances end themselves when all jobs have ended.
+
+        With a file system any instance may be lost. Without one the first instance keeps what is known of the jobs:
+        if it is lost, so are they.
+
+        Args:
+            prefix: of the instances' names.
+            n_jobs: how many instances to launch, and how many jobs to run where there is one script.
+            scripts: texts of scripts, or paths (:class:`~pathlib.Path`) of their files; one for each job, or one for
+                all. ``$SPOT_CONNECT_JOB`` is the job's number, from 0; what is put into ``$SPOT_CONNECT_OUT_DIR`` is
+                fetched by :meth:`spot_connect.jobs.run.JobRun.results`.
+            profile: settings for the instances, as for :class:`spot_connect.spotted.SpotInstance`.
+            filesystem: creation token of the file system that all of them mount; by default the manager's own.
+            uploads: for each job a file or directory, or several, that is put on whatever instance runs it.
+            upload_path: where, from the home directory.
+            n_instances: instances to launch, if not ``n_jobs``; jobs that find no room wait.
+            slots: jobs at once on an instance; ``"cpus"`` is one for each CPU.
+            retries: how often a job that fails is tried again.
+            max_interruptions: how often AWS may interrupt a job before it counts as failed; ``None`` is any number.
+            timeout: seconds after which an attempt counts as failed.
+            on_interrupt: bash command that runs beside a job when the interruption of its instance is announced.
+            env: variables for the scripts.
+            types: further instance types that will do.
+            max_hours: after this long an instance ends itself, whatever happens.
+            linger: seconds that one instance stays after the end, so that results can be fetched.
+            lease: a job without a sign of life for so many seconds is taken for lost with its instance.
+            wait: return when all jobs have ended.
+            settings: further ones, as for :meth:`launch_fleet`.
+
+        Raises:
+            UsageError: the numbers do not go together, or a file is missing; nothing was launched.
+            AwsError: AWS gave not a single instance.
+
+        Example:
+            >>> files = manager.split_workload(8, rows)  # doctest: +SKIP
+            >>> run = manager.run_distributed_jobs(
+            ...     "sweep", 8, "python train.py workload_$SPOT_CONNECT_JOB.pickle", "t3.small", "data", files
+            ... )  # doctest: +SKIP
+            >>> run.wait().counts  # doctest: +SKIP
+            {'succeeded': 8}
+        """
+        planned = plan(n_jobs, scripts, uploads)
+        terms = Terms(
+            slots=ALL_CPUS if slots == "cpus" else slots,  # type: ignore[arg-type]
+            retries=retries,
+            max_interruptions=max_interruptions,
+            timeout=timeout,
+            on_interrupt=on_interrupt,
+            environment=env or {},
+            upload_path=upload_path,
+            max_hours=max_hours,
+            linger=linger,
+            lease=lease,
+        )
+        token = file_system_token(filesystem) if filesystem else self.efs
+        if token is None:
+            self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
+        count = min(n_jobs if n_instances is None else n_instances, len(planned.jobs))
+        # Whatever becomes of this computer and of the jobs, the bill has an end.
+        last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * max_hours))}\n"
+        fleet = self.launch_fleet(count, profile, prefix, types=types, user_data=last_resort, **settings)
+        try:
+            lines = self._crew_of(fleet, token)
+            doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
+            run_id = starting.start(lines, prefix, planned, terms, shared=token is not None, reporter=self._reporter)
+        except BaseException:
+            # Nobody would use them, and nobody end them for hours.
+            self.cancel_fleet(fleet.id)
+            raise
+        run = JobRun(run_id, Crew(prefix, lines, lambda: self._crew_of(fleet, None), self._reporter))
+        self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
+        if wait:
+            run.wait()
+        return run
+
+    def _crew_of(self, fleet: Fleet, token: str | None) -> list[SpotInstance]:
+        """The instances of the fleet that live, with the file system mounted where one is named."""
+        found = fleets.fleet_instances(self._realm, fleet)
+        mounted = {"filesystem": token} if token else {}
+        return self._side_by_side(lambda one: self.launch_instance(one.name, region=one.region, **mounted), found)
 
     def create_elastic_file_system(self, system_name: str, region: str) -> str:
         """Make the file system with that creation token if it is missing; its id.

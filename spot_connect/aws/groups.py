@@ -79,20 +79,20 @@ def allow(cloud: Cloud, group_id: str, wanted: Iterable[Rule], description: str)
                 raise
 
 
-def allow_from_group(cloud: Cloud, group_id: str, port: int, source_id: str) -> None:
-    """Let members of the group ``source_id`` reach a TCP port of the group's members, and nobody else.
+def allow_from_group(cloud: Cloud, group_id: str, ports: range, source_id: str) -> None:
+    """Let members of the group ``source_id`` reach TCP ports of the group's members, and nobody else.
 
     Raises:
         QuotaReached: the group holds as many rules as AWS allows.
     """
     permission = {
         "IpProtocol": "tcp",
-        "FromPort": port,
-        "ToPort": port,
+        "FromPort": ports[0],
+        "ToPort": ports[-1],
         "UserIdGroupPairs": [{"GroupId": source_id, "Description": "spot-connect"}],
     }
     try:
-        with asking(f"open port {port} of the security group {group_id} to {source_id}"):
+        with asking(f"open ports {ports[0]} to {ports[-1]} of the security group {group_id} to {source_id}"):
             cloud.ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[permission])
     except AwsError as error:
         if error.code != "InvalidPermission.Duplicate":

@@ -147,8 +147,8 @@ def run_record(told: Mapping[str, Any]) -> RunRecord:
         title=told.get("title") or "",
         state=told["state"],
         exit_code=told.get("exit_code"),
-        created=_moment(told.get("created")),
-        ended=_moment(told.get("ended")),
+        created=moment(told.get("created")),
+        ended=moment(told.get("ended")),
         on_file_system=told.get("kept") == "filesystem",
         attempts=tuple(_attempt(one) for one in _listed(told.get("attempts"))),
         limits=_limits(told.get("spec") or {}),
@@ -169,8 +169,8 @@ def _attempt(told: Mapping[str, Any]) -> Attempt:
     return Attempt(
         number=told["number"],
         instance=told.get("instance") or "",
-        started=_moment(told.get("started")),
-        ended=_moment(told.get("ended")),
+        started=moment(told.get("started")),
+        ended=moment(told.get("ended")),
         outcome=told.get("outcome") or "",
         exit_code=told.get("exit_code"),
         trouble=told.get("lost_to_disk") or "",
@@ -191,5 +191,6 @@ def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
     return value if isinstance(value, list) else ()
 
 
-def _moment(seconds: float | None) -> datetime | None:
+def moment(seconds: float | None) -> datetime | None:
+    """Seconds since the epoch as a moment."""
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

@@ -39,6 +39,7 @@ def main(words: list[str]) -> int:
         "start": start,
         "resume": resume,
         "attempt": attempt,
+        "keep": keep,
         "list": list_runs,
         "follow": follow,
         "stop": stop,
@@ -80,6 +81,14 @@ def attempt(asked: dict[str, Any]) -> int:
     return runner.begin(Run(Path(asked["directory"])), int(asked["number"]), asked["instance"])
 
 
+def keep(asked: dict[str, Any]) -> int:
+    """Be the runner of one attempt after the other: each line that comes is one, each that goes tells its status."""
+    for line in sys.stdin:
+        sys.stdout.write(f"{attempt({**json.loads(line), 'instance': asked['instance']})}\n")
+        sys.stdout.flush()
+    return 0
+
+
 def list_runs(asked: dict[str, Any]) -> int:
     """Every run of the name as one JSON line each, or the one that is named."""
     found = [find(asked["name"], asked["run"])] if asked.get("run") else all_runs(asked["name"])
@@ -87,7 +96,7 @@ def list_runs(asked: dict[str, Any]) -> int:
         if run is not None:
             _tell(run, asked["instance"])
             if run.end() is None:
-                _watched(asked["instance"])
+                start_watching(asked["instance"])
     return 0
 
 
@@ -96,11 +105,16 @@ def follow(asked: dict[str, Any]) -> int:
     run = find(asked["name"], asked["run"])
     if run is None:
         return UNKNOWN
+    return show_log(run, asked, lambda chosen: _is_over(run, chosen, asked["instance"]))
+
+
+def show_log(run: Run, asked: dict[str, Any], is_over: Callable[[Attempt], bool]) -> int:
+    """What :func:`follow` does, for a run that lies anywhere."""
     chosen = Attempt(run.directory / "attempts" / f"{asked['attempt']:04d}")
     offset = int(asked["offset"])
     rest = threading.Event()
     while True:
-        over = not asked.get("more") or _is_over(run, chosen, asked["instance"])
+        over = not asked.get("more") or is_over(chosen)
         offset = _show(_log_of(run, chosen), offset)
         if over:
             return 0
@@ -125,7 +139,7 @@ def set_hooks(asked: dict[str, Any]) -> int:
     given = {key: asked[key] for key in ("on_interrupt", "on_rebalance") if asked.get(key) is not None}
     if given:
         files.write(hooks.hooks_file(), {**(files.read(hooks.hooks_file()) or {}), **given})
-    _watched(asked["instance"])
+    start_watching(asked["instance"])
     return 0
 
 
@@ -188,23 +202,25 @@ def _make(run: Run, asked: dict[str, Any]) -> None:
 
 def _begun(run: Run, instance: str, number: int) -> int:
     home().mkdir(mode=0o700, exist_ok=True)
-    _watched(instance)
+    start_watching(instance)
     if len(run.attempts()) < number:
-        _detached("attempt", {"directory": str(run.directory), "number": number, "instance": instance})
+        detach("attempt", {"directory": str(run.directory), "number": number, "instance": instance})
     _await(lambda: len(run.attempts()) >= number and bool(run.attempts()[number - 1].start()))
     return _tell(run, instance)
 
 
-def _watched(instance: str) -> None:
+def start_watching(instance: str) -> None:
     """Start the watcher where none lives, as after a reboot; of two that start, one goes away by itself."""
     if not watcher.is_watched():
-        _detached("watch", {"instance": instance})
+        detach("watch", {"instance": instance})
 
 
-def _detached(verb: str, asked: dict[str, Any]) -> None:
-    with (home() / "agent.log").open("ab") as log:
+def detach(verb: str, asked: dict[str, Any], log: str = "agent.log") -> None:
+    """Do the verb in a process that outlives this one."""
+    with (home() / log).open("ab") as written:
         subprocess.Popen(
-            [sys.executable, sys.path[0], verb, json.dumps(asked)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            [sys.executable, sys.path[0], verb, json.dumps(asked)],
+            stdin=subprocess.DEVNULL, stdout=written, stderr=written,
             cwd=str(Path.home()), env=_without_mark(), start_new_session=True,
         )  # fmt: skip
 

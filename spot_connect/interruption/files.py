@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping  # noqa: UP035 - what it is subscripted for below, Python 3.7 does at the import
 
 Record = Mapping[str, Any]
 

@@ -5,7 +5,9 @@
     <base>/runs/<instance name>/<run>/
         spec.json           what was asked for (the directory is renamed into place: it is there, or it is not)
         scripts/0-train.sh  what runs, in order
+        in/                 files that every attempt finds at its machine's ``upload_path``
         state/              for checkpoints; every attempt finds what the last one left
+        out/                results
         done/0              the script of that number has ended well
         attempts/0001/      made by whoever begins the attempt: mkdir is the claim
             start.json log heartbeat end.json
@@ -33,6 +35,10 @@ TRANSITIONS = {
     "stopped": (),
 }
 ENDED = tuple(state for state, following in TRANSITIONS.items() if not following)
+FAILURES = ("failed", "timed-out")
+"""How an attempt ends that counts against ``retries``."""
+INTERRUPTIONS = ("interrupted", "lost", "fenced")
+"""How an attempt ends that counts against ``max_interruptions``."""
 SILENT_SECONDS = 60.0
 """After this long without a heartbeat, an attempt on another machine is taken for dead."""
 
@@ -152,10 +158,33 @@ class Run:
         """How it ended; ``None`` while it has not."""
         return files.read(self.directory / "end.json")
 
-    def finish(self, outcome: str, exit_code: int | None) -> bool:
+    def finish(self, outcome: str, exit_code: int | None, why: str = "") -> bool:
         """Say how it ended; ``False`` when somebody has before."""
-        record = {"outcome": outcome, "exit_code": exit_code, "ended": time.time()}
+        record = {"outcome": outcome, "exit_code": exit_code, "why": why, "ended": time.time()}
         return files.write_first(self.directory / "end.json", record)
+
+    def settle(self, outcome: str, exit_code: int | None) -> None:
+        """After an attempt that ended so: end the run, unless another attempt is to follow."""
+        if outcome in ("succeeded", "stopped"):
+            self.finish(outcome, exit_code)
+            return
+        why = self._spent()
+        if why:
+            self.finish("failed", exit_code, why)
+
+    def outcomes(self) -> list[str]:
+        """How its attempts ended, oldest first; empty for one that goes on."""
+        return [str((one.end() or {}).get("outcome") or "") for one in self.attempts()]
+
+    def _spent(self) -> str:
+        """Why no other attempt may follow; empty when one may."""
+        spec, outcomes = self.spec, self.outcomes()
+        failures = sum(outcome in FAILURES for outcome in outcomes)
+        interruptions = sum(outcome in INTERRUPTIONS for outcome in outcomes)
+        if failures > int(spec.get("retries") or 0):
+            return next(outcome for outcome in reversed(outcomes) if outcome in FAILURES)
+        most = spec.get("max_interruptions")
+        return f"interrupted {interruptions} times" if most is not None and interruptions > int(most) else ""
 
 
 def directory_of(name: str, where: Path) -> Path:

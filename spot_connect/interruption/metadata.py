@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
 
@@ -81,3 +83,11 @@ class Metadata:
 
 def _moment(text: str) -> float:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
+
+
+def own_address() -> str:
+    """Where its neighbours find this machine: its address on the network that the metadata service is on."""
+    host = urllib.parse.urlsplit(os.environ.get(ENDPOINT) or ADDRESS).hostname
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        unsent.connect((host, 80))
+        return str(unsent.getsockname()[0])

@@ -42,6 +42,7 @@ class Runner:
         self._spool = _spool(run, attempt)
         self._mirror = Mirror(self._spool, attempt.log)
         self._began = time.monotonic()
+        self._patience = float(self._spec.get("timeout") or "inf")
         self._beats = 0
         self._ending = ""
         self._kill_at = float("inf")
@@ -53,8 +54,8 @@ class Runner:
 
     def work(self) -> None:
         """Run every script that is not done, in order; the outcome is in the ledger afterwards."""
-        outcome, status = "succeeded", 0
-        for index, script in enumerate(self._run.scripts()):
+        outcome, status = self._placed()
+        for index, script in enumerate(self._run.scripts() if outcome == "succeeded" else ()):
             if self._run.is_done(index):
                 continue
             outcome, status = self._one(script)
@@ -62,6 +63,19 @@ class Runner:
                 break
             _insist(self._run.mark_done, index)
         self._close(outcome, status)
+
+    def _placed(self) -> tuple[str, int]:
+        """Put the run's files where its scripts look for them, which is another machine's disk at each attempt."""
+        given = self._run.directory / "in"
+        if not given.is_dir():
+            return "succeeded", 0
+        place = Path.home() / Path(self._spec.get("upload_path") or ".").expanduser()
+        with self._spool.open("ab") as log:
+            for command in (["mkdir", "-p", str(place)], ["cp", "-R", f"{given}/.", str(place)]):
+                status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                if status:
+                    return "failed", status
+        return "succeeded", 0
 
     def _one(self, script: Path) -> tuple[str, int]:
         self._look()
@@ -107,22 +121,30 @@ class Runner:
         if beats != self._beats:
             self._beats = beats
             _forgiven(self._attempt.beat, beats)
-            if not self._ending and self._run.attempts()[-1].number > self._attempt.number:
+            if not self._ending and self._is_superseded():
                 # We were taken for dead, and somebody else goes on: this machine was frozen or cut off.
                 self._ending, self._term_at, self._kill_at = "fenced", 0.0, 0.0
+
+    def _is_superseded(self) -> bool:
+        return self._run.attempts()[-1].number > self._attempt.number or self._run.end() is not None
 
     def _look(self) -> None:
         """Notice whatever has happened that ends this attempt."""
         notice = files.read(hooks.notice_file())
         if notice and self._ending in ("", "interrupted"):
             self._heed(float(notice["deadline"]), float(notice["seen"]))
-        elif not self._ending and self._run.is_to_stop():
-            self._ending = "stopped"
-            self._term_at = time.time()
-            self._kill_at = self._term_at + _STOP_SECONDS
+        if not self._ending and self._run.is_to_stop():
+            self._end_as("stopped")
+        if not self._ending and time.monotonic() - self._began > self._patience:
+            self._end_as("timed-out")
         if not self._rebalanced and files.read(hooks.rebalance_file()):
             self._rebalanced = True
             hooks.start(self._spec.get("on_rebalance"), time.time() + hooks.REBALANCE_SECONDS, self._environment())
+
+    def _end_as(self, outcome: str) -> None:
+        self._ending = outcome
+        self._term_at = time.time()
+        self._kill_at = self._term_at + _STOP_SECONDS
 
     def _heed(self, deadline: float, seen: float) -> None:
         left = max(0.0, deadline - seen)
@@ -138,7 +160,7 @@ class Runner:
         return self._hook is not None and self._hook.is_alive() and now < self._hook_until
 
     def _outcome(self, status: int | None) -> str:
-        if self._ending in ("stopped", "fenced"):
+        if self._ending in ("stopped", "fenced", "timed-out"):
             return self._ending
         if self._ending and (status is None or self._hands_back(status)):
             return "interrupted"
@@ -161,8 +183,7 @@ class Runner:
         # The log is whole before anybody reads that it has ended.
         details = {"exit_code": status, "lost_to_disk": self._mirror.failure}
         _insist(lambda: self._attempt.close(outcome, **details))
-        if outcome in ("succeeded", "failed", "stopped"):
-            _insist(self._run.finish, outcome, status)
+        _insist(self._run.settle, outcome, status)
 
     def _environment(self) -> dict[str, str]:
         earlier = os.environ.get("PYTHONPATH")
@@ -174,6 +195,7 @@ class Runner:
             "SPOT_CONNECT_RUN": self._run.id,
             "SPOT_CONNECT_ATTEMPT": str(self._attempt.number),
             "SPOT_CONNECT_CHECKPOINT_DIR": str(self._run.state_directory),
+            "SPOT_CONNECT_OUT_DIR": str(self._run.directory / "out"),
             "SPOT_CONNECT_DONE_FILE": str(self._done_file),
             "SPOT_CONNECT_NOTICE_FILE": str(hooks.notice_file()),
         }

@@ -6,11 +6,12 @@ import getpass
 import hashlib
 import platform
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from spot_connect.aws import groups, keys
 from spot_connect.aws.session import Cloud
-from spot_connect.core.errors import AwsError, AwsObjectMissing
+from spot_connect.core.errors import AwsError, AwsObjectMissing, KeyMissing
 from spot_connect.core.firewall import SSH_PORT, Rule, ssh_from
 from spot_connect.core.fleets import FLEET_TAG
 from spot_connect.core.models import Instance
@@ -36,7 +37,7 @@ def key_pair(cloud: Cloud, files: KeyFiles, request: LaunchRequest, reporter: Re
     another computer is left alone, and ours gets a name of its own.
 
     Raises:
-        AwsObjectMissing: the user named a key pair whose private half is not here.
+        KeyMissing: the user named a key pair whose private half is not here.
     """
     name = request.key_pair or key_pair_name(request.name)
     existing = keys.find(cloud, name)
@@ -47,7 +48,7 @@ def key_pair(cloud: Cloud, files: KeyFiles, request: LaunchRequest, reporter: Re
         public = mine.public_line if mine else files.create(name).public_line
         return _imported(cloud, name, public)
     if request.key_pair:
-        raise AwsObjectMissing(
+        raise KeyMissing(
             f"cannot use the key pair {name}",
             f"its private half is not {files.path(name)}",
             "Copy it there, or leave -kp out to have a key pair made.",
@@ -98,6 +99,12 @@ def open_group(realm: Realm, cloud: Cloud, group_id: str, firewall: tuple[Rule, 
     groups.revoke(cloud, group_id, old)
 
 
+def open_among(cloud: Cloud, group_ids: Iterable[str]) -> None:
+    """Let the members of each group reach one another, at every port but those that only root may listen at."""
+    for group_id in group_ids:
+        groups.allow_from_group(cloud, group_id, range(1024, 65536), group_id)
+
+
 def refresh(realm: Realm, instance: Instance, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
     """Open the door of a running machine to our address of today, if the door is ours."""
     names = (instance.name, instance.tags.get(FLEET_TAG, instance.name))
@@ -114,13 +121,13 @@ def key_file(files: KeyFiles, instance: Instance, chosen: str = "") -> Path:
     """The private key that opens the machine.
 
     Raises:
-        AwsObjectMissing: the machine was launched without a key, or the key is on another computer.
+        KeyMissing: the machine was launched without a key, or the key is on another computer.
     """
     name = chosen or instance.key_name
     if not name:
-        raise AwsObjectMissing(f"cannot log in to {instance.name}", "it was launched without a key pair")
+        raise KeyMissing(f"cannot log in to {instance.name}", "it was launched without a key pair")
     if files.read(name) is None:
-        raise AwsObjectMissing(
+        raise KeyMissing(
             f"cannot log in to {instance.name}",
             f"its private key {files.path(name)} is not on this computer",
             "Name its directory with -kd, copy it from the computer that launched it, or name another key with -kp.",
@@ -138,7 +145,7 @@ def _own_variant(cloud: Cloud, files: KeyFiles, name: str, reporter: Reporter) -
         return _imported(cloud, variant, mine.public_line)
     if keys.same_key(existing.public_key, mine.public_line):
         return variant
-    raise AwsObjectMissing(
+    raise KeyMissing(
         f"cannot use the key pair {variant}",
         f"its private half is not {files.path(variant)}",
         "Name another key pair with -kp.",

@@ -119,7 +119,7 @@ def _group(cloud: Cloud, file_system: FileSystem, instance: Instance) -> groups.
         cloud, name, instance.vpc_id, {MANAGED_TAG: "true"}
     )
     for source in instance.groups:
-        groups.allow_from_group(cloud, group.id, filesystems.NFS_PORT, source)
+        groups.allow_from_group(cloud, group.id, range(filesystems.NFS_PORT, filesystems.NFS_PORT + 1), source)
     return group
 
 

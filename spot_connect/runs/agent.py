@@ -21,7 +21,7 @@ _NO_PYTHON = 127
 UNKNOWN = 66
 """The program knows no such run."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_MAIN = "import sys\nfrom spot_connect.interruption.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
+_MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 
@@ -30,9 +30,10 @@ _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __
 def program() -> bytes:
     """The program as one file that Python runs: https://docs.python.org/3/library/zipapp.html."""
     texts = {"__main__.py": _MAIN, "spot_connect/__init__.py": _PACKAGE}
-    for source in files("spot_connect.interruption").iterdir():
-        if source.name.endswith(".py"):
-            texts[f"spot_connect/interruption/{source.name}"] = source.read_text(encoding="utf-8")
+    for room in ("interruption", "crew"):
+        for source in files(f"spot_connect.{room}").iterdir():
+            if source.name.endswith(".py"):
+                texts[f"spot_connect/{room}/{source.name}"] = source.read_text(encoding="utf-8")
     # For scripts that train with Keras; nothing else imports it.
     texts["spot_connect/keras_callback.py"] = files("spot_connect").joinpath("keras_callback.py").read_text("utf-8")
     archive = io.BytesIO()

@@ -18,13 +18,15 @@ MAY_IMPORT = {
     "launching": {"launching", "aws", "ssh", "store", "core", "local.service"},
     "market": {"market", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
+    "crew": {"crew", "interruption"},
+    "jobs": {"jobs", "runs", "ssh", "core"},
     "transfers": {"transfers", "ssh", "core"},
     "runs": {"runs", "launching", "ssh", "aws", "store", "core"},
     "keras_callback": {"interruption"},
     "bash_scripts": {"core"},
     "spotted": {"runs", "launching", "transfers", "ssh", "screen", "core"},
     "sutils": {"launching", "market", "aws", "store", "screen", "core"},
-    "instance_manager": {"spotted", "sutils", "runs", "launching", "screen", "core"},
+    "instance_manager": {"spotted", "sutils", "jobs", "runs", "launching", "screen", "core"},
     "console": {
         *("console", "spotted", "sutils", "market", "runs", "launching", "aws", "screen", "core", "local.service", ""),
     },
@@ -38,6 +40,8 @@ ONLY_IN = {
     "matplotlib": "screen",
     "moto": "local",
     "asyncssh": "local",
+    "distributed": "crew",
+    "dask": "crew",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

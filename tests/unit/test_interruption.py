@@ -17,22 +17,26 @@ from spot_connect.interruption.ledger import ENDED, TRANSITIONS, Attempt, Run
 from spot_connect.interruption.mirror import Mirror
 from spot_connect.runs.agent import program
 
-MODULES = sorted(Path(noticing.__code__.co_filename).parent.glob("*.py"))
+INTERRUPTION = Path(noticing.__code__.co_filename).parent
+OLD_ENOUGH = ("__init__", "__main__", "answers", "batch", "enlisting")
+"""Of what jobs need on an instance, what has to run before there is a Python with dask."""
+MODULES = sorted((*INTERRUPTION.glob("*.py"), *(INTERRUPTION.parent / "crew" / f"{name}.py" for name in OLD_ENOUGH)))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_module_is_python_of_2018(path):
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_module_needs_more_than_the_standard_library(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         for name in names:
-            assert name.startswith("spot_connect.interruption") or name.partition(".")[0] in sys.stdlib_module_names
+            ours = name.startswith(("spot_connect.interruption", "spot_connect.crew"))
+            assert ours or name.partition(".")[0] in sys.stdlib_module_names
 
 
 def test_the_program_is_the_same_bytes_each_time_and_runs_from_its_one_file(tmp_path):
@@ -119,3 +123,35 @@ def test_a_mirror_has_every_byte_once_also_after_trouble(tmp_path):
     mirror.finish()
     assert mirror.failure == ""
     assert target.read_bytes() == b"one\ntwo\n"
+
+
+def attempted(run, *outcomes):
+    """The run after attempts that ended so."""
+    for number, outcome in enumerate(outcomes, 1):
+        attempt = run.claim(number)
+        attempt.close(outcome)
+        run.settle(outcome, 1)
+    return run
+
+
+def specified(directory, **spec):
+    directory.joinpath("spec.json").write_text(json.dumps(spec))
+    return Run(directory)
+
+
+def test_without_retries_the_first_failure_is_the_end(tmp_path):
+    assert attempted(specified(tmp_path), "interrupted", "failed").end()["outcome"] == "failed"
+
+
+def test_failures_and_interruptions_are_counted_apart(tmp_path):
+    run = attempted(specified(tmp_path, retries=2), "failed", "interrupted", "lost", "fenced", "timed-out")
+    assert run.end() is None
+    assert run.outcomes() == ["failed", "interrupted", "lost", "fenced", "timed-out"]
+    run.claim(6).close("failed")
+    run.settle("failed", 1)
+    assert run.end()["why"] == "failed"
+
+
+def test_a_run_that_was_interrupted_too_often_has_failed_and_says_why(tmp_path):
+    run = attempted(specified(tmp_path, max_interruptions=1), "interrupted", "lost")
+    assert (run.end()["outcome"], run.end()["why"]) == ("failed", "interrupted 2 times")

@@ -158,7 +158,9 @@ def test_the_group_of_a_mount_target_of_somebody_else_stays_as_it_is(realm, laun
     machine = launch()
     group = theirs(realm, token, machine)
     for source in machine.instance.groups:
-        groups.allow_from_group(realm.cloud(REGION), group.id, filesystems.NFS_PORT, source)
+        groups.allow_from_group(
+            realm.cloud(REGION), group.id, range(filesystems.NFS_PORT, filesystems.NFS_PORT + 1), source
+        )
     before = realm.cloud(REGION).ec2.describe_security_groups(GroupIds=[group.id])["SecurityGroups"]
     mounted = mount(machine)
     assert guards(realm, mounted) == (group.id,)

@@ -1,0 +1,202 @@
+"""Distributed jobs: what is asked for, and what is known of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from spot_connect.core.errors import UsageError
+from spot_connect.core.runs import ENDED, Script, moment
+
+ALL_CPUS = 0
+"""As a number of slots: one for each CPU."""
+_MOST_JOBS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job: a script by its place in the plan, and files that are put on whatever instance runs it."""
+
+    script: int
+    uploads: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. Many jobs may share a script.
+
+    Raises:
+        UsageError: there is nothing to run, or too much.
+    """
+
+    scripts: tuple[Script, ...]
+    jobs: tuple[Job, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.jobs) <= _MOST_JOBS:
+            raise UsageError(f"cannot run {len(self.jobs)} jobs", advice=f"Give 1 to {_MOST_JOBS} scripts.")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How jobs are run.
+
+    Args:
+        slots: jobs at once on an instance; ``ALL_CPUS`` is one for each CPU.
+        retries: how often a job that fails, or takes longer than ``timeout``, is tried again.
+        max_interruptions: how often AWS may take the machine of a job away; ``None`` is as often as it will.
+        timeout: seconds that one attempt may take; ``None`` is any time.
+        on_interrupt: bash command that runs beside a job when the interruption of its machine is announced.
+        environment: variables for the scripts.
+        upload_path: where files are put, from the home directory.
+        max_hours: an instance ends itself after this long, whatever happens.
+        linger: seconds that one instance stays after the end, so that results can be fetched.
+        lease: an attempt without a sign of life for so many seconds is lost.
+
+    Raises:
+        UsageError: one of them makes no sense.
+    """
+
+    slots: int = 1
+    retries: int = 0
+    max_interruptions: int | None = None
+    timeout: float | None = None
+    on_interrupt: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    upload_path: str = "."
+    max_hours: float = 24.0
+    linger: float = 600.0
+    lease: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("slots", "retries", "max_interruptions"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise UsageError(f"{name} cannot be {value!r}", advice="Give a whole number from 0 up.")
+        for name in ("timeout", "max_hours", "lease"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} cannot be {value!r}", advice="Give a number above 0.")
+
+    def wire(self) -> dict[str, Any]:
+        """What goes to the instances as JSON."""
+        return {
+            "retries": self.retries,
+            "max_interruptions": self.max_interruptions,
+            "timeout": self.timeout,
+            "on_interrupt": self.on_interrupt,
+            "on_rebalance": "",
+            "upload_path": self.upload_path,
+            "max_hours": self.max_hours,
+            "linger": self.linger,
+            "lease": self.lease,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """What is known of one job.
+
+    ``state`` is ``waiting``, ``running``, ``succeeded``, ``failed`` or ``stopped``; ``why`` says more where the exit
+    status does not tell it. Failures and interruptions are counted apart.
+    """
+
+    number: int
+    title: str
+    state: str
+    exit_code: int | None = None
+    why: str = ""
+    attempts: int = 0
+    failures: int = 0
+    interruptions: int = 0
+    instance: str = ""
+    began: datetime | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobsRecord:
+    """What is known of jobs that were started together.
+
+    ``workers`` is how many jobs can run at this moment; ``troubles`` tells, by instance, what keeps one from working.
+    """
+
+    id: str
+    name: str
+    state: str
+    created: datetime | None = None
+    ended: datetime | None = None
+    on_file_system: bool = False
+    directory: str = ""
+    head: str = ""
+    workers: int = 0
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    jobs: tuple[JobRecord, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all jobs have ended."""
+        return self.state in ENDED
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in which state."""
+        return dict(Counter(job.state for job in self.jobs))
+
+    @property
+    def interruptions(self) -> int:
+        """How many attempts at jobs AWS has ended."""
+        return sum(job.interruptions for job in self.jobs)
+
+    @property
+    def summary(self) -> str:
+        """All of it in a line.
+
+        Example:
+            >>> JobsRecord("r1", "sweep", "running", jobs=(JobRecord(0, "a.sh", "running"),)).summary
+            'sweep r1: 1 job: 1 running; 0 interruptions'
+        """
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(self.counts.items()))
+        plural = "" if len(self.jobs) == 1 else "s"
+        return f"{self.name} {self.id}: {len(self.jobs)} job{plural}: {counts}; {self.interruptions} interruptions"
+
+
+def jobs_record(told: Mapping[str, Any]) -> JobsRecord:
+    """The record in an answer of the program on an instance."""
+    return JobsRecord(
+        id=told["run"],
+        name=told.get("name") or "",
+        state=told["state"],
+        created=moment(told.get("created")),
+        ended=moment(told.get("ended")),
+        on_file_system=bool(told.get("shared")),
+        directory=told.get("directory") or "",
+        head=told.get("head") or "",
+        workers=len(_listed(told.get("workers"))),
+        troubles={one["instance"]: one["trouble"] for one in _listed(told.get("members")) if one.get("trouble")},
+        jobs=tuple(_job(one) for one in _listed(told.get("jobs"))),
+    )
+
+
+def _job(told: Mapping[str, Any]) -> JobRecord:
+    return JobRecord(
+        number=told["job"],
+        title=told.get("title") or "",
+        state=told["state"],
+        exit_code=told.get("exit_code"),
+        why=told.get("why") or "",
+        attempts=told.get("attempts") or 0,
+        failures=told.get("failures") or 0,
+        interruptions=told.get("interruptions") or 0,
+        instance=told.get("instance") or "",
+        began=moment(told.get("began")),
+        ended=moment(told.get("ended")),
+    )
+
+
+def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
+    return value if isinstance(value, list) else ()

@@ -1,0 +1,131 @@
+"""Many jobs that run together, as files: the directory is the only record.
+
+::
+
+    <base>/jobs/<run>/
+        spec.json       what was asked for (the directory is renamed into place: it is there, or it is not)
+        tls.pem         with this key and certificate the machines of the run know each other
+        jobs/00000/     each job is a run of its own; see spot_connect.interruption.ledger
+        head/attempts/  one for each time that somebody became the head: mkdir is the claim, as for an attempt at a run
+        members/        one file for each machine that has joined
+        status.json     what the head knows, written again and again
+        changed         somebody has changed a job behind the head's back
+        close           nobody needs the machines any more
+        stop end.json   as for a run
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from spot_connect.interruption import files
+from spot_connect.interruption.ledger import FAILURES, INTERRUPTIONS, SILENT_SECONDS, Attempt, Run, base, home
+
+HEAD_LEASE_SECONDS = 15.0
+"""After this long without a heartbeat, another machine becomes the head."""
+
+
+class Batch(Run):
+    """The directory of jobs that run together."""
+
+    def job(self, number: int) -> Run:
+        """The job of that number."""
+        return Run(self.directory / "jobs" / f"{number:05d}")
+
+    def jobs(self) -> list[Run]:
+        """All jobs, in order."""
+        return [Run(path) for path in sorted((self.directory / "jobs").iterdir())]
+
+    @property
+    def head(self) -> Run:
+        """The terms of its heads, as attempts."""
+        return Run(self.directory / "head")
+
+    def term(self) -> Attempt | None:
+        """The term of whoever is the head now; ``None`` when nobody is."""
+        terms = self.head.attempts()
+        if not terms or terms[-1].end() is not None:
+            return None
+        return terms[-1] if time.time() - _last_sign(terms[-1]) < HEAD_LEASE_SECONDS else None
+
+    @property
+    def lease(self) -> float:
+        """After this long without a heartbeat, an attempt at a job is lost."""
+        return float(self.spec.get("lease") or SILENT_SECONDS)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all machines see this directory; else each has its own, and jobs travel."""
+        return bool(self.spec.get("shared"))
+
+    def say_changed(self) -> None:
+        """Have the head look at every job again."""
+        files.write(self.directory / "changed", {"time": time.time()})
+
+    def ask_to_close(self) -> None:
+        """Have every machine end itself once it has nothing to do."""
+        files.write_first(self.directory / "close", {"time": time.time()})
+
+    def is_to_close(self) -> bool:
+        """Whether somebody asked for that."""
+        return (self.directory / "close").exists()
+
+    def sign_up(self, instance: str, **details: Any) -> None:
+        """The machine has joined, or says what keeps it from that."""
+        (self.directory / "members").mkdir(exist_ok=True)
+        files.write(self.directory / "members" / f"{instance}.json", {"instance": instance, **details})
+
+    def members(self) -> list[dict[str, Any]]:
+        """Every machine that has signed up."""
+        found = [files.read(path) for path in sorted((self.directory / "members").glob("*.json"))]
+        return [one for one in found if one]
+
+
+def row(job: Run) -> dict[str, Any]:
+    """What is known of a job, for tables."""
+    attempts = job.attempts()
+    outcomes = job.outcomes()
+    begun = [one.start() for one in attempts]
+    end = job.end() or {}
+    under_way = bool(outcomes) and not outcomes[-1]
+    return {
+        "job": int(job.id),
+        "title": job.spec.get("title"),
+        "state": end.get("outcome") or ("running" if under_way else "waiting"),
+        "exit_code": end.get("exit_code"),
+        "why": end.get("why") or "",
+        "attempts": len(attempts),
+        "failures": sum(outcome in FAILURES for outcome in outcomes),
+        "interruptions": sum(outcome in INTERRUPTIONS for outcome in outcomes),
+        "instance": begun[-1].get("instance") if begun else None,
+        "began": begun[0].get("time") if begun else None,
+        "ended": end.get("ended"),
+    }
+
+
+def directory(where: Path, run_id: str) -> Path:
+    """The directory of the jobs with that id, below one of the bases."""
+    return where / "jobs" / run_id
+
+
+def find(run_id: str) -> Batch | None:
+    """The jobs with that id, where this machine can see them."""
+    for where in (base(), home()):
+        if (directory(where, run_id) / "spec.json").exists():
+            return Batch(directory(where, run_id))
+    return None
+
+
+def everything() -> list[Batch]:
+    """All jobs that this machine can see, oldest first."""
+    found = {path.name: Batch(path) for where in (home(), base()) for path in (where / "jobs").glob("[!.]*")}
+    return [found[run_id] for run_id in sorted(found)]
+
+
+def _last_sign(term: Attempt) -> float:
+    try:
+        return term.last_sign() or term.directory.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -1,0 +1,134 @@
+"""Make a machine a member: a Python with dask.distributed, made where there is none, and the member started in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from spot_connect.crew.batch import find
+from spot_connect.interruption.__main__ import detach
+from spot_connect.interruption.ledger import base, home
+
+DASK = "2026.8.0"
+CHOSEN = "SPOT_CONNECT_PYTHON"
+"""Names a Python on the instance that has dask.distributed."""
+_NAMES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
+_FITS = "import sys; sys.exit(sys.version_info < (3, 10))"
+_HAS_DASK = "import distributed"
+_INSTALLERS = (
+    ("dnf", ["dnf", "-y", "-q", "install", "python3.11", "python3.11-pip"]),
+    ("apt-get", ["apt-get", "-y", "-q", "install", "python3-venv", "python3-pip"]),
+)
+
+
+def start(asked: dict[str, Any]) -> None:
+    """Begin it in the background; a Python may have to be made, which takes a minute."""
+    detach("jobs-enlist", asked, log="crew.log")
+
+
+def enlist(asked: dict[str, Any]) -> int:
+    """Become the member; the exit status is 1 when no Python could be made."""
+    batch = find(asked["run"])
+    if batch is None:
+        return 1
+    try:
+        python = suitable() or made()
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        batch.sign_up(asked["instance"], trouble=f"no Python with dask: {said[-1] if said else error}")
+        return 1
+    place = unpacked()
+    words = [python, str(place), "jobs-member", json.dumps({**asked, "directory": str(batch.directory)})]
+    os.execv(python, words)  # noqa: S606 - a program by its path
+    return 1
+
+
+def suitable() -> str:
+    """A Python of this machine that has dask.distributed; empty when none has."""
+    candidates = [os.environ.get(CHOSEN), str(_own_python()), *(shutil.which(name) for name in _NAMES)]
+    return next((one for one in candidates if one and _succeeds([one, "-c", _HAS_DASK])), "")
+
+
+def made() -> str:
+    """A new virtual environment with dask.distributed.
+
+    What was downloaded is kept on the file system, so that the machines that come later neither wait for the network
+    nor get another version.
+    """
+    python = (
+        next((found for found in map(shutil.which, _NAMES) if found and _succeeds([found, "-c", _FITS])), None)
+        or _installed()
+    )
+    _call([python, "-m", "venv", "--clear", str(home() / "crew-python")])
+    wheels = base() / "wheels" / f"dask-{DASK}-{_tag(python)}"
+    if not wheels.is_dir():
+        _download(wheels)
+    pip = [str(_own_python()), "-m", "pip", "install", "-q", "--no-index", "--find-links", str(wheels)]
+    _call([*pip, f"distributed=={DASK}"])
+    return str(_own_python())
+
+
+def unpacked() -> Path:
+    """The program as files beside its archive: Python starts faster from what it may compile once."""
+    archive = Path(sys.path[0])
+    if archive.is_dir():
+        return archive
+    place = archive.with_suffix(".d")
+    if not place.exists():
+        fresh = place.with_name(f".{place.name}.{os.getpid()}")
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(fresh)
+        try:
+            fresh.rename(place)
+        except OSError:
+            shutil.rmtree(fresh)
+    return place
+
+
+def _own_python() -> Path:
+    return home() / "crew-python" / "bin" / "python"
+
+
+def _installed() -> str:
+    """A Python from the distribution's packages."""
+    for program, command in _INSTALLERS:
+        if shutil.which(program):
+            _call(["sudo", "-n", *command])
+            break
+    return next(found for found in map(shutil.which, reversed(_NAMES)) if found and _succeeds([found, "-c", _FITS]))
+
+
+def _download(wheels: Path) -> None:
+    fresh = wheels.with_name(f".{wheels.name}.{platform.node()}.{os.getpid()}")
+    fresh.mkdir(parents=True)
+    _call([str(_own_python()), "-m", "pip", "wheel", "-q", "-w", str(fresh), f"distributed=={DASK}"])
+    try:
+        fresh.rename(wheels)
+    except OSError:
+        # Another machine was first, with the same wheels.
+        shutil.rmtree(fresh)
+
+
+def _tag(python: str) -> str:
+    version = subprocess.check_output([python, "-c", "import sys; print('%d%d' % sys.version_info[:2])"])
+    return f"cp{version.decode().strip()}-{platform.machine()}"
+
+
+def _succeeds(command: list[str]) -> bool:
+    try:
+        return subprocess.call(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
+def _call(command: list[str]) -> None:
+    sys.stderr.write(f"{time.strftime('%FT%T')} {' '.join(command)}\n")
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)

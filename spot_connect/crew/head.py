@@ -1,0 +1,292 @@
+"""The head: hands jobs to members through dask, and keeps nothing that is not in the jobs' directory."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Future, Scheduler
+
+from spot_connect.crew import links, tasks
+from spot_connect.crew.batch import Batch, row
+from spot_connect.interruption import files, hooks
+from spot_connect.interruption.ledger import INTERRUPTIONS, Attempt, Run
+from spot_connect.interruption.metadata import own_address
+from spot_connect.interruption.runner import whoami
+
+_LOOK_SECONDS = 1.0
+_BEAT_SECONDS = 2.0
+_WORKER_TTL = 60.0
+_MOST_STARTS = 5
+_INTERRUPTED, _AGAIN, _FRESH = range(3)
+
+
+@dataclass
+class _Job:
+    """A job as the head sees it; everything in it can be read again from the files."""
+
+    run: Run
+    row: dict[str, Any]
+    tries: int = 0
+    starts: int = 0
+
+    @property
+    def has_ended(self) -> bool:
+        return self.row["ended"] is not None
+
+
+@dataclass
+class _Backlog:
+    """Jobs that wait, those that were interrupted first."""
+
+    heap: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, urgency: int, number: int) -> None:
+        heapq.heappush(self.heap, (urgency, number))
+
+    def take(self) -> int:
+        return heapq.heappop(self.heap)[1]
+
+
+class Head:
+    """Works through the jobs until all have ended."""
+
+    def __init__(self, batch: Batch, instance: str, scheduler: Scheduler, client: Client) -> None:
+        self._batch = batch
+        self._instance = instance
+        self._scheduler = scheduler
+        self._client = client
+        self._lease = batch.lease
+        self._shared = batch.is_shared
+        self._place = str(batch.directory.relative_to(Path.home()))
+        self._jobs: list[_Job] = []
+        self._backlog = _Backlog()
+        self._handed: dict[int, Future[Any]] = {}
+        self._under_way: set[int] = set()
+        self._wake = asyncio.Event()
+        self._changed: Any = None
+
+    async def run(self) -> None:
+        """See every job to its end; how all of it ended is in the directory afterwards."""
+        await asyncio.to_thread(self._read)
+        looked = 0.0
+        while not all(job.has_ended for job in self._jobs):
+            await self._gather()
+            if time.monotonic() - looked >= _LOOK_SECONDS:
+                looked = time.monotonic()
+                await asyncio.to_thread(self._look)
+                await self._pass_on_stops()
+            await self._hand_out()
+            await self._woken()
+        await self._finish()
+
+    def _read(self) -> None:
+        """Learn from the files what is to be done."""
+        self._changed = files.read(self._batch.directory / "changed")
+        self._jobs = [_Job(run, row(run)) for run in self._batch.jobs()]
+        for number in range(len(self._jobs)):
+            self._sort(number)
+
+    def _sort(self, number: int) -> None:
+        """A job that is in nobody's hands: ended, under way somewhere, or to be handed out."""
+        job = self._jobs[number]
+        job.row, job.tries = row(job.run), len(job.run.attempts())
+        if job.has_ended:
+            return
+        if job.row["state"] == "running":
+            self._under_way.add(number)
+        elif job.run.is_to_stop() or self._batch.is_to_stop():
+            job.run.finish("stopped", None)
+            job.row = row(job.run)
+        else:
+            self._backlog.add(_urgency(job.run), number)
+
+    async def _hand_out(self) -> None:
+        """One job for each slot that lives, and no more: what waits is ours."""
+        slots = sum(worker.nthreads for worker in self._scheduler.running)
+        while self._backlog.heap and len(self._handed) < slots:
+            number = self._backlog.take()
+            job = self._jobs[number]
+            if job.has_ended:
+                continue
+            job.tries += 1
+            self._handed[number] = future = await self._submitted(number, job)
+            future.add_done_callback(lambda _: self._wake.set())
+
+    async def _submitted(self, number: int, job: _Job) -> Future[Any]:
+        key = f"job-{number}-{job.tries}-{time.monotonic_ns()}"
+        if self._shared:
+            return self._client.submit(tasks.attempt, str(job.run.directory), job.tries, key=key, pure=False)
+        packed = await asyncio.to_thread(tasks.pack, job.run.directory)
+        name = job.run.id
+        return self._client.submit(tasks.attempt_sent, self._place, name, job.tries, packed, key=key, pure=False)
+
+    async def _gather(self) -> None:
+        """Take back what members are done with."""
+        done = [number for number, future in self._handed.items() if future.done()]
+        for number in done:
+            future = self._handed.pop(number)
+            failure = await self._taken_back(number, future)
+            await asyncio.to_thread(self._settle, number, failure)
+
+    async def _taken_back(self, number: int, future: Future[Any]) -> str:
+        """Why it brought nothing; empty when it was tried, and the files tell how."""
+        if future.status != "finished":
+            said = await future.exception()
+            if not self._shared:
+                self._lose(self._jobs[number].run, self._jobs[number].tries, self._jobs[number].row["instance"])
+            return str(said)
+        result = await future.result()
+        if self._shared:
+            return "the runner ended before the job" if result == tasks.FAILED_TO_START else ""
+        status, packed = result
+        await asyncio.to_thread(tasks.unpack, packed, self._jobs[number].run.directory)
+        return "the runner ended before the job" if status == tasks.FAILED_TO_START else ""
+
+    def _settle(self, number: int, failure: str) -> None:
+        job = self._jobs[number]
+        job.starts = job.starts + 1 if failure and len(job.run.attempts()) < job.tries else 0
+        if failure:
+            sys.stderr.write(f"{time.strftime('%FT%T')} job {number}: {failure}\n")
+        if job.starts >= _MOST_STARTS:
+            job.run.finish("failed", None, f"it could not be started: {failure}")
+        self._sort(number)
+
+    def _lose(self, run: Run, number: int, instance: str | None) -> None:
+        """A machine has gone with the only record of the attempt."""
+        attempt = run.claim(number) or Attempt(run.directory / "attempts" / f"{number:04d}")
+        if not attempt.start():
+            files.write(attempt.directory / "start.json", {"instance": instance, "time": time.time()})
+        if attempt.close("lost"):
+            run.settle("lost", None)
+
+    def _look(self) -> None:
+        """See what has happened behind our back, and say what we know."""
+        for number in sorted(self._under_way):
+            run = self._jobs[number].run
+            last = run.attempts()[-1]
+            if last.end() is None and time.time() - last.last_sign() > self._lease and last.close("lost"):
+                run.settle("lost", None)
+            if last.end() is not None:
+                self._under_way.discard(number)
+                self._sort(number)
+        changed = files.read(self._batch.directory / "changed")
+        if changed != self._changed or self._batch.is_to_stop():
+            self._changed = changed
+            self._obey()
+        self._tell()
+
+    def _obey(self) -> None:
+        """Stop what is to be stopped."""
+        for number, job in enumerate(self._jobs):
+            if job.has_ended:
+                continue
+            if self._batch.is_to_stop():
+                job.run.ask_to_stop()
+            if job.run.is_to_stop() and number not in self._handed and number not in self._under_way:
+                job.run.finish("stopped", None)
+                job.row = row(job.run)
+
+    async def _pass_on_stops(self) -> None:
+        """A job that travelled does not see what is asked of it here."""
+        if self._shared:
+            return
+        for number in [one for one in self._handed if self._jobs[one].run.is_to_stop()]:
+            await self._client.run(tasks.stop_sent, self._place, self._jobs[number].run.id, on_error="ignore")
+
+    def _tell(self) -> None:
+        places = self._places()
+        for number in [*self._handed, *self._under_way]:
+            job = self._jobs[number]
+            job.row = row(job.run)
+            if not self._shared and number in places:
+                job.row.update(state="running", instance=places[number])
+        rows = [job.row for job in self._jobs]
+        workers = sorted(str(worker.name) for worker in list(self._scheduler.workers.values()))
+        files.write(self._batch.directory / "status.json", {"time": time.time(), "workers": workers, "jobs": rows})
+
+    def _places(self) -> dict[int, str]:
+        """Where the jobs in members' hands are, as dask knows it."""
+        found = {}
+        for number, future in list(self._handed.items()):
+            task = self._scheduler.tasks.get(future.key)
+            if task and task.processing_on:
+                found[number] = str(task.processing_on.name).partition("/")[0]
+        return found
+
+    async def _woken(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS / 4)
+        except asyncio.TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _finish(self) -> None:
+        states = {job.row["state"] for job in self._jobs}
+        outcome = next((state for state in ("failed", "stopped") if state in states), "succeeded")
+        await asyncio.to_thread(self._tell)
+        self._batch.finish(outcome, None)
+        if not self._shared:
+            await self._client.run(tasks.finish_sent, self._place, outcome, on_error="ignore")
+
+
+async def hold_office(batch: Batch, instance: str) -> None:
+    """Be the head until the jobs have ended, this machine is to go, or another is the head."""
+    # Several machines saw that there was none; one of them was first.
+    term = None if batch.term() else batch.head.claim(len(batch.head.attempts()) + 1)
+    if term is None:
+        return
+    start = {**whoami(instance), "time": time.time()}
+    files.write(term.directory / "start.json", start)
+    security = links.security(batch)
+    async with Scheduler(
+        host=own_address(), port=0, protocol="tls", security=security, dashboard=False, allowed_failures=0,
+        worker_ttl=_WORKER_TTL,
+    ) as scheduler:  # fmt: skip
+        files.write(term.directory / "start.json", {**start, "address": scheduler.address})
+        async with Client(scheduler.address, asynchronous=True, security=security) as client:
+            head = Head(batch, instance, scheduler, client)
+            reason = await _first([head.run(), _until_relieved(batch, term)])
+    term.close(reason)
+
+
+async def _first(duties: Iterable[Any]) -> str:
+    """Wait until the first of them has ended."""
+    tasks_ = [asyncio.ensure_future(duty) for duty in duties]
+    done, rest = await asyncio.wait(tasks_, return_when=asyncio.FIRST_COMPLETED)
+    for task in rest:
+        task.cancel()
+    return str(next(iter(done)).result() or "done")
+
+
+async def _until_relieved(batch: Batch, term: Attempt) -> str:
+    """Show that we live; why we are no longer wanted."""
+    for count in range(1, 10**9):
+        await asyncio.to_thread(term.beat, count)
+        if batch.head.attempts()[-1].number > term.number:
+            return "fenced"
+        for _ in range(int(_BEAT_SECONDS / 0.2)):
+            if files.read(hooks.notice_file()):
+                return "interrupted"
+            await asyncio.sleep(0.2)
+    raise AssertionError("unreachable")
+
+
+def lead(asked: dict[str, Any]) -> int:
+    """Be the head."""
+    links.settle()
+    asyncio.run(hold_office(Batch(Path(asked["directory"])), asked["instance"]))
+    return 0
+
+
+def _urgency(run: Run) -> int:
+    outcomes = run.outcomes()
+    if not outcomes:
+        return _FRESH
+    return _INTERRUPTED if outcomes[-1] in INTERRUPTIONS else _AGAIN

@@ -1,0 +1,141 @@
+"""A machine that works for a run: a dask worker for each of its slots, and the head when nobody else is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from distributed import Worker
+
+from spot_connect.crew import links, tasks
+from spot_connect.crew.batch import Batch
+from spot_connect.interruption import files, hooks
+from spot_connect.interruption.ledger import home
+from spot_connect.interruption.metadata import own_address
+
+_LOOK_SECONDS = 0.2
+_AGAIN_SECONDS = 0.5
+_JOIN_SECONDS = 20
+_ORPHANED_SECONDS = 120.0
+
+
+class Member:
+    """A machine, as a member.
+
+    Args:
+        batch: the jobs.
+        instance: this machine's id.
+        slots: how many jobs run here at once.
+        head: where the head listens, if it cannot be read from the jobs' directory.
+    """
+
+    def __init__(self, batch: Batch, instance: str, slots: int, head: str = "") -> None:
+        self._batch = batch
+        self._instance = instance
+        self._slots = slots
+        self._head = head
+        self._security = links.security(batch)
+        self._office: asyncio.subprocess.Process | None = None
+        self._met = time.monotonic()
+
+    async def serve(self) -> None:
+        """Work until the run is over."""
+        self._batch.sign_up(self._instance, slots=self._slots, joined=time.time())
+        names = [f"{self._instance}/{number}" for number in range(self._slots)]
+        tasks.keepers.update((name, tasks.Keeper(self._instance)) for name in names)
+        work = [asyncio.ensure_future(self._serve_slot(name)) for name in names]
+        await self._until_over()
+        for one in work:
+            one.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        for keeper in tasks.keepers.values():
+            keeper.dismiss()
+
+    async def linger(self) -> None:
+        """Whoever was the head stays a while, so that results can be fetched."""
+        if self._office is None:
+            return
+        until = time.monotonic() + float(self._batch.spec.get("linger") or 0.0)
+        while time.monotonic() < until and not self._batch.is_to_close():
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _until_over(self) -> None:
+        while self._batch.end() is None and not self._is_orphaned():
+            if not _is_leaving():
+                await self._see_to_a_head()
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _see_to_a_head(self) -> None:
+        if self._head or (self._office and self._office.returncode is None):
+            return
+        if self._batch.term() is None:
+            asked = {"directory": str(self._batch.directory), "instance": self._instance}
+            words = (tasks.PROGRAM, "jobs-lead", json.dumps(asked))
+            self._office = await asyncio.create_subprocess_exec(sys.executable, *words)
+
+    def _is_orphaned(self) -> bool:
+        """Nobody can become the head in the place of one that is known by its address alone."""
+        return bool(self._head) and time.monotonic() - self._met > _ORPHANED_SECONDS
+
+    async def _serve_slot(self, name: str) -> None:
+        """Be a worker of whoever is the head, and of the next one when it is lost."""
+        keeper = tasks.keepers[name]
+        while True:
+            # After a head is lost its job goes on; until then there is no room for another.
+            if not keeper.is_busy and not _is_leaving():
+                address = self._address()
+                if address:
+                    with suppress(OSError, asyncio.TimeoutError):
+                        await self._work_for(address, name, keeper)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _work_for(self, address: str, name: str, keeper: tasks.Keeper) -> None:
+        async with Worker(
+            address, nthreads=1, name=name, security=self._security, protocol="tls", host=own_address(),
+            memory_limit=0, death_timeout=_JOIN_SECONDS, local_directory=str(home() / "dask"),
+            dashboard=False,
+        ) as worker:  # fmt: skip
+            leaves = False
+            while worker.status.name in ("running", "paused", "closing_gracefully"):
+                self._met = time.monotonic()
+                if _is_leaving() and not leaves:
+                    leaves = True
+                    await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=False)
+                if leaves and not keeper.is_busy:
+                    # What was queued here goes elsewhere at once.
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def _address(self) -> str:
+        if self._head:
+            return self._head
+        term = self._batch.term()
+        return str(term.start().get("address") or "") if term else ""
+
+
+def _is_leaving() -> bool:
+    """Whether AWS takes this machine away soon."""
+    return files.read(hooks.notice_file()) is not None
+
+
+def serve(asked: dict[str, Any]) -> int:
+    """Be a member until the run is over, then end the machine."""
+    links.settle()
+    batch = Batch(Path(asked["directory"]))
+    asyncio.run(
+        _serve(Member(batch, asked["instance"], int(asked["slots"]) or os.cpu_count() or 1, asked.get("head") or ""))
+    )
+    subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)
+    return 0
+
+
+async def _serve(member: Member) -> None:
+    await member.serve()
+    await member.linger()

@@ -1,0 +1,111 @@
+"""What the head asks of a member: one attempt at one job."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from threading import Lock
+from typing import IO, cast
+
+from distributed import get_worker
+
+from spot_connect.crew.batch import Batch
+
+PROGRAM = str(Path(__file__).resolve().parents[2])
+"""The program as files. It cannot be read from ``sys.path``, because dask puts a directory of its own there."""
+FAILED_TO_START = 70
+
+
+class Keeper:
+    """The process that runs the jobs of one slot, one after the other. It outlives this process, with its job."""
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self._turn = Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs."""
+        return self._turn.locked()
+
+    def attempt(self, directory: Path, number: int) -> int:
+        """Make the attempt, to its end; the status of the runner, 1 when somebody else makes it."""
+        with self._turn:
+            asked, answers = self._lines()
+            asked.write(json.dumps({"directory": str(directory), "number": number}) + "\n")
+            asked.flush()
+            answer = answers.readline()
+            return int(answer) if answer else FAILED_TO_START
+
+    def dismiss(self) -> None:
+        """Let it go once it has nothing to do."""
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+
+    def _lines(self) -> tuple[IO[str], IO[str]]:
+        if self._process is None or self._process.poll() is not None:
+            words = [sys.executable, PROGRAM, "keep", json.dumps({"instance": self._instance})]
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            )
+        return cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
+
+
+keepers: dict[str, Keeper] = {}
+"""The keeper of each slot, by the name of its dask worker."""
+
+
+def attempt(directory: str, number: int) -> int:
+    """Make an attempt at a job that lies where every machine sees it."""
+    return keepers[get_worker().name].attempt(Path(directory), number)
+
+
+def attempt_sent(directory: str, job: str, number: int, packed: bytes) -> tuple[int, bytes]:
+    """Make an attempt at a job that came here, and send back what has become of it."""
+    place = _sent(directory, job)
+    shutil.rmtree(place, ignore_errors=True)
+    unpack(packed, place)
+    status = keepers[get_worker().name].attempt(place, number)
+    answer = pack(place, leave=("in", "scripts"))
+    shutil.rmtree(place)
+    return status, answer
+
+
+def stop_sent(directory: str, job: str) -> None:
+    """Ask a job that came here to stop."""
+    place = _sent(directory, job)
+    if place.exists():
+        (place / "stop").touch()
+
+
+def finish_sent(directory: str, outcome: str) -> None:
+    """Tell a member without the common directory that it is over."""
+    Batch(Path.home() / directory).finish(outcome, None)
+
+
+def _sent(directory: str, job: str) -> Path:
+    # The head's own machine keeps the jobs' directory beside it.
+    return Path.home() / directory / "sent" / job
+
+
+def pack(place: Path, leave: tuple[str, ...] = ()) -> bytes:
+    """A directory as bytes."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as packed:
+        for path in sorted(place.iterdir()):
+            if path.name not in leave:
+                packed.add(path, path.name)
+    return archive.getvalue()
+
+
+def unpack(packed: bytes, place: Path) -> None:
+    """Put what :func:`pack` packed into ``place``; what is there already and not in it stays."""
+    place.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(place, filter="tar")

@@ -1,0 +1,1 @@
+"""Distributed jobs, seen from the caller's side."""

@@ -1,0 +1,147 @@
+"""Distributed jobs that are under way or over, from wherever they are looked at."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from spot_connect.core.errors import RunNotFound, UsageError
+from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
+from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
+from spot_connect.jobs.crew import Crew, agent
+from spot_connect.ssh import transfer
+
+Show = Callable[[bytes], None]
+COLUMNS = ("job", "state", "exit", "attempts", "failures", "interruptions", "instance", "took", "what")
+_POLL_SECONDS = 1.0
+
+
+class JobRun:
+    """Jobs that were started together. They go on whatever becomes of this object, this process and this computer.
+
+    Attributes:
+        id: what they are called together; ids sort by age.
+        name: the prefix of their instances' names.
+
+    Example:
+        >>> run = manager.run_distributed_jobs("sweep", 8, scripts, "t3.small", "data")  # doctest: +SKIP
+        >>> run.wait().counts  # doctest: +SKIP
+        {'succeeded': 8}
+    """
+
+    def __init__(self, run_id: str, crew: Crew, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.id = run_id
+        self.name = crew.name
+        self._crew = crew
+        self._clock = clock
+        self._last: JobsRecord | None = None
+
+    def __repr__(self) -> str:
+        return f"JobRun({self.name!r}, {self.id!r}, {self._last.state if self._last else 'not asked yet'})"
+
+    def _repr_html_(self) -> str:
+        record = self.record()
+        head = "".join(f"<th>{column}</th>" for column in COLUMNS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells(job)) + "</tr>" for job in record.jobs
+        )
+        return f"<p>{html.escape(record.summary)}</p><table><tr>{head}</tr>{body}</table>"
+
+    def record(self) -> JobsRecord:
+        """Everything that is known, asked now; what was known last once all machines have ended after the jobs.
+
+        Raises:
+            RunNotFound: the machines do not know it.
+            RunInterrupted: no machine of it lives, and jobs are left.
+        """
+        if self._last is None or not self._last.has_ended:
+            told = self._crew.ask("jobs-show", {"run": self.id})
+            self._last = jobs_record(told[0])
+        return self._last
+
+    def table(self) -> list[tuple[str, ...]]:
+        """A row for each job, in the order of ``COLUMNS``."""
+        return [cells(job) for job in self.record().jobs]
+
+    def wait(self, timeout: float | None = None) -> JobsRecord:
+        """Wait until all jobs have ended; what became of them.
+
+        Raises:
+            DeadlinePassed: some have not ended within ``timeout`` seconds; they go on.
+            RunInterrupted: no machine lives any more, and jobs are left.
+        """
+
+        def look() -> Seen[JobsRecord]:
+            record = self.record()
+            return Seen(record if record.has_ended else None, record.summary)
+
+        seconds = float("inf") if timeout is None else timeout
+        return wait_for(f"end of {self.id}", look, seconds=seconds, every=_POLL_SECONDS, clock=self._clock)
+
+    def logs(self, job: int, show: Show | None = None, *, attempt: int = -1, follow: bool = False) -> bytes:
+        """What a job has written in its last attempt, or in that of a number.
+
+        ``show`` gets it as it comes, with ``follow`` until the attempt has ended; then nothing is returned. Without a
+        file system it can be read only once the attempt has ended.
+
+        Raises:
+            UsageError: there is no such job, or no such attempt.
+        """
+        found = self._job(job)
+        number = found.attempts + 1 + attempt if attempt < 0 else attempt
+        if not 1 <= number <= found.attempts:
+            raise UsageError(f"job {job} of {self.id} has no attempt {attempt}", f"there are {found.attempts}")
+        parts: list[bytes] = []
+        asked = {"run": self.id, "job": job, "attempt": number, "offset": 0, "more": follow}
+        self._crew.using(lambda line: agent(line).stream("jobs-log", asked, show or parts.append))
+        return b"".join(parts)
+
+    def results(self, directory: str | Path = ".") -> list[Path]:
+        """Copy what jobs have put into ``$SPOT_CONNECT_OUT_DIR``, to ``directory/<job>`` each; the directories.
+
+        Raises:
+            RunInterrupted: no machine of it lives any more.
+        """
+        [told] = self._crew.ask("jobs-outputs", {"run": self.id})
+        numbers: Sequence[int] = told["jobs"]
+        sources = [f"{told['directory']}/jobs/{number:05d}/out" for number in numbers]
+        targets = [Path(directory) / str(number) for number in numbers]
+        if numbers:
+            reporter = self._crew.reporter
+            self._crew.using(lambda line: transfer.download(line.connection, sources, targets, reporter=reporter))
+        return targets
+
+    def cancel(self, jobs: int | Sequence[int] | None = None) -> JobsRecord:
+        """Stop one job, several or all: SIGTERM, ten seconds later SIGKILL. Those that have ended stay as they are."""
+        numbers = [jobs] if isinstance(jobs, int) else jobs
+        for number in numbers or ():
+            self._job(number)
+        self._crew.ask("jobs-stop", {"run": self.id, "jobs": None if numbers is None else list(numbers)})
+        return self.record()
+
+    def close(self) -> None:
+        """Stop what has not ended, and have the machines end themselves now."""
+        self._crew.ask("jobs-close", {"run": self.id})
+
+    def _job(self, number: int) -> JobRecord:
+        jobs = self.record().jobs
+        if not 0 <= number < len(jobs):
+            raise RunNotFound(f"{self.id} has no job {number}", f"its jobs are 0 to {len(jobs) - 1}")
+        return jobs[number]
+
+
+def cells(job: JobRecord) -> tuple[str, ...]:
+    """A job as the cells of ``COLUMNS``."""
+    seconds = (job.ended - job.began).total_seconds() if job.began and job.ended else None
+    return (
+        str(job.number),
+        f"{job.state} ({job.why})" if job.why not in ("", job.state) else job.state,
+        "" if job.exit_code is None else str(job.exit_code),
+        str(job.attempts),
+        str(job.failures),
+        str(job.interruptions),
+        job.instance,
+        "" if seconds is None else f"{seconds:.0f} s",
+        job.title,
+    )

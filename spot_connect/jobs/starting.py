@@ -1,0 +1,82 @@
+"""Begin distributed jobs on machines that run."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import Any
+
+from spot_connect.core.certificates import shared_secret
+from spot_connect.core.jobs import Plan, Terms
+from spot_connect.core.reporting import Reporter
+from spot_connect.core.runs import new_run_id
+from spot_connect.core.waiting import Seen, wait_for
+from spot_connect.jobs.crew import Line, agent
+from spot_connect.ssh import transfer
+
+_AT_ONCE = 16
+_HEAD_SECONDS = 300.0
+
+
+def start(lines: Sequence[Line], name: str, plan: Plan, terms: Terms, *, shared: bool, reporter: Reporter) -> str:
+    """Begin the jobs; their id. They exist on the machines when this returns, whatever becomes of this computer.
+
+    With ``shared`` all machines have one file system, and any of them may become the head. Without it the first one
+    keeps everything, and with it everything is lost.
+    """
+    run_id = new_run_id(datetime.now(timezone.utc), secrets.token_hex(2))
+    made: dict[str, Any] = {
+        "run": run_id,
+        "tls": shared_secret(f"{name} {run_id}"),
+        "spec": {**terms.wire(), "name": name, "shared": shared},
+    }
+    _submit(lines[0], made, plan, terms, reporter)
+    joining = {"run": run_id, "slots": terms.slots}
+    if shared:
+        _side_by_side(lambda line: agent(line).ask("jobs-join", joining), lines)
+        return run_id
+    agent(lines[0]).ask("jobs-join", joining)
+    others = lines[1:]
+    if others:
+        _side_by_side(lambda line: _submit(line, made, None, terms, reporter), others)
+        head = _address(lines[0], run_id)
+        _side_by_side(lambda line: agent(line).ask("jobs-join", {**joining, "head": head}), others)
+    return run_id
+
+
+def _submit(line: Line, made: dict[str, Any], plan: Plan | None, terms: Terms, reporter: Reporter) -> None:
+    scripts = plan.scripts if plan else ()
+    jobs = plan.jobs if plan else ()
+    asked: dict[str, Any] = {
+        **made,
+        "scripts": [[script.name, len(script.content)] for script in scripts],
+        "jobs": [
+            {
+                "title": scripts[job.script].name,
+                "scripts": [job.script],
+                "environment": {**terms.environment, "SPOT_CONNECT_JOB": str(number)},
+            }
+            for number, job in enumerate(jobs)
+        ],
+    }
+    [told] = agent(line).ask("jobs-make", asked, stdin=b"".join(script.content for script in scripts))
+    for number, job in enumerate(jobs):
+        if job.uploads:
+            place = f"{told['directory']}/jobs/{number:05d}/in"
+            transfer.upload(line.connection, job.uploads, place, reporter=reporter)
+    agent(line).ask("jobs-submit", {"run": made["run"]})
+
+
+def _address(line: Line, run_id: str) -> str:
+    def look() -> Seen[str]:
+        [told] = agent(line).ask("jobs-head", {"run": run_id})
+        return Seen(told["address"] or None, "it has not begun")
+
+    return wait_for(f"head of {run_id}", look, seconds=_HEAD_SECONDS, every=0.5, advice="See ~/.spot-connect/crew.log.")
+
+
+def _side_by_side(work: Callable[[Line], object], lines: Iterable[Line]) -> None:
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        list(pool.map(work, lines))
