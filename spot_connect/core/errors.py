@@ -55,6 +55,10 @@ class StateError(SpotConnectError):
     """A file in the state directory cannot be read or written."""
 
 
+class KeyMissing(SpotConnectError):
+    """The private half of a key pair is not on this computer."""
+
+
 class DeadlinePassed(SpotConnectError):
     """Something awaited did not happen in time."""
 

@@ -8,6 +8,7 @@ from spot_connect.aws import instances
 from spot_connect.core.errors import (
     AwsObjectMissing,
     InstanceNotFound,
+    KeyMissing,
     ScriptFailed,
     SshError,
     SshRefused,
@@ -27,7 +28,7 @@ from spot_connect.store.keys import KeyFiles
 CLOUD_INIT_LOG = "/var/log/cloud-init-output.log"
 # Some images let only root and the group of administrators read it.
 _READ = "$([ -r {log} ] || echo sudo -n) {read} {log}"
-_UNREACHED = (SshUnreachable, SshRefused, AwsObjectMissing)
+_UNREACHED = (SshUnreachable, SshRefused, AwsObjectMissing, KeyMissing)
 
 
 def show_cloud_init(

@@ -189,6 +189,13 @@ def test_a_key_is_readable_by_its_owner_alone(person, machine, cloud_home):
     assert key.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_private_key_that_is_elsewhere_is_no_refusal_of_aws(person, machine, tmp_path):
+    result = person.types("-n", machine, "-kd", str(tmp_path / "empty"))
+    assert result.returncode == 1
+    assert "is not on this computer" in result.stderr
+    assert "Name its directory with -kd" in result.stderr
+
+
 def test_a_changed_host_key_is_refused(person, machine, cloud_home):
     known = cloud_home / "local" / "client" / "known_hosts"
     found = machine_of(person, machine)

@@ -14,9 +14,9 @@ from spot_connect.aws import groups, instances
 from spot_connect.aws import keys as key_pairs
 from spot_connect.core.errors import (
     AwsError,
-    AwsObjectMissing,
     HostKeyChanged,
     InstanceNotFound,
+    KeyMissing,
     NoCapacity,
     NotAuthorized,
     QuotaReached,
@@ -136,7 +136,7 @@ def test_a_named_key_pair_without_its_private_half_is_refused_before_a_launch(
     ended(realm, launch(realm, request, keys, heard))
     wire.calls.clear()
     stranger = KeyFiles(tmp_path / "other", heard)
-    with pytest.raises(AwsObjectMissing, match="private half"):
+    with pytest.raises(KeyMissing, match="private half"):
         launch(realm, replace(request, key_pair=f"KP-{request.name}"), stranger, heard)
     assert wire.calls["RunInstances"] == 0
 
