@@ -74,12 +74,12 @@ def show(asked: dict[str, Any]) -> int:
 
 
 def outputs(asked: dict[str, Any]) -> int:
-    """Which jobs have left results, and where."""
+    """What jobs have left as results: the number of each, and the path."""
     batch = find(asked["run"])
     if batch is None:
         return UNKNOWN
-    left = [int(job.id) for job in batch.jobs() if any((job.directory / "out").iterdir())]
-    return _tell({"directory": str(batch.directory), "jobs": left})
+    left = [[int(job.id), str(path)] for job in batch.jobs() for path in sorted((job.directory / "out").iterdir())]
+    return _tell({"paths": left})
 
 
 def log(asked: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ from spot_connect.core.errors import RunNotFound, UsageError
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.jobs.crew import Crew, agent
-from spot_connect.ssh import transfer
+from spot_connect.transfers.download import download
 
 Show = Callable[[bytes], None]
 COLUMNS = ("job", "state", "exit", "attempts", "failures", "interruptions", "instance", "took", "what")
@@ -100,17 +100,21 @@ class JobRun:
     def results(self, directory: str | Path = ".") -> list[Path]:
         """Copy what jobs have put into ``$SPOT_CONNECT_OUT_DIR``, to ``directory/<job>`` each; the directories.
 
+        What is there already comes again only if it has changed.
+
         Raises:
             RunInterrupted: no machine of it lives any more.
         """
         [told] = self._crew.ask("jobs-outputs", {"run": self.id})
-        numbers: Sequence[int] = told["jobs"]
-        sources = [f"{told['directory']}/jobs/{number:05d}/out" for number in numbers]
-        targets = [Path(directory) / str(number) for number in numbers]
-        if numbers:
+        sources = [path for _, path in told["paths"]]
+        targets = [Path(directory) / str(number) for number, _ in told["paths"]]
+        for target in targets:
+            # Into a directory that is there a download puts things under their own names.
+            target.mkdir(parents=True, exist_ok=True)
+        if sources:
             reporter = self._crew.reporter
-            self._crew.using(lambda line: transfer.download(line.connection, sources, targets, reporter=reporter))
-        return targets
+            self._crew.using(lambda line: download(line.connection, sources, targets, reporter=reporter))
+        return list(dict.fromkeys(targets))
 
     def cancel(self, jobs: int | Sequence[int] | None = None) -> JobsRecord:
         """Stop one job, several or all: SIGTERM, ten seconds later SIGKILL. Those that have ended stay as they are."""

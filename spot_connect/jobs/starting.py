@@ -14,7 +14,7 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import new_run_id
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.jobs.crew import Line, agent
-from spot_connect.ssh import transfer
+from spot_connect.transfers.upload import upload
 
 _AT_ONCE = 16
 _HEAD_SECONDS = 300.0
@@ -65,7 +65,7 @@ def _submit(line: Line, made: dict[str, Any], plan: Plan | None, terms: Terms, r
     for number, job in enumerate(jobs):
         if job.uploads:
             place = f"{told['directory']}/jobs/{number:05d}/in"
-            transfer.upload(line.connection, job.uploads, place, reporter=reporter)
+            upload(line.connection, job.uploads, place, reporter=reporter)
     agent(line).ask("jobs-submit", {"run": made["run"]})
 
 

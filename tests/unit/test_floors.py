@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "market": {"market", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
     "crew": {"crew", "interruption"},
-    "jobs": {"jobs", "runs", "ssh", "core"},
+    "jobs": {"jobs", "runs", "transfers", "ssh", "core"},
     "transfers": {"transfers", "ssh", "core"},
     "runs": {"runs", "launching", "ssh", "aws", "store", "core"},
     "keras_callback": {"interruption"},

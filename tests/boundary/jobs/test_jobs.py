@@ -33,6 +33,7 @@ def test_more_jobs_than_machines_each_run_once_side_by_side(start, filesystem, t
     assert max(at_once) == 3
     found = run.results(tmp_path)
     assert [path.name for path in found] == [str(number) for number in range(9)]
+    assert run.results(tmp_path) == found
     assert [(path / "number").read_text() for path in found] == [f"{number}\n" for number in range(9)]
 
 
