@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says; the exit status.
 
-    0 ok, 1 failure, 2 wrong usage, 4 AWS refused, 5 SSH, 6 interrupted by AWS, 130 Ctrl-C; a script's own status
-    other than 0 is passed on.
+    0 ok, 1 failure, 2 wrong usage, 4 AWS refused, 5 SSH, 6 interrupted by AWS, 130 Ctrl-C, 143 SIGTERM; a
+    script's own status other than 0 is passed on.
 
     Example:
         >>> main(["--version"])  # doctest: +SKIP

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+from spot_connect.console.ended import TERMINATED, Terminated
 from spot_connect.core.errors import SpotConnectError
 
 INTERRUPTED = 130
@@ -19,6 +20,9 @@ def tell(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, SpotConnectError):
         _write(f"spot_connect: {_wrapped(error)}")
         return error.exit_code
+    if isinstance(error, Terminated):
+        _write("spot_connect: terminated")
+        return TERMINATED
     if isinstance(error, KeyboardInterrupt):
         _write("spot_connect: interrupted")
         return INTERRUPTED

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 
 import pexpect
 import pytest
+
+from tests.journeys.conftest import SCRIPT
 
 LAUNCHED = re.compile(r"launched .* spot in (\S+)")
 
@@ -81,6 +84,22 @@ def test_an_ordered_error_and_its_end(person, name, fault):
     assert "Service Quotas" in result.stderr
     assert "cleared 1 fault" in fault("clear").stderr
     assert "no faults are planned" in fault("list").stderr
+
+
+def test_sigterm_while_it_boots_ends_what_was_launched(person, name, fault):
+    fault("boot", "60")
+    with subprocess.Popen(
+        [SCRIPT, "-n", name, "-p", "t3.micro"], env=person.environment, text=True, stderr=subprocess.PIPE
+    ) as process:
+        for line in process.stderr:
+            if f"launched {name}" in line:
+                break
+        process.terminate()
+        rest = process.stderr.read()
+    assert process.returncode == 143
+    assert f"{name} (i-" in rest
+    assert "was terminated again" in rest
+    assert name not in person.types("list", "--json").stdout
 
 
 def test_a_broken_line_is_said_and_the_name_leads_back(person, machine, fault):

@@ -1,5 +1,6 @@
 import pytest
 
+from spot_connect.console.ended import Terminated
 from spot_connect.console.exits import tell
 from spot_connect.core import errors
 
@@ -13,6 +14,7 @@ from spot_connect.core import errors
         (errors.SshRefused("x"), 5),
         (errors.ScriptFailed("x", 37), 37),
         (KeyboardInterrupt(), 130),
+        (Terminated(), 143),
         (RuntimeError("x"), 1),
     ],
 )
