@@ -9,7 +9,7 @@ from pathlib import Path
 from spot_connect.console.runs import followed, resume_named
 from spot_connect.core.errors import RunInterrupted, ScriptFailed, UsageError
 from spot_connect.core.runs import Limits
-from spot_connect.launching.realm import local_is_chosen
+from spot_connect.launching.realm import choose_realm, local_is_chosen
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import confirmed, say
 from spot_connect.spotted import SpotInstance, existing, existing_files
@@ -23,6 +23,7 @@ def connect(arguments: argparse.Namespace) -> int:
 
         return terminate([name], arguments.region, local=arguments.use_local)
     _check_paths(arguments)
+    _check_lasting(arguments)
     screen = Screen(local=local_is_chosen(arguments.use_local))
     try:
         machine = _machine(arguments, name, screen)
@@ -98,6 +99,18 @@ def _check_paths(arguments: argparse.Namespace) -> None:
     Limits(arguments.resume, arguments.max_replacements, arguments.max_cost, arguments.fallback)
     if arguments.userdata:
         existing_files(arguments.userdata)
+
+
+def _check_lasting(arguments: argparse.Namespace) -> None:
+    """Refuse now what would be refused on the machine, when it has been launched and costs money."""
+    if not (arguments.resume and arguments.profile) or arguments.filesystem:
+        return
+    profile = choose_realm(arguments.use_local).profiles.get(arguments.profile, arguments.region)
+    if not (profile.efs_mount and arguments.efsmount):
+        raise UsageError(
+            "a run cannot be resumed on another machine without a file system",
+            advice="Mount one with -f, or leave -p out if the machine runs and has one.",
+        )
 
 
 def _user_data(path: Path) -> str:

@@ -219,6 +219,8 @@ def test_an_unknown_name_is_an_error_and_launches_nothing(person, verb):
     [
         (("--detach", "True"), "Name a script with -s"),
         (("--resume", "True", "-f", "kept"), "Name a script with -s"),
+        (("-s", "script.sh", "--resume", "True"), "Mount one with -f"),
+        (("-s", "script.sh", "--resume", "True", "-p", "no-such-type"), "no-such-type"),
         (("-s", "script.sh", "--detach", "perhaps"), "True False yes no 1 0"),
         (("-s", "missing.sh", "--detach", "True"), "missing.sh"),
         (("-s", "script.sh", "--max-replacements", "3"), "Add --resume True"),
