@@ -7,6 +7,7 @@ import json
 import shlex
 from datetime import datetime, timezone
 
+from spot_connect.core.errors import RunNotFound
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import Attempt, RunRecord
 from spot_connect.runs.run import Run
@@ -53,7 +54,13 @@ def resume_named(name: str, arguments: argparse.Namespace) -> int:
 
 def _resumed(arguments: argparse.Namespace, run_id: str, *, detach: bool) -> int:
     with _machine(arguments, again=True) as machine:
-        run = machine.resume_run(run_id)
+        try:
+            run = machine.resume_run(run_id)
+        except RunNotFound:
+            if machine.launched:
+                machine.terminate()
+                machine.reporter.note(f"{machine.name} ({machine.id}) has nothing to do and was terminated again")
+            raise
         if not detach:
             return followed(run, machine.reporter)
         say(run.id)

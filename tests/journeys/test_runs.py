@@ -293,6 +293,17 @@ def test_it_goes_on_detached_too(person, kept):
     assert [one["number"] for one in runs(person, kept)[0]["attempts"]] == [1, 2]
 
 
+def test_with_nothing_to_resume_no_machine_is_left_behind(person, kept):
+    run = begun(person, kept, "true\n")
+    assert person.types("logs", kept, run, "-f").returncode == 0
+    taken_away(person, kept)
+    result = person.types("resume", kept)
+    assert result.returncode == 1
+    assert f"{kept} has no run to go on with" in result.stderr
+    assert "was terminated again" in result.stderr
+    assert not ids(person, kept)
+
+
 def test_coming_back_by_name_offers_to_go_on(person, kept):
     begun(person, kept, count(90))
     taken_away(person, kept)
