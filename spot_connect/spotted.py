@@ -24,8 +24,9 @@ from spot_connect.core.values import price as checked_price
 from spot_connect.launching import connecting, ending, finding, mounting, replacing
 from spot_connect.launching.realm import Realm, choose_realm
 from spot_connect.runs import run as detached
+from spot_connect.runs.attached import run_attached
 from spot_connect.runs.host import Host
-from spot_connect.runs.run import Run
+from spot_connect.runs.run import Run, Shown
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import to_stderr, to_stdout
 from spot_connect.ssh import command, shell
@@ -293,6 +294,10 @@ class SpotInstance:
         Output is shown as it comes, or returned: what they wrote to standard output, as text. A command may
         have several lines; a change of directory holds for those that follow.
 
+        A script goes on when the line breaks, and is heard again as soon as the machine answers. When this process
+        has ended meanwhile, the next call with the same scripts comes back to what they did, instead of beginning
+        anew. Commands end with the line.
+
         With ``detach=True`` they are only begun: the :class:`~spot_connect.runs.run.Run` that is returned goes on
         without this computer. Its log and its exit status are kept on the instance, and on the file system where one
         is mounted. ``on_interrupt`` and ``on_rebalance`` are commands for this run, as the constructor has them for
@@ -318,13 +323,10 @@ class SpotInstance:
             self._check_lasting(spec)
             return detached.start(self._host, spec, self._reporter)
         started = time.perf_counter()
-        output = b""
-        for text, path in self._work(scripts, is_command=cmd):
-            finished = self._run_one(text, path, capture=return_output)
-            output += finished.stdout
-            if finished.exit_status:
-                label = path.name if path else _first_line(text)
-                raise ScriptFailed(f"{label} failed on {self.name}", finished.exit_status, _text(output))
+        if cmd:
+            output = self._run_commands(as_paths(scripts), capture=return_output)
+        else:
+            output = self._run_scripts(scripts, capture=return_output)
         if time_it:
             self._reporter.note(f"took {time.perf_counter() - started:.1f} s")
         return _text(output) if return_output else None
@@ -422,11 +424,6 @@ class SpotInstance:
         except ScriptFailed as failed:
             raise ScriptFailed(what, failed.exit_status, failed.output) from failed
 
-    def _work(self, scripts: Paths, *, is_command: bool) -> list[tuple[str, Path | None]]:
-        if is_command:
-            return [(str(text), None) for text in as_paths(scripts)]
-        return [("", path) for path in existing_files(scripts)]
-
     def _tell_of_waiting_runs(self) -> None:
         """A file system may hold runs of machines that had the name before."""
         for record in detached.records(self._host) if self._has_runs() else ():
@@ -447,19 +444,32 @@ class SpotInstance:
             )
 
     def _scripts(self, scripts: Paths, *, is_command: bool) -> tuple[Script, ...]:
-        given = self._work(scripts, is_command=is_command)
-        return tuple(
-            Script(path.name, command.unix_text(path.read_bytes()))
-            if path
-            else Script(_first_line(text), text.encode())
-            for text, path in given
-        )
+        if is_command:
+            return tuple(Script(_first_line(text), text.encode()) for text in map(str, as_paths(scripts)))
+        return tuple(Script(path.name, command.unix_text(path.read_bytes())) for path in existing_files(scripts))
 
-    def _run_one(self, text: str, path: Path | None, *, capture: bool) -> command.Finished:
-        shown = None if capture else to_stdout()
-        if path:
-            return command.run_script(self.connection, path, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
-        return command.run_commands(self.connection, text, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+    def _run_commands(self, texts: Sequence[object], *, capture: bool) -> bytes:
+        """Run them on the line itself, which costs one round trip; it ends them when it breaks."""
+        output = b""
+        for text in map(str, texts):
+            shown = None if capture else to_stdout()
+            done = command.run_commands(self.connection, text, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+            output += done.stdout
+            if done.exit_status:
+                raise ScriptFailed(f"{_first_line(text)} failed on {self.name}", done.exit_status, _text(output))
+        return output
+
+    def _run_scripts(self, scripts: Paths, *, capture: bool) -> bytes:
+        """Run them so that they outlive the line."""
+        kept: list[bytes] = []
+        given = self._scripts(scripts, is_command=False)
+        if given:
+            shown = Shown(kept.append if capture else to_stdout(), to_stderr())
+            ended = run_attached(self._host, RunSpec(given), self._realm.state, self._reporter, shown)
+            if ended.exit_code != 0:
+                status = detached.status_of(ended)
+                raise ScriptFailed(f"{ended.script} failed on {self.name}", status, _text(b"".join(kept)))
+        return b"".join(kept)
 
 
 def launch_request(

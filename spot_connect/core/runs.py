@@ -63,6 +63,8 @@ class RunSpec:
         on_rebalance: the same for the recommendation to rebalance.
         environment: variables for the scripts.
         limits: whether to go on elsewhere, and how far.
+        caller: who listens to it; asked for twice by the same caller it is one run, until it is forgotten. Its
+            standard error is kept apart. Empty when nobody listens.
     """
 
     scripts: tuple[Script, ...]
@@ -70,6 +72,7 @@ class RunSpec:
     on_rebalance: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    caller: str = ""
 
     def __post_init__(self) -> None:
         if not self.scripts:
@@ -92,6 +95,7 @@ class RunSpec:
             "max_replacements": self.limits.max_replacements,
             "max_cost": None if self.limits.max_cost is None else str(self.limits.max_cost),
             "fallback": self.limits.fallback,
+            "caller": self.caller,
         }
 
 
@@ -114,7 +118,7 @@ class RunRecord:
     """A run as its instance tells it.
 
     ``state`` is ``waiting``, ``running``, ``interrupted``, ``lost``, ``succeeded``, ``failed`` or ``stopped``;
-    ``exit_code`` is that of the script that ended it.
+    ``exit_code`` is that of the script that ended it, and ``script`` its name.
     """
 
     id: str
@@ -122,6 +126,7 @@ class RunRecord:
     title: str
     state: str
     exit_code: int | None = None
+    script: str = ""
     created: datetime | None = None
     ended: datetime | None = None
     on_file_system: bool = False
@@ -147,6 +152,7 @@ def run_record(told: Mapping[str, Any]) -> RunRecord:
         title=told.get("title") or "",
         state=told["state"],
         exit_code=told.get("exit_code"),
+        script=told.get("script") or "",
         created=moment(told.get("created")),
         ended=moment(told.get("ended")),
         on_file_system=told.get("kept") == "filesystem",

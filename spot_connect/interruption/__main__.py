@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from spot_connect.interruption import files, hooks, runner, watcher
 from spot_connect.interruption.ledger import (
@@ -25,6 +25,7 @@ from spot_connect.interruption.ledger import (
     find,
     home,
 )
+from spot_connect.interruption.log import newest
 
 _START_SECONDS = 15.0
 _STEP = 0.05
@@ -45,6 +46,8 @@ def main(words: list[str]) -> int:
         "stop": stop,
         "hooks": set_hooks,
         "notice": await_notice,
+        "handover": hand_over,
+        "forget": forget,
         "watch": lambda asked: watcher.watch(asked["instance"]),
     }
     return verbs[words[0]](json.loads(words[1]) if len(words) > 1 else {})
@@ -53,8 +56,13 @@ def main(words: list[str]) -> int:
 def start(asked: dict[str, Any]) -> int:
     """Make the run, begin its first attempt, and tell what became of it. The scripts' bytes come on standard input.
 
-    The same run asked for twice is the one run: whoever lost the answer may ask again.
+    The same run asked for twice is the one run: whoever lost the answer may ask again. A caller has one run, which
+    goes on if its last attempt was cut off.
     """
+    caller = asked.get("caller")
+    known = [run for run in all_runs(asked["name"]) if run.id.endswith(f"-{caller}")] if caller else []
+    if known:
+        return resume({**asked, "run": known[-1].id})
     run = Run(directory_of(asked["name"], base()) / asked["run"])
     if not run.directory.exists():
         _make(run, asked)
@@ -101,7 +109,10 @@ def list_runs(asked: dict[str, Any]) -> int:
 
 
 def follow(asked: dict[str, Any]) -> int:
-    """The log of one attempt from byte ``offset`` on, until the attempt has ended or, unless ``more``, to its end."""
+    """The log of one attempt from byte ``offset`` on, until the attempt has ended or, unless ``more``, to its end.
+
+    What was kept apart as its standard error comes on standard error, from byte ``errors`` on.
+    """
     run = find(asked["name"], asked["run"])
     if run is None:
         return UNKNOWN
@@ -111,11 +122,13 @@ def follow(asked: dict[str, Any]) -> int:
 def show_log(run: Run, asked: dict[str, Any], is_over: Callable[[Attempt], bool]) -> int:
     """What :func:`follow` does, for a run that lies anywhere."""
     chosen = Attempt(run.directory / "attempts" / f"{asked['attempt']:04d}")
-    offset = int(asked["offset"])
+    offset, errors = int(asked["offset"]), int(asked.get("errors") or 0)
     rest = threading.Event()
     while True:
         over = not asked.get("more") or is_over(chosen)
-        offset = _show(_log_of(run, chosen), offset)
+        log, apart = newest(run, chosen)
+        offset = _show(log, offset, sys.stdout.buffer)
+        errors = _show(apart, errors, sys.stderr.buffer)
         if over:
             return 0
         rest.wait(_STEP)
@@ -126,11 +139,19 @@ def stop(asked: dict[str, Any]) -> int:
     run = find(asked["name"], asked["run"])
     if run is None:
         return UNKNOWN
-    run.ask_to_stop()
+    run.ask_to_stop(interrupt=bool(asked.get("interrupt")))
     if state_of(run, asked["instance"]) != "running":
         run.finish("stopped", None)
     _await(lambda: run.end() is not None)
     return _tell(run, asked["instance"])
+
+
+def forget(asked: dict[str, Any]) -> int:
+    """Remove a run that has ended."""
+    run = find(asked["name"], asked["run"])
+    if run is not None and run.end() is not None:
+        run.forget()
+    return 0
 
 
 def set_hooks(asked: dict[str, Any]) -> int:
@@ -153,6 +174,17 @@ def await_notice(asked: dict[str, Any]) -> int:
             sys.stdout.write(json.dumps(found) + "\n")
             return 0
         rest.wait(_NOTICE_STEP)
+    return 0
+
+
+def hand_over(asked: dict[str, Any]) -> int:
+    """Have the attempt that runs here end now, because another machine is ready to go on."""
+    run = find(asked["name"], asked["run"])
+    if run is None:
+        return UNKNOWN
+    last = run.attempts()[-1]
+    if last.end() is None and last.start().get("instance") == asked["instance"]:
+        last.ask_to_hand_over()
     return 0
 
 
@@ -237,13 +269,7 @@ def _await(reached: Any) -> None:
         rest.wait(_STEP)
 
 
-def _log_of(run: Run, chosen: Attempt) -> Path:
-    """Where the log is newest: the disk of this machine, if it is being written here."""
-    spool = home() / "spool" / run.id / chosen.directory.name
-    return spool if spool.exists() else chosen.log
-
-
-def _show(path: Path, offset: int) -> int:
+def _show(path: Path, offset: int, target: IO[bytes]) -> int:
     try:
         log = path.open("rb")
     except FileNotFoundError:
@@ -254,9 +280,9 @@ def _show(path: Path, offset: int) -> int:
             piece = log.read(_PIECE)
             if not piece:
                 break
-            sys.stdout.buffer.write(piece)
+            target.write(piece)
             offset += len(piece)
-        sys.stdout.buffer.flush()
+        target.flush()
     return offset
 
 
@@ -269,6 +295,7 @@ def _tell(run: Run, instance: str) -> int:
         "title": spec.get("title"),
         "state": state_of(run, instance),
         "exit_code": end.get("exit_code"),
+        "script": ((attempts[-1].end() if attempts else None) or {}).get("script"),
         "created": spec.get("created"),
         "ended": end.get("ended"),
         "kept": "instance" if home() in run.directory.parents else "filesystem",

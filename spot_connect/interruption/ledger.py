@@ -10,13 +10,14 @@
         out/                results
         done/0              the script of that number has ended well
         attempts/0001/      made by whoever begins the attempt: mkdir is the claim
-            start.json log heartbeat end.json
+            start.json log errors heartbeat handover end.json
         stop                somebody wants it to stop
         end.json            how the run ended; the first writer wins
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 import urllib.parse
 from pathlib import Path
@@ -64,6 +65,11 @@ def _is_mounted(place: Path) -> bool:
         return any(line.split()[4] == wanted for line in mounts)
 
 
+def spool(run: Run) -> Path:
+    """Where scripts of a run that is kept elsewhere write: this machine's own disk neither hangs nor fills up there."""
+    return home() / "spool" / run.id
+
+
 class Attempt:
     """One machine's try at a run."""
 
@@ -75,6 +81,11 @@ class Attempt:
     def log(self) -> Path:
         """What it wrote."""
         return self.directory / "log"
+
+    @property
+    def errors(self) -> Path:
+        """What it wrote to standard error, where somebody wants it apart."""
+        return self.directory / "errors"
 
     def start(self) -> dict[str, Any]:
         """Where and when it began; empty while it is beginning."""
@@ -92,6 +103,14 @@ class Attempt:
     def beat(self, count: int) -> None:
         """Show that it lives; the content changes, which a network file system cannot hide."""
         files.write(self.directory / "heartbeat", {"count": count, "time": time.time()})
+
+    def ask_to_hand_over(self) -> None:
+        """Another machine is ready to go on, so this attempt is to end now, as at a notice."""
+        files.write_first(self.directory / "handover", {"time": time.time()})
+
+    def is_to_hand_over(self) -> bool:
+        """Whether somebody asked for that."""
+        return (self.directory / "handover").exists()
 
     def last_sign(self) -> float:
         """When it last showed that it lives, by its own machine's clock."""
@@ -146,13 +165,17 @@ class Run:
         (self.directory / "done").mkdir(exist_ok=True)
         files.write_first(self.directory / "done" / str(index), {"time": time.time()})
 
-    def ask_to_stop(self) -> None:
-        """Whoever runs it ends it soon."""
-        files.write_first(self.directory / "stop", {"time": time.time()})
+    def ask_to_stop(self, *, interrupt: bool = False) -> None:
+        """Whoever runs it ends it soon, as Ctrl-C does if it is to ``interrupt``."""
+        files.write_first(self.directory / "stop", {"time": time.time(), "interrupt": interrupt})
 
     def is_to_stop(self) -> bool:
         """Whether somebody asked for that."""
         return (self.directory / "stop").exists()
+
+    def is_to_interrupt(self) -> bool:
+        """Whether who asked for that meant Ctrl-C."""
+        return bool((files.read(self.directory / "stop") or {}).get("interrupt"))
 
     def end(self) -> dict[str, Any] | None:
         """How it ended; ``None`` while it has not."""
@@ -185,6 +208,16 @@ class Run:
             return next(outcome for outcome in reversed(outcomes) if outcome in FAILURES)
         most = spec.get("max_interruptions")
         return f"interrupted {interruptions} times" if most is not None and interruptions > int(most) else ""
+
+    def forget(self) -> None:
+        """Remove it, as one step for all who look."""
+        hidden = self.directory.with_name(f".{self.id}.forgotten")
+        try:
+            self.directory.rename(hidden)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(hidden, ignore_errors=True)
+        shutil.rmtree(spool(self), ignore_errors=True)
 
 
 def directory_of(name: str, where: Path) -> Path:

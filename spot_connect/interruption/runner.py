@@ -3,7 +3,8 @@
 The clock of an interruption with ``d`` seconds from the notice to the end::
 
     0       the hook, if there is one (it may take until 3/4 of d); the script goes on meanwhile
-    d/4     SIGTERM to the script, or when the hook has ended if that is later; a short script may just end before
+    d/4     SIGTERM to the script, or when the hook has ended if that is later; a short script may just end before.
+            Sooner when another machine is ready and the script listens for SIGTERM: it can save, and go on there
     -m      SIGKILL, m = a twelfth of d before the end; log and record are flushed; the attempt is ``interrupted``
 """
 
@@ -19,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from spot_connect.interruption import files, hooks
-from spot_connect.interruption.ledger import Attempt, Run, home
-from spot_connect.interruption.mirror import Mirror
+from spot_connect.interruption.ledger import Attempt, Run
+from spot_connect.interruption.log import Log
 
 REQUEUE = 75
 """With this status a script that has seen the notice says: not finished, go on elsewhere (EX_TEMPFAIL)."""
+_NOT_RUNNABLE, _NOT_FOUND = 126, 127
 _TICK = 0.1
 _BEAT_SECONDS = 5.0
 _STOP_SECONDS = 10.0
+_INT_SECONDS = 2.0
+HANDOVER_SECONDS = 60.0
 _AGAIN_SECONDS = 2.0
 _SOFT, _MARGIN = 1 / 4, 1 / 12
 
@@ -39,30 +43,33 @@ class Runner:
         self._attempt = attempt
         self._instance = instance
         self._spec = run.spec
-        self._spool = _spool(run, attempt)
-        self._mirror = Mirror(self._spool, attempt.log)
+        self._log = Log(run, attempt, apart=bool(self._spec.get("caller")))
         self._began = time.monotonic()
         self._patience = float(self._spec.get("timeout") or "inf")
         self._beats = 0
         self._ending = ""
+        self._int_at = float("inf")
         self._kill_at = float("inf")
         self._term_at = float("inf")
         self._hook: threading.Thread | None = None
         self._hook_until = 0.0
+        self._group = 0
         self._terminated = False
         self._rebalanced = False
 
     def work(self) -> None:
         """Run every script that is not done, in order; the outcome is in the ledger afterwards."""
+        last = ""
         outcome, status = self._placed()
         for index, script in enumerate(self._run.scripts() if outcome == "succeeded" else ()):
             if self._run.is_done(index):
                 continue
             outcome, status = self._one(script)
+            last = script.name.partition("-")[2]
             if outcome != "succeeded":
                 break
             _insist(self._run.mark_done, index)
-        self._close(outcome, status)
+        self._close(outcome, status, last)
 
     def _placed(self) -> tuple[str, int]:
         """Put the run's files where its scripts look for them, which is another machine's disk at each attempt."""
@@ -70,9 +77,9 @@ class Runner:
         if not given.is_dir():
             return "succeeded", 0
         place = Path.home() / Path(self._spec.get("upload_path") or ".").expanduser()
-        with self._spool.open("ab") as log:
+        with self._log.opened() as (log, errors):
             for command in (["mkdir", "-p", str(place)], ["cp", "-R", f"{given}/.", str(place)]):
-                status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
                 if status:
                     return "failed", status
         return "succeeded", 0
@@ -81,17 +88,22 @@ class Runner:
         self._look()
         if self._ending:
             return self._outcome(None), REQUEUE
-        with self._spool.open("ab") as log:
-            child = subprocess.Popen(
-                _call(script), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=str(Path.home()),
-                env=self._environment(), start_new_session=True,
-            )  # fmt: skip
+        with self._log.opened() as (out, errors):
+            try:
+                child = subprocess.Popen(
+                    _call(script), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=str(Path.home()),
+                    env=self._environment(), start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                errors.write(f"{script.name.partition('-')[2]}: cannot be run: {error}\n".encode())
+                return "failed", _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_RUNNABLE
+        self._group = child.pid
         status = self._watch(child)
         return self._outcome(status), status
 
     def _watch(self, child: subprocess.Popen[bytes]) -> int:
         """Its status, once it has ended or was ended."""
-        terminated = killed = False
+        interrupted = terminated = killed = False
         while True:
             try:
                 status = child.wait(_TICK)
@@ -100,6 +112,8 @@ class Runner:
                 pass
             self._look()
             now = time.time()
+            if now >= self._int_at and not interrupted:
+                interrupted = _signal(child.pid, signal.SIGINT)
             if now >= self._term_at and not terminated and not self._hook_runs(now):
                 terminated = _signal(child.pid, signal.SIGTERM)
             if now >= self._kill_at and not killed:
@@ -116,7 +130,7 @@ class Runner:
 
     def _tend(self) -> None:
         """Keep the log, and show that we live."""
-        self._mirror.copy()
+        self._log.copy()
         beats = int((time.monotonic() - self._began) / _BEAT_SECONDS) + 1
         if beats != self._beats:
             self._beats = beats
@@ -133,18 +147,23 @@ class Runner:
         notice = files.read(hooks.notice_file())
         if notice and self._ending in ("", "interrupted"):
             self._heed(float(notice["deadline"]), float(notice["seen"]))
+        if self._ending in ("", "interrupted") and self._attempt.is_to_hand_over():
+            self._hand_over()
         if not self._ending and self._run.is_to_stop():
-            self._end_as("stopped")
+            self._end_as("stopped", interrupt=self._run.is_to_interrupt())
         if not self._ending and time.monotonic() - self._began > self._patience:
             self._end_as("timed-out")
         if not self._rebalanced and files.read(hooks.rebalance_file()):
             self._rebalanced = True
             hooks.start(self._spec.get("on_rebalance"), time.time() + hooks.REBALANCE_SECONDS, self._environment())
 
-    def _end_as(self, outcome: str) -> None:
+    def _end_as(self, outcome: str, *, interrupt: bool = False) -> None:
         self._ending = outcome
-        self._term_at = time.time()
-        self._kill_at = self._term_at + _STOP_SECONDS
+        now = time.time()
+        if interrupt:
+            self._int_at, self._term_at, self._kill_at = now, now + _INT_SECONDS, now + 2 * _INT_SECONDS
+        else:
+            self._term_at, self._kill_at = now, now + _STOP_SECONDS
 
     def _heed(self, deadline: float, seen: float) -> None:
         left = max(0.0, deadline - seen)
@@ -155,6 +174,15 @@ class Runner:
         self._term_at = seen + left * _SOFT
         self._hook_until = deadline - left * (1 - hooks.SHARE)
         self._hook = hooks.start(self._spec.get("on_interrupt"), deadline, self._environment())
+
+    def _hand_over(self) -> None:
+        """Whoever asks has it from AWS that this machine goes, perhaps before the machine itself has been told."""
+        now = time.time()
+        if not self._ending:
+            self._heed(now + HANDOVER_SECONDS, now)
+        # One that would not save anything may still end in its time.
+        if now < self._term_at and _listens(self._group):
+            self._term_at = now
 
     def _hook_runs(self, now: float) -> bool:
         return self._hook is not None and self._hook.is_alive() and now < self._hook_until
@@ -176,12 +204,11 @@ class Runner:
     def _done_file(self) -> Path:
         return self._attempt.directory / "finished"
 
-    def _close(self, outcome: str, status: int) -> None:
+    def _close(self, outcome: str, status: int, script: str) -> None:
         if self._hook is not None:
             self._hook.join(max(0.0, self._hook_until - time.time()))
-        self._mirror.finish()
         # The log is whole before anybody reads that it has ended.
-        details = {"exit_code": status, "lost_to_disk": self._mirror.failure}
+        details = {"exit_code": status, "script": script, "lost_to_disk": self._log.finish()}
         _insist(lambda: self._attempt.close(outcome, **details))
         _insist(self._run.settle, outcome, status)
 
@@ -234,15 +261,6 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _spool(run: Run, attempt: Attempt) -> Path:
-    """Where scripts write: this machine's own disk, which neither hangs nor fills up with a file system elsewhere."""
-    if home() in attempt.log.parents:
-        return attempt.log
-    directory = home() / "spool" / run.id
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory / attempt.directory.name
-
-
 def _call(script: Path) -> list[str]:
     with script.open("rb") as file:
         if file.read(2) == b"#!":
@@ -258,6 +276,19 @@ def _signal(group: int, number: int) -> bool:
     except PermissionError:
         subprocess.call(["sudo", "-n", "kill", "-s", str(int(number)), "--", f"-{group}"])
     return True
+
+
+def _listens(group: int) -> bool:
+    """Whether a process of the group has a handler for SIGTERM: https://man7.org/linux/man-pages/man5/proc.5.html."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.partition(":")[::2] for line in status.read_text(errors="replace").splitlines())
+        except OSError:
+            continue
+        ours = fields.get("NSpgid", "").split()[:1] == [str(group)]
+        if ours and int(fields["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1:
+            return True
+    return False
 
 
 def _insist(action: Any, *arguments: Any) -> None:

@@ -43,6 +43,9 @@ def program() -> bytes:
     return archive.getvalue()
 
 
+Hear = Callable[[bytes], None]
+
+
 class Agent:
     """The program on one instance, reached through ``connection``."""
 
@@ -60,20 +63,29 @@ class Agent:
         answer = self._run(verb, asked, stdin=stdin)
         return [json.loads(line) for line in answer.splitlines() if line.startswith("{")]
 
-    def stream(self, verb: str, asked: Mapping[str, Any], show: Callable[[bytes], None]) -> None:
-        """Hand what ``verb`` writes to ``show`` as it comes.
+    def stream(self, verb: str, asked: Mapping[str, Any], show: Hear, show_errors: Hear | None = None) -> None:
+        """Hand what ``verb`` writes to ``show`` as it comes, and its standard error to ``show_errors`` if given.
 
         Raises:
             SshLost: the line broke in between; and all that ``ask`` raises.
         """
-        self._run(verb, asked, show=show)
+        self._run(verb, asked, show=show, show_errors=show_errors)
 
     def _run(
-        self, verb: str, asked: Mapping[str, Any], *, stdin: bytes = b"", show: Callable[[bytes], None] | None = None
+        self,
+        verb: str,
+        asked: Mapping[str, Any],
+        *,
+        stdin: bytes = b"",
+        show: Hear | None = None,
+        show_errors: Hear | None = None,
     ) -> str:
         words = json.dumps({**asked, "instance": self._instance_id})
         for _ in range(2):
-            done = run(self._connection, _call(verb, words), stdin=stdin, on_stdout=show, capture=show is None)
+            done = run(
+                *(self._connection, _call(verb, words)),
+                stdin=stdin, on_stdout=show, on_stderr=show_errors, capture=show is None,
+            )  # fmt: skip
             if done.exit_status != _ABSENT:
                 break
             self._send()

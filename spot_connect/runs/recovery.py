@@ -220,6 +220,9 @@ class Recovery:
     def _handed_over(self, dying: Instance, agent: Agent) -> RunRecord:
         """The run as the new machine tells it: under way there, or ended."""
         ground = self._ground
+        with suppress(SpotConnectError):
+            # It may be gone already; then there is nothing to hand over.
+            self._agent.ask("handover", {"name": dying.name, "run": self._record.id})
 
         def look() -> Seen[RunRecord]:
             now = finding.again(ground.realm, [dying])[dying.id]

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Protocol, TypeVar
 
-from spot_connect.core.errors import AwsUnreachable, RunNotFound, ScriptFailed, SshLost, SshUnreachable
+from spot_connect.core.errors import (
+    AwsUnreachable,
+    RunInterrupted,
+    RunNotFound,
+    ScriptFailed,
+    SshLost,
+    SshUnreachable,
+)
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import RunRecord, RunSpec, new_run_id, run_record
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
@@ -112,12 +120,16 @@ class Run:
         Every byte comes once, however often the line breaks, the computer sleeps, or the machine is replaced.
 
         Raises:
-            RunInterrupted: its machine was taken away, and nobody goes on with it.
+            RunInterrupted: its machine was taken away, or it was cut off on it, and nobody goes on with it.
         """
-        with self._machine.kept_going(self.patiently(self.record)):
-            return self._follow(_Shown(show or _unheard))
+        return self.follow_into(Shown(show or _unheard))
 
-    def _follow(self, shown: _Shown) -> int:
+    def follow_into(self, shown: Shown) -> int:
+        """The same, from where ``shown`` has come to."""
+        with self._machine.kept_going(self.patiently(self.record)):
+            return self._follow(shown)
+
+    def _follow(self, shown: Shown) -> int:
         while True:
             record = self.patiently(self.record)
             for attempt in record.attempts[max(0, shown.attempt - 1) :]:
@@ -132,36 +144,59 @@ class Run:
     def log(self, attempt: int | None = None) -> bytes:
         """What it has written so far, in all attempts or in one."""
         parts: list[bytes] = []
-        shown = _Shown(parts.append)
+        shown = Shown(parts.append)
         for one in self.record().attempts:
             if attempt in (None, one.number):
                 shown.begin(one.number)
                 self._stream(shown, more=False)
         return b"".join(parts)
 
-    def stop(self) -> str:
-        """End it: SIGTERM, ten seconds later SIGKILL; the state it is in then."""
-        told = self._machine.agent.ask("stop", {"name": self.name, "run": self.id})
+    def stop(self, *, interrupt: bool = False) -> str:
+        """End it: SIGTERM, ten seconds later SIGKILL; the state it is in then.
+
+        To ``interrupt`` it is what Ctrl-C does: SIGINT, then SIGTERM and SIGKILL, each two seconds later.
+        """
+        told = self._machine.agent.ask("stop", {"name": self.name, "run": self.id, "interrupt": interrupt})
         self._last = run_record(told[0])
         return self._last.state
+
+    def forget(self) -> None:
+        """Remove what is kept of it, if it has ended; one that has been removed is no mistake."""
+        self._machine.agent.ask("forget", {"name": self.name, "run": self.id})
 
     def _look(self) -> Seen[int]:
         record = self.patiently(self.record)
         if record.has_ended:
             return Seen(status_of(record))
-        if record.state != "running":
-            self.patiently(self._machine.rejoin)
+        self._tend(record)
         return Seen(None, record.state)
 
     def _idle(self, record: RunRecord) -> None:
         """No attempt is under way; see whether anybody may still make one."""
-        if record.state != "running":
-            self.patiently(self._machine.rejoin)
+        self._tend(record)
         self._clock.sleep(_POLL_SECONDS)
 
-    def _stream(self, shown: _Shown, *, more: bool) -> None:
-        asked = {"name": self.name, "run": self.id, "attempt": shown.attempt, "offset": shown.offset, "more": more}
-        self._machine.agent.stream("follow", asked, shown.show)
+    def _tend(self, record: RunRecord) -> None:
+        """Where nothing runs, find the machine that has the name; a run that was cut off on it goes on, or is over."""
+        if record.state == "running":
+            return
+        self.patiently(self._machine.rejoin)
+        now = self.patiently(self.record)
+        if now.state != "lost":
+            return
+        if not now.limits.resume:
+            raise RunInterrupted(
+                f"{now.title} was cut off on {self.name}",
+                "the machine was started again, or the program that ran it was ended",
+                f"`spot_connect resume {shlex.quote(self.name)} {self.id}` goes on with it.",
+            )
+        self._reporter.note(f"{self.id} was cut off on {self.name}; it goes on there")
+        self._last = self.patiently(lambda: resume(self._machine, self.id, ()))
+
+    def _stream(self, shown: Shown, *, more: bool) -> None:
+        where = {"attempt": shown.attempt, "offset": shown.offset, "errors": shown.errors}
+        asked = {"name": self.name, "run": self.id, **where, "more": more}
+        self._machine.agent.stream("follow", asked, shown.show, shown.show_errors)
 
     def patiently(self, action: Callable[[], T]) -> T:
         """Do it, again after the line broke, on whatever machine has the name then."""
@@ -179,21 +214,30 @@ class Run:
         raise AssertionError("unreachable")
 
 
-class _Shown:
-    """How far somebody has read."""
+class Shown:
+    """How far somebody has read, who hears it, and who hears what was kept apart as standard error."""
 
-    def __init__(self, hear: Show) -> None:
+    def __init__(self, hear: Show, hear_errors: Show | None = None) -> None:
         self._hear = hear
+        self._hear_errors = hear_errors or hear
         self.attempt = 0
         self.offset = 0
+        self.errors = 0
 
     def begin(self, attempt: int) -> None:
+        """Read the attempt of that number, from its beginning if it was another one before."""
         if attempt != self.attempt:
-            self.attempt, self.offset = attempt, 0
+            self.attempt, self.offset, self.errors = attempt, 0, 0
 
     def show(self, data: bytes) -> None:
+        """Hand on what has been read."""
         self.offset += len(data)
         self._hear(data)
+
+    def show_errors(self, data: bytes) -> None:
+        """Hand on what has been read of standard error."""
+        self.errors += len(data)
+        self._hear_errors(data)
 
 
 def start(machine: Machine, spec: RunSpec, reporter: Reporter) -> Run:
@@ -202,7 +246,7 @@ def start(machine: Machine, spec: RunSpec, reporter: Reporter) -> Run:
     Raises:
         ScriptFailed: the machine could not begin it; nothing runs.
     """
-    chosen = new_run_id(datetime.now(timezone.utc), secrets.token_hex(2))
+    chosen = new_run_id(datetime.now(timezone.utc), spec.caller or secrets.token_hex(2))
     scripts = b"".join(script.content for script in spec.scripts)
     asked = {"name": machine.name, "run": chosen, **spec.wire()}
     run = Run(machine, chosen, reporter)
@@ -210,7 +254,14 @@ def start(machine: Machine, spec: RunSpec, reporter: Reporter) -> Run:
     told = run_record(run.patiently(lambda: machine.agent.ask("start", asked, stdin=scripts))[0])
     if not told.attempts:
         raise ScriptFailed(f"{spec.title} did not start on {machine.name}", 1, advice="See ~/.spot-connect/agent.log.")
-    return run
+    if told.id == chosen:
+        return run
+    begun = f"{spec.title} was begun on {machine.name} at {told.created:%H:%M:%S} UTC"
+    if told.has_ended:
+        reporter.note(f"{begun} and has ended; this is what it wrote. The same again runs it again.")
+    else:
+        reporter.note(f"{begun} and goes on; this is what it writes")
+    return Run(machine, told.id, reporter)
 
 
 def resume(machine: Machine, run_id: str, gone: Sequence[str]) -> RunRecord:

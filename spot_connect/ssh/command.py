@@ -8,16 +8,15 @@ import os
 import secrets
 import shlex
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from spot_connect.core.errors import SshError, SshLost, UsageError
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh._pieces import Pieces
-from spot_connect.ssh.connection import Connection, lost, reason
+from spot_connect.ssh.connection import Connection, lost
 
 if TYPE_CHECKING:
     import paramiko
@@ -287,7 +286,7 @@ def run_commands(
     text = text.replace("\r\n", "\n")
     call, given = text, stdin
     if len(text.encode(errors="surrogateescape")) > _LONGEST_ARGUMENT:
-        call, given = _from_input("commands", text.encode(errors="surrogateescape"), (), stdin)
+        call, given = _from_input(text.encode(errors="surrogateescape"), stdin)
     return run(
         connection,
         call,
@@ -299,53 +298,9 @@ def run_commands(
     )
 
 
-def run_script(
-    connection: Connection,
-    path: Path,
-    *,
-    arguments: Sequence[str] = (),
-    stdin: bytes | BinaryIO | None = None,
-    on_stdout: Hear | None = None,
-    on_stderr: Hear | None = None,
-    capture: bool = True,
-    environment: Mapping[str, str] = _NOTHING,
-) -> Finished:
-    """Run the local file ``path`` on the instance, in the home directory, and wait for its end.
-
-    The first line ``#!…`` tells the interpreter; without one it is python3 for ``.py``, and bash for the rest. Windows'
-    line ends become Unix' own.
-    The copy lies in a private directory that is removed at the end. Takes the options of ``run``.
-
-    Raises:
-        UsageError: the file cannot be read; nothing was started.
-        SshLost: as ``run``.
-
-    Example:
-        >>> run_script(connection, Path("train.py"), arguments=["--epochs", "3"])  # doctest: +SKIP
-    """
-    try:
-        script = Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the script {path}", reason(error), "Give the path of a file.") from error
-    call, given = _from_input(Path(path).name, script, arguments, stdin)
-    return run(
-        connection,
-        call,
-        stdin=given,
-        on_stdout=on_stdout,
-        on_stderr=on_stderr,
-        capture=capture,
-        environment={**_LIVE_PYTHON, **environment},
-    )
-
-
-def _from_input(
-    name: str, script: bytes, arguments: Sequence[str], stdin: bytes | BinaryIO | None
-) -> tuple[str, bytes | BinaryIO]:
+def _from_input(script: bytes, stdin: bytes | BinaryIO | None) -> tuple[str, bytes | BinaryIO]:
     """A command that reads ``script`` from its input and runs it, and that input, with ``stdin`` at the end."""
-    script = unix_text(script)
-    before, after = (" ".join(map(shlex.quote, words)) for words in (interpreter(script, name), arguments))
-    command = _SCRIPT.format(name=shlex.quote(name), size=len(script), call=f'{before} "$file" {after}')
+    command = _SCRIPT.format(size=len(script))
     if stdin is None or isinstance(stdin, bytes):
         return command, script + (stdin or b"")
     return command, cast("BinaryIO", Joined(script, stdin))
@@ -360,9 +315,8 @@ trap 'rm -rf -- "$directory"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
-file=$directory/{name}
-head -c {size} > "$file" && chmod 700 "$file" || exit 125
-{call}
+head -c {size} > "$directory/commands" || exit 125
+bash "$directory/commands"
 """
 
 
@@ -394,19 +348,3 @@ def unix_text(script: bytes) -> bytes:
     if b"\0" in script:
         return script
     return script.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-
-
-def interpreter(script: bytes, name: str = "") -> list[str]:
-    r"""The words before the file name in the script's call, as Linux reads a ``#!`` line.
-
-    Without such a line it is python3 for a ``name`` that ends with ``.py``, else bash.
-
-    Example:
-        >>> interpreter(b"#!/usr/bin/env python3\nprint(1)")
-        ['/usr/bin/env', 'python3']
-    """
-    if not script.startswith(b"#!"):
-        return ["python3"] if name.lower().endswith(".py") else ["bash"]
-    # Linux hands on all that follows the program as one single word.
-    words = script[2:].partition(b"\n")[0].decode(errors="surrogateescape").strip().split(None, 1)
-    return [word.strip() for word in words] or ["bash"]

@@ -173,6 +173,18 @@ def test_ctrl_c_while_a_script_runs_ends_it_there_too(person, machine):
     assert person.types("-n", machine, "-s", str(check)).returncode == 0
 
 
+def test_the_same_words_come_back_to_a_script_whose_caller_was_killed(person, machine):
+    person.writes("long.sh", "echo begun; while ! test -e go-on; do sleep 0.1; done; echo ended; exit 9\n")
+    terminal = person.sits_at("-n", machine, "-s", "long.sh")
+    terminal.expect("begun")
+    terminal.kill(9)
+    terminal.close()
+    assert person.types("-n", machine, "-s", str(person.writes("go.sh", "touch go-on\n"))).returncode == 0
+    again = person.types("-n", machine, "-s", "long.sh")
+    assert (again.returncode, again.stdout) == (9, "begun\nended\n")
+    assert "long.sh was begun" in again.stderr
+
+
 def test_openssh_itself_logs_in_with_our_key_and_our_pin(person, machine, cloud_home):
     found = machine_of(person, machine)
     host, _, port = found["address"].partition(":")

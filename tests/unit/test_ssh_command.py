@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from spot_connect.ssh._transport import signal_status
-from spot_connect.ssh.command import Joined, interpreter, unix_text
+from spot_connect.ssh.command import Joined, unix_text
 
 
 @pytest.mark.parametrize(
@@ -15,35 +15,6 @@ from spot_connect.ssh.command import Joined, interpreter, unix_text
 )
 def test_signals_become_the_shells_statuses(name: str, status: int) -> None:
     assert signal_status(name) == status
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        (b"", ["bash"]),
-        (b"echo", ["bash"]),
-        (b"#!/bin/sh", ["/bin/sh"]),
-        (b"#! /bin/sh \nx", ["/bin/sh"]),
-        (b"#!/usr/bin/env -S python3 -u\nx", ["/usr/bin/env", "-S python3 -u"]),
-        (b"#!\n", ["bash"]),
-    ],
-)
-def test_the_first_line_is_read_as_linux_reads_it(script: bytes, words: list[str]) -> None:
-    assert interpreter(script) == words
-
-
-@pytest.mark.parametrize(
-    ("name", "script", "words"),
-    [
-        ("job.py", b"print(1)", ["python3"]),
-        ("JOB.PY", b"print(1)", ["python3"]),
-        ("job.py", b"#!/usr/bin/pypy3\n", ["/usr/bin/pypy3"]),
-        ("job.sh", b"echo", ["bash"]),
-        ("py", b"echo", ["bash"]),
-    ],
-)
-def test_a_python_file_without_a_first_line_is_run_by_python(name: str, script: bytes, words: list[str]) -> None:
-    assert interpreter(script, name) == words
 
 
 def test_binary_scripts_stay_as_they_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spot_connect.core.errors import UsageError
-from spot_connect.ssh.command import run, run_commands, run_script
+from spot_connect.ssh.command import run, run_commands
 from spot_connect.ssh.connection import Connection
 
 MEGABYTE = 1024 * 1024
@@ -104,30 +105,11 @@ def test_commands_may_be_longer_than_an_argument(connection: Connection) -> None
     assert finished.stdout == b"in"
 
 
-def test_a_script_with_windows_line_ends_runs(connection: Connection, tmp_path: Path) -> None:
-    script = tmp_path / "it's a script.sh"
-    script.write_bytes(b'\xef\xbb\xbf#!/bin/bash\r\nif true; then\r\n  echo "$1|$#"\r\nfi\r\nexit 37\r\n')
-    finished = run_script(connection, script, arguments=["a b$HOME", "-x"])
-    assert (finished.exit_status, finished.stdout) == (37, b"a b$HOME|2\n"), finished.stderr
+# Too long for an argument.
+LONG = "# a comment\n" * 10_000
 
 
-def test_a_script_without_an_interpreter_is_bash(connection: Connection, tmp_path: Path) -> None:
-    (tmp_path / "s").write_text("a=(1 2); echo ${a[1]}; pwd; echo ~")
-    finished = run_script(connection, tmp_path / "s")
-    lines = finished.stdout.split()
-    assert lines[0] == b"2"
-    assert lines[1] == lines[2]
-
-
-def test_a_python_script_needs_no_first_line(connection: Connection, tmp_path: Path) -> None:
-    (tmp_path / "b.py").write_text("print('py', 1 + 1)\n")
-    finished = run_script(connection, tmp_path / "b.py")
-    assert (finished.exit_status, finished.stdout) == (0, b"py 2\n"), finished.stderr
-
-
-def test_a_python_script_streams_and_reads_its_input(connection: Connection, tmp_path: Path) -> None:
-    script = tmp_path / "x.py"
-    script.write_text("#!/usr/bin/env python3\nprint('name?')\nprint('hello', input())\nraise SystemExit(5)\n")
+def test_long_commands_read_their_input_and_leave_nothing_behind(connection: Connection) -> None:
     ours, theirs = os.pipe()
 
     def answer(piece: bytes) -> None:
@@ -136,28 +118,11 @@ def test_a_python_script_streams_and_reads_its_input(connection: Connection, tmp
             os.close(theirs)
 
     with os.fdopen(ours, "rb") as source:
-        finished = run_script(connection, script, stdin=source, on_stdout=answer)
-    assert (finished.exit_status, finished.stdout) == (5, b"name?\nhello you\n"), finished.stderr
-
-
-def test_a_missing_interpreter_is_told(connection: Connection, tmp_path: Path) -> None:
-    (tmp_path / "s").write_text("#!/no/such/thing -x y\n")
-    finished = run_script(connection, tmp_path / "s")
-    assert finished.exit_status == 127
-    assert b"/no/such/thing" in finished.stderr
-
-
-def test_a_script_leaves_nothing_behind(connection: Connection, tmp_path: Path) -> None:
-    script = tmp_path / "s"
-    script.write_text('echo "$0"; exit 3')
-    finished = run_script(connection, script)
-    copy = finished.stdout.decode().strip()
+        text = LONG + 'echo name?; read name; echo hello $name; echo "$0"; exit 5'
+        finished = run_commands(connection, text, stdin=source, on_stdout=answer)
+    *words, copy = finished.stdout.decode().splitlines()
+    assert (finished.exit_status, words) == (5, ["name?", "hello you"]), finished.stderr
     assert run(connection, f"ls -d '{copy}' '{Path(copy).parent}'").stdout == b""
-
-
-def test_a_missing_script_is_refused(connection: Connection, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the script"):
-        run_script(connection, tmp_path / "none")
 
 
 GONE = """for pid in {pids}; do
@@ -169,8 +134,8 @@ GONE = """for pid in {pids}; do
 done; ls -d {folder}"""
 
 
-def _interrupted(connection: Connection, script: Path) -> tuple[bytes, list[bytes]]:
-    """The script's whole output when Ctrl-C comes after its line "ready", and the processes that are left."""
+def _interrupted(connection: Connection, text: str) -> tuple[bytes, list[bytes]]:
+    """The whole output when Ctrl-C comes after its line "ready", and the processes that are left."""
     heard: list[bytes] = []
 
     def hear(piece: bytes) -> None:
@@ -181,30 +146,26 @@ def _interrupted(connection: Connection, script: Path) -> tuple[bytes, list[byte
             threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
 
     with pytest.raises(KeyboardInterrupt):
-        run_script(connection, script, on_stdout=hear)
+        run_commands(connection, text, on_stdout=hear)
     words = b"".join(heard).split(b"ready")[0].split()
     left = run(connection, GONE.format(pids=" ".join(word.decode() for word in words[1:]), folder=words[0].decode()))
     return b"".join(heard), left.stdout.split()
 
 
 @pytest.mark.parametrize("trap", ["", "trap 'echo bye; exit 1' INT", "trap '' INT", "trap '' INT TERM"])
-def test_ctrl_c_ends_the_remote_command_and_its_children(connection: Connection, tmp_path: Path, trap: str) -> None:
-    script = tmp_path / "s"
-    script.write_text(
-        f"{trap}\necho $(dirname $0) $$\n(sleep 1000; sleep 1000) & echo $!\necho ready\nwait; wait; sleep 1000"
-    )
-    heard, left = _interrupted(connection, script)
+def test_ctrl_c_ends_the_remote_command_and_its_children(connection: Connection, trap: str) -> None:
+    text = f"{trap}\necho $(dirname $0) $$\n(sleep 1000; sleep 1000) & echo $!\necho ready\nwait; wait; sleep 1000"
+    heard, left = _interrupted(connection, LONG + text)
     assert left == []
     assert (b"bye" in heard) == ("bye" in trap)
 
 
-def test_ctrl_c_lets_python_clean_up(connection: Connection, tmp_path: Path) -> None:
-    script = tmp_path / "s.py"
-    script.write_text(
-        "#!/usr/bin/env python3\nimport os, sys, time\nprint(os.path.dirname(sys.argv[0]), os.getpid())\n"
+def test_ctrl_c_lets_python_clean_up(connection: Connection) -> None:
+    code = (
+        "import os, time\nprint('/nowhere', os.getpid())\n"
         "try:\n    print('ready')\n    time.sleep(1000)\nexcept KeyboardInterrupt:\n    print('saved')\n"
     )
-    heard, left = _interrupted(connection, script)
+    heard, left = _interrupted(connection, f"exec python3 -c {shlex.quote(code)}")
     assert left == []
     assert heard.endswith(b"saved\n")
 
