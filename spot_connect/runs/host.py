@@ -95,7 +95,9 @@ class Host:
             return
         if self._recovery and why_it_ended(seen).interrupted:
             self._recovery.go_on(known)
-            return
+            if self.instance is not known:
+                return
+            # Nothing had to go on: the run ended in time, and its machine has gone before its end was heard here.
         successor = finding.by_name(self._realm, self.name, (seen.region,), self._reporter, everywhere=False)
         if successor is None:
             raise self._gone(seen)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+
 from spot_connect.aws import instances
+from spot_connect.core.errors import RunInterrupted
 from spot_connect.launching.realm import Realm
-from tests.boundary.runs.conftest import interrupt
+from tests.boundary.runs.conftest import interrupt, until
 
 
 def follow(run, vm, seconds):
@@ -40,3 +45,12 @@ def test_a_run_that_ends_at_once_on_the_other_machine_is_read_there(launched):
     assert status == 3
     live = instances.named(Realm(local=True).cloud("us-east-1"), vm.name)
     assert [one.id for one in live if one.id != first] == [vm.id]
+
+
+def test_when_nothing_goes_on_and_the_machine_is_gone_nobody_waits_for_ever(launched):
+    vm = launched(filesystem="kept")
+    interrupt(vm, 0)
+    until("its end", lambda: vm.refresh_instance(verbose=False) == "terminated")
+    vm._host._recovery = SimpleNamespace(go_on=lambda _: None)
+    with pytest.raises(RunInterrupted, match="AWS took"):
+        vm._host.rejoin()
