@@ -152,7 +152,9 @@ def test_ctrl_c_goes_to_the_remote_side_and_the_window_follows(person, machine):
     terminal.setwinsize(40, 132)
     terminal.sendline("until [ \"$(stty size)\" = '40 132' ]; do :; done; echo resized")
     terminal.expect("resized\r\n")
-    terminal.sendline("sleep 600; echo never")
+    # The words come from the process that is to be interrupted; earlier the key would meet the shell itself.
+    terminal.sendline("sh -c 'echo on its way; exec sleep 600'; echo never")
+    terminal.expect("on its way\r\n")
     terminal.sendintr()
     terminal.expect(PROMPT)
     terminal.sendline("exit 4")
