@@ -94,9 +94,9 @@ def remove(path: bytes) -> None:
 
 
 def make(folder: bytes) -> None:
-    """Make a directory, where there is none."""
+    """Make a directory, where there is none; empty is where we are."""
     try:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(folder or b".", exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise NotADirectoryError(20, "there is a file of that name", folder) from error
 

@@ -205,6 +205,17 @@ def test_a_missing_remote_file_is_named_before_anything_is_written(
     assert not (tmp_path / "d").exists()
 
 
+def test_a_download_to_the_working_directory_arrives_there(
+    connection: Connection, tmp_path: Path, there: There, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    there.run("mkdir folder")
+    there.write("folder/b", b"b")
+    monkeypatch.chdir(tmp_path)
+    got = download(connection, [there.write("a", b"a"), there.path("folder")], Path(), reporter=SILENT)
+    assert got == (Path("a"), Path("folder"))
+    assert [(tmp_path / name).read_bytes() for name in ("a", "folder/b")] == [b"a", b"b"]
+
+
 def test_downloads_go_one_to_one(connection: Connection, tmp_path: Path, there: There) -> None:
     (tmp_path / "folder").mkdir()
     sources = [there.write("a", b"a"), there.write("b", b"b")]
