@@ -40,14 +40,7 @@ def _dispatch(words: list[str]) -> int:
         from spot_connect.console.ending import terminate
 
         return terminate(arguments.names, arguments.region, local=arguments.use_local)
-    return _done(_doer(verb), arguments)
-
-
-def _done(doer: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    from spot_connect.console import ended
-
-    with ended.by_exception():
-        return doer(arguments)
+    return _doer(verb)(arguments)
 
 
 def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
@@ -93,7 +86,7 @@ def _connect(words: list[str]) -> int:
 def _connect_as(arguments: argparse.Namespace) -> int:
     from spot_connect.console.connecting import connect
 
-    return _done(connect, arguments)
+    return connect(arguments)
 
 
 def _version() -> int:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from spot_connect.console import ended
 from spot_connect.console.runs import followed, resume_named
 from spot_connect.core.errors import RunInterrupted, ScriptFailed, UsageError
 from spot_connect.core.runs import Limits
@@ -26,7 +27,8 @@ def connect(arguments: argparse.Namespace) -> int:
     _check_lasting(arguments)
     screen = Screen(local=local_is_chosen(arguments.use_local))
     try:
-        machine = _machine(arguments, name, screen)
+        with ended.by_exception():
+            machine = _machine(arguments, name, screen)
     except RunInterrupted as interrupted:
         if not confirmed(f"{interrupted.what}: {interrupted.said}. Go on with its last run on another machine?"):
             raise

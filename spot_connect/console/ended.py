@@ -1,4 +1,7 @@
-"""SIGTERM as an exception, so that what Ctrl-C would tidy up is tidied up then, too."""
+"""SIGTERM as an exception during a launch, so that what was launched is ended again as at Ctrl-C.
+
+At no other time: a computer that shuts down sends it, and what runs on the instance is to go on then.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import json
 import shlex
 from datetime import datetime, timezone
 
+from spot_connect.console import ended
 from spot_connect.core.errors import RunNotFound
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import Attempt, RunRecord
@@ -92,14 +93,15 @@ def stop_run(arguments: argparse.Namespace) -> int:
 
 
 def _machine(arguments: argparse.Namespace, *, again: bool = False) -> SpotInstance:
-    return SpotInstance(
-        arguments.name,
-        instance_id=arguments.name.startswith("i-") and len(arguments.name) in (10, 19),
-        region=arguments.region,
-        kp_dir=arguments.keydir,
-        local=arguments.use_local,
-        again=again,
-    )
+    with ended.by_exception():
+        return SpotInstance(
+            arguments.name,
+            instance_id=arguments.name.startswith("i-") and len(arguments.name) in (10, 19),
+            region=arguments.region,
+            kp_dir=arguments.keydir,
+            local=arguments.use_local,
+            again=again,
+        )
 
 
 def _cells(record: RunRecord) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 
 import pexpect
@@ -175,11 +176,12 @@ def test_ctrl_c_while_a_script_runs_ends_it_there_too(person, machine):
     assert person.types("-n", machine, "-s", str(check)).returncode == 0
 
 
-def test_the_same_words_come_back_to_a_script_whose_caller_was_killed(person, machine):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+def test_the_same_words_come_back_to_a_script_whose_caller_was_killed(person, machine, number):
     person.writes("long.sh", "echo begun; while ! test -e go-on; do sleep 0.1; done; echo ended; exit 9\n")
     terminal = person.sits_at("-n", machine, "-s", "long.sh")
     terminal.expect("begun")
-    terminal.kill(9)
+    terminal.kill(number)
     terminal.close()
     assert person.types("-n", machine, "-s", str(person.writes("go.sh", "touch go-on\n"))).returncode == 0
     again = person.types("-n", machine, "-s", "long.sh")
