@@ -59,6 +59,8 @@ def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
         from spot_connect.console.runs import resume_run as doer
     elif verb == "stop":
         from spot_connect.console.runs import stop_run as doer
+    elif verb == "ssh-config":
+        from spot_connect.console.ssh_config import show_include as doer
     else:
         from spot_connect.console.local import act as doer
     return doer

@@ -20,6 +20,7 @@ VERBS = {
     "logs": "what a detached run has written, or an instance at its first boot",
     "stop": "end a detached run",
     "resume": "go on with a run after its machine was taken away",
+    "ssh-config": "what OpenSSH needs to know your machines by name",
     "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }
 

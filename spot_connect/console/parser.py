@@ -81,7 +81,7 @@ def verb_parser(verb: str) -> Parser:
         _run(parser)
         if verb == "resume":
             parser.add_argument("--detach", type=_value("boolean"), default=False, help="do not follow it")
-    else:
+    elif verb == "local":
         _local(parser)
     add_general(parser)
     return parser

@@ -14,12 +14,14 @@ from spot_connect.core.errors import (
     RunInterrupted,
     SpotConnectError,
     SshUnreachable,
+    StateError,
     UsageError,
 )
 from spot_connect.core.models import LIVE_STATES, Address, Instance
 from spot_connect.core.names import SUCCESSOR_TAG, is_instance_id
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.ssh_config import SshAlias
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import doors, ending, finding, trust
 from spot_connect.launching.launch import launch
@@ -106,7 +108,18 @@ def open_line(
     *,
     fresh: bool = False,
 ) -> Connection:
-    """A logged-in SSH connection to the machine, its door open to our address of today."""
+    """A logged-in SSH connection to the machine, its door open to our address of today; OpenSSH knows it by name."""
+    connection = _line(realm, instance, request, files, reporter, fresh=fresh)
+    try:
+        realm.aliases.keep(_alias(realm, instance, connection))
+    except StateError as error:
+        reporter.warn(str(error))
+    return connection
+
+
+def _line(
+    realm: Realm, instance: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter, *, fresh: bool
+) -> Connection:
     key = doors.key_file(files, instance, request.key_pair)
     address = _address(realm, instance)
     connection = _connection(realm, instance, address, request, key, reporter, fresh=fresh)
@@ -121,6 +134,18 @@ def open_line(
         )
         wait_for_login(connection, seconds=_FIRST_LOGIN_SECONDS if fresh else 0)
     return connection
+
+
+def _alias(realm: Realm, instance: Instance, connection: Connection) -> SshAlias:
+    return SshAlias(
+        name=instance.name,
+        instance_id=instance.id,
+        host=connection.address.host,
+        port=connection.address.port,
+        username=connection.username,
+        key=connection.key_file,
+        known_hosts=realm.pins.path,
+    )
 
 
 def _answers(

@@ -22,6 +22,7 @@ def terminate(realm: Realm, doomed: Iterable[Instance]) -> None:
         instances.terminate(realm.cloud(region), group)
         for instance in group:
             realm.pins.forget(instance.id)
+            realm.aliases.forget(instance.name, instance.id)
 
 
 def terminate_names(realm: Realm, names: Sequence[str], region: str, reporter: Reporter) -> tuple[Instance, ...]:

@@ -16,6 +16,7 @@ from spot_connect.store.pins import Pins
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.regions import RegionHints
 from spot_connect.store.settings import Settings
+from spot_connect.store.ssh_aliases import SshAliases
 from spot_connect.store.state import State, home, realm
 
 LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
@@ -57,6 +58,7 @@ class Realm:
         self.is_local = local
         self.state: State = realm(local=local)
         self.pins = Pins(self.state)
+        self.aliases = SshAliases(self.state)
         self.hints = RegionHints(self.state)
         self.profiles = ProfileFile(self.state)
 

@@ -200,6 +200,17 @@ def test_openssh_itself_logs_in_with_our_key_and_our_pin(person, machine, cloud_
     assert result.stdout == "in\n", result.stderr
 
 
+def test_openssh_knows_the_machine_by_its_name(person, machine):
+    person.types(machine, "-s", str(person.writes("true.sh", "true\n")))
+    config = person.writes("config", "Host other\n  User nobody\n" + person.types("ssh-config").stdout)
+    command = ["ssh", "-F", str(config), machine, "echo in"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout == "in\n", result.stderr
+    person.types("terminate", machine)
+    gone = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "Could not resolve hostname" in gone.stderr
+
+
 def test_a_key_is_readable_by_its_owner_alone(person, machine, cloud_home):
     key = cloud_home / "local" / "client" / "key_pairs" / f"KP-{machine}.pem"
     assert key.stat().st_mode & 0o777 == 0o600

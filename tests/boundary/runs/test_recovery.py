@@ -47,7 +47,7 @@ def interrupt_at(vm, number, seconds):
     return pieces, show
 
 
-def test_the_run_goes_on_on_another_machine_of_the_same_name(vm, heard):
+def test_the_run_goes_on_on_another_machine_of_the_same_name(vm, heard, cloud_home):
     first = vm.id
     run = vm.run(COUNT.format(until=80), cmd=True, detach=True, resume=True)
     pieces, show = interrupt_at(vm, 20, 12)
@@ -60,6 +60,7 @@ def test_the_run_goes_on_on_another_machine_of_the_same_name(vm, heard):
     assert record.interruptions == 1
     assert any("goes on as attempt 2" in note for note in heard.notes)
     assert SpotInstance(vm.name, local=True, reporter=heard).id == vm.id
+    assert f"HostKeyAlias {vm.id}\n" in (cloud_home / "local/client/ssh" / f"{vm.name}.conf").read_text()
 
 
 def test_it_goes_on_as_soon_as_the_other_machine_is_ready(vm):

@@ -1,0 +1,38 @@
+"""One file per machine that OpenSSH can include, so that ``ssh NAME`` goes where the name is now."""
+
+from __future__ import annotations
+
+from spot_connect.core.names import file_name
+from spot_connect.core.ssh_config import SshAlias, can_be_alias, host_block
+from spot_connect.store.state import State
+
+
+class SshAliases:
+    """The aliases of one realm, below ``ssh/`` in its state directory."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def files(self) -> str:
+        """A pattern that OpenSSH's ``Include`` takes for all of them."""
+        return f"{self._state.path('ssh').as_posix()}/*.conf"
+
+    def keep(self, alias: SshAlias) -> None:
+        """The name leads to this machine from now on; one that OpenSSH could not be told is left out.
+
+        Raises:
+            StateError: the file cannot be written.
+        """
+        if not can_be_alias(alias.name):
+            return
+        path = self._state.path("ssh", f"{file_name(alias.name)}.conf")
+        text = host_block(alias)
+        if self._state.read_text(path) != text:
+            self._state.write_atomic(path, text)
+
+    def forget(self, name: str, instance_id: str) -> None:
+        """The machine is gone; another one that has the name by now stays."""
+        path = self._state.path("ssh", f"{file_name(name)}.conf")
+        if f"HostKeyAlias {instance_id}\n" in (self._state.read_text(path) or ""):
+            self._state.remove(path)
