@@ -48,10 +48,12 @@ def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen
         try:
             machine.run(list(arguments.script))
         except ScriptFailed as failure:
-            if not _wants_prompt(arguments):
+            if not _wants_prompt(arguments) and not arguments.download:
                 raise
             screen.warn(str(failure))
             status = failure.exit_status
+    if arguments.download:
+        machine.download(list(arguments.download), arguments.localpath)
     if _wants_prompt(arguments):
         return machine.prompt() or status
     return status
@@ -79,7 +81,7 @@ def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen)
 def _wants_prompt(arguments: argparse.Namespace) -> bool:
     if arguments.activeprompt is not None:
         return bool(arguments.activeprompt)
-    return bool(arguments.bare_name) and not arguments.script and not arguments.upload
+    return bool(arguments.bare_name) and not (arguments.script or arguments.upload or arguments.download)
 
 
 def _name(arguments: argparse.Namespace) -> str:
@@ -98,6 +100,8 @@ def _check_paths(arguments: argparse.Namespace) -> None:
     existing_files(list(arguments.script))
     if (arguments.detach or arguments.resume) and not arguments.script:
         raise UsageError("there is nothing to detach or to resume", advice="Name a script with -s.")
+    if arguments.detach and arguments.download:
+        raise UsageError("there is nothing to download yet from a run that goes on", advice="Leave out -d or --detach.")
     Limits(arguments.resume, arguments.max_replacements, arguments.max_cost, arguments.fallback)
     if arguments.userdata:
         existing_files(arguments.userdata)

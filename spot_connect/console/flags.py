@@ -34,6 +34,8 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
     "once connected": (
         ("-u", "--upload", "comma_list", (), "PATH[,PATH]", "files and directories to upload"),
         ("-r", "--remotepath", "text", ".", "DIR", "where -u puts them (default: the home directory)"),
+        ("-d", "--download", "comma_list", (), "PATH[,PATH]", "files and directories to download after the scripts"),
+        ("-lp", "--localpath", "text", ".", "DIR", "where -d puts them (default: here)"),
         ("-s", "--script", "comma_list", (), "PATH[,PATH]", "scripts to run, in order"),
         ("", "--detach", "boolean", False, "BOOL", "begin the scripts and leave; they go on without this computer"),
         ("", "--on-interrupt", "text", "", "COMMAND", "runs there when AWS announces that it takes the machine away"),

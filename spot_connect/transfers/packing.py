@@ -132,6 +132,8 @@ class Unpacker:
         while True:
             block = self._take(BLOCK)
             if block == bytes(BLOCK):
+                # The end is two empty blocks, of which the second may begin another record.
+                self._take(BLOCK)
                 self._take(-self._taken % RECORD)
                 return
             name, size, kind = _read_header(block)

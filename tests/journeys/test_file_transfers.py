@@ -1,0 +1,25 @@
+"""Files up and down, as somebody at a shell meets it."""
+
+from __future__ import annotations
+
+
+def test_results_come_down_after_the_scripts(person, machine):
+    person.writes("make.sh", "mkdir -p out/deep; echo 42 > out/deep/answer; echo log > log.txt\n")
+    result = person.types("-n", machine, "-s", "make.sh", "-d", "out,log.txt", "-lp", "results")
+    assert result.returncode == 0, result.stderr
+    assert (person.directory / "results" / "out" / "deep" / "answer").read_text() == "42\n"
+    assert (person.directory / "results" / "log.txt").read_text() == "log\n"
+
+
+def test_results_of_a_failed_script_come_down_and_it_has_failed_still(person, machine):
+    person.writes("fail.sh", "echo why > why.txt; exit 3\n")
+    result = person.types("-n", machine, "-s", "fail.sh", "-d", "why.txt")
+    assert result.returncode == 3
+    assert (person.directory / "why.txt").read_text() == "why\n"
+
+
+def test_nothing_can_be_downloaded_from_a_run_that_goes_on(person, machine):
+    person.writes("long.sh", "sleep 1\n")
+    result = person.types("-n", machine, "-s", "long.sh", "--detach", "True", "-d", "out")
+    assert result.returncode == 2
+    assert "nothing to download" in result.stderr
