@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spot_connect import sutils
-from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
+from spot_connect.core.errors import InstanceNotFound, RunNotFound, SshError, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
 from spot_connect.core.jobs import ALL_CPUS, Terms
+from spot_connect.core.models import Instance
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.s3_transfers import S3Transfer, s3_transfer
@@ -310,24 +311,62 @@ class InstanceManager:
         last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * max_hours))}\n"
         fleet = self.launch_fleet(count, profile, prefix, types=types, user_data=last_resort, **settings)
         try:
-            lines = self._crew_of(fleet, token)
+            mounted = {"filesystem": token} if token else {}
+            lines = self._side_by_side(
+                lambda one: self.launch_instance(one.name, region=one.region, **mounted), fleet.instances
+            )
             doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
             run_id = starting.start(lines, prefix, planned, terms, shared=token is not None, reporter=self._reporter)
         except BaseException:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
             raise
-        run = JobRun(run_id, Crew(prefix, lines, lambda: self._crew_of(fleet, None), self._reporter))
+        run = JobRun(run_id, self._crew(prefix, fleet.region, lines))
         self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
         if wait:
             run.wait()
         return run
 
-    def _crew_of(self, fleet: Fleet, token: str | None) -> list[SpotInstance]:
-        """The instances of the fleet that live, with the file system mounted where one is named."""
-        found = fleets.fleet_instances(self._realm, fleet)
-        mounted = {"filesystem": token} if token else {}
-        return self._side_by_side(lambda one: self.launch_instance(one.name, region=one.region, **mounted), found)
+    def attach(self, prefix: str, run_id: str = "", *, region: str = "") -> JobRun:
+        """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer, while a machine lives.
+
+        Args:
+            prefix: of the instances' names.
+            run_id: which of them; by default the newest.
+            region: AWS Region, if this computer has not seen them.
+
+        Raises:
+            InstanceNotFound: no instance of that prefix lives.
+            RunNotFound: they know no such jobs.
+
+        Example:
+            >>> manager.attach("sweep").record().summary  # doctest: +SKIP
+            'sweep 20261125-074501-9f3a: 8 jobs: 8 succeeded; 1 interruptions'
+        """
+        [place, *_] = finding.likely_regions(self._realm, f"{prefix}_0", region, "")
+        crew = self._crew(prefix, place, ())
+        known = [told["run"] for told in crew.ask("jobs-list", {}) if told["name"] == prefix]
+        if not known or run_id not in ("", *known):
+            raise RunNotFound(f"{prefix} knows no jobs {run_id}".rstrip(), f"there are {', '.join(known) or 'none'}")
+        return JobRun(run_id or known[-1], crew)
+
+    def _crew(self, prefix: str, region: str, lines: Sequence[SpotInstance]) -> Crew:
+        def search() -> list[SpotInstance]:
+            fleet = fleets.find_fleet(self._realm, prefix, region)
+            if fleet is None:
+                raise InstanceNotFound(f"no instance of {prefix} lives in {region}")
+            reached = self._side_by_side(self._reached, fleet.instances)
+            return [line for line in reached if line is not None]
+
+        return Crew(prefix, lines, search, self._reporter)
+
+    def _reached(self, one: Instance) -> SpotInstance | None:
+        """The machine, unless it is on its way out."""
+        try:
+            return self.launch_instance(one.name, region=one.region)
+        except (SshError, InstanceNotFound) as error:
+            self._reporter.note(str(error))
+            return None
 
     def create_elastic_file_system(self, system_name: str, region: str) -> str:
         """Make the file system with that creation token if it is missing; its id.

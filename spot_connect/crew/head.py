@@ -206,7 +206,7 @@ class Head:
             job = self._jobs[number]
             job.row = row(job.run)
             if not self._shared and number in places:
-                job.row.update(state="running", instance=places[number])
+                job.row.update(state="running", instance=places[number], attempts=job.tries)
         rows = [job.row for job in self._jobs]
         workers = sorted(str(worker.name) for worker in list(self._scheduler.workers.values()))
         files.write(self._batch.directory / "status.json", {"time": time.time(), "workers": workers, "jobs": rows})

@@ -1,0 +1,133 @@
+"""What AWS, networks and people do to distributed jobs, and that each still ends exactly once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from spot_connect.core.waiting import Seen, wait_for
+from tests.boundary.jobs.conftest import PATIENCE, interrupt, states
+
+COUNT = """
+cd $SPOT_CONNECT_CHECKPOINT_DIR
+n=$(cat n 2>/dev/null || echo 0)
+trap 'echo $n > n.new; mv n.new n; exit {exit}' TERM
+while [ $n -lt {steps} ]; do
+    sleep 0.2
+    n=$((n + 1))
+    echo $n >> $SPOT_CONNECT_OUT_DIR/steps
+done
+"""
+
+
+def counting(steps, leaving=75):
+    """A script that makes steps, and goes on where it was interrupted."""
+    return COUNT.format(steps=steps, exit=leaving)
+
+
+def until(run, what, look):
+    """The record of the run, once ``look`` finds it right."""
+
+    def seen():
+        record = run.record()
+        return Seen(record if look(record) else None, record.summary)
+
+    return wait_for(what, seen, seconds=PATIENCE, every=0.2)
+
+
+def running(record):
+    return [job for job in record.jobs if job.state == "running"]
+
+
+def steps_of(run, directory):
+    return [[int(line) for line in (path / "steps").read_text().split()] for path in run.results(directory)]
+
+
+def victim_of(run):
+    """A job that has got somewhere, on a machine that is not the head: a lost head is a test of its own."""
+
+    def found(record):
+        return [job for job in running(record) if job.instance not in (record.head, "")]
+
+    record = until(run, "job beside the head", found)
+    looks = iter([None, "worked"])
+    wait_for("some work", lambda: Seen(next(looks)), seconds=PATIENCE, every=1.5)
+    return found(record)[0]
+
+
+@pytest.mark.parametrize("leaving", [75, 0])
+def test_a_job_goes_on_elsewhere_at_the_notice_and_repeats_nothing(start, manager, tmp_path, leaving):
+    run = start(counting(80, leaving), 2, n_jobs=4, lease=20)
+    victim = victim_of(run)
+    interrupt(manager, victim.instance, 12)
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 4
+    assert record.jobs[victim.number].interruptions == 1
+    assert record.jobs[victim.number].instance != victim.instance
+    assert steps_of(run, tmp_path) == [list(range(1, 81))] * 4
+
+
+def test_a_job_whose_machine_dies_without_a_word_is_run_again_elsewhere(start, manager):
+    run = start(counting(40), 2, n_jobs=4, lease=10)
+    victim = victim_of(run)
+    interrupt(manager, victim.instance, 0)
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 4
+    assert (record.jobs[victim.number].attempts, record.jobs[victim.number].interruptions) == (2, 1)
+
+
+@pytest.mark.parametrize("notice", [12, 0])
+def test_when_the_head_is_lost_another_machine_takes_over(start, manager, notice):
+    run = start(counting(50), 3, n_jobs=6, lease=20)
+    lost = until(run, "three jobs", lambda record: len(running(record)) == 3).head
+    interrupt(manager, lost, notice)
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 6
+    assert sum(job.interruptions for job in record.jobs) == 1
+    assert record.head != lost
+
+
+def test_interruptions_are_counted_against_their_own_budget(start, manager):
+    run = start(counting(200), 2, n_jobs=2, max_interruptions=0, lease=20)
+    victim = victim_of(run)
+    interrupt(manager, victim.instance, 8)
+    record = until(run, "end of one", lambda record: record.jobs[victim.number].state == "failed")
+    assert record.jobs[victim.number].why == "interrupted 1 times"
+    run.cancel()
+
+
+def test_without_a_file_system_a_checkpoint_travels_too(start, manager, tmp_path):
+    run = start(counting(80), 2, n_jobs=2, filesystem=None)
+    victim = victim_of(run)
+    interrupt(manager, victim.instance, 12)
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 2
+    assert record.jobs[victim.number].interruptions == 1
+    assert steps_of(run, tmp_path) == [list(range(1, 81))] * 2
+
+
+def test_without_a_file_system_a_machine_that_dies_costs_what_it_was_doing(start, manager):
+    run = start(counting(40), 2, n_jobs=2, filesystem=None)
+    victim = victim_of(run)
+    interrupt(manager, victim.instance, 0)
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 2
+    assert (record.jobs[victim.number].attempts, record.jobs[victim.number].interruptions) == (2, 1)
+
+
+def test_jobs_go_on_when_the_caller_is_killed_right_after_the_submit(start, manager):
+    script = textwrap.dedent("""
+        import os, signal
+        from spot_connect.instance_manager import InstanceManager
+        InstanceManager(local=True).run_distributed_jobs(
+            "orphans", 4, "echo done", "t2.micro", "jobs-fs", n_instances=2, linger=60)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    run = manager.attach("orphans")
+    assert states(run.wait(2 * PATIENCE)) == ["succeeded"] * 4
+    run.close()
