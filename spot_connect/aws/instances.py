@@ -6,6 +6,7 @@ import base64
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from spot_connect.aws.refusals import asking
@@ -159,6 +160,17 @@ def spot_statuses(cloud: Cloud, request_ids: Sequence[str]) -> dict[str, str]:
             answer = cloud.ec2.describe_spot_instance_requests(Filters=wanted)
         found |= {one.get("InstanceId", ""): one["Status"]["Code"] for one in answer["SpotInstanceRequests"]}
     return found
+
+
+def price_limit(cloud: Cloud, request_id: str) -> Decimal | None:
+    """The most US dollars an hour that the spot request bids; ``None`` when EC2 has forgotten it."""
+    try:
+        with asking(f"read the price limit of {request_id}"):
+            answer = cloud.ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request_id])
+    except AwsObjectMissing:
+        return None
+    [told] = answer["SpotInstanceRequests"]
+    return Decimal(told["SpotPrice"]) if told.get("SpotPrice") else None
 
 
 def tag(cloud: Cloud, instance_id: str, tags: Mapping[str, str]) -> None:

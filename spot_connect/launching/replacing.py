@@ -20,26 +20,32 @@ from spot_connect.store.keys import KeyFiles
 _LOCK_SECONDS = 300.0
 
 
-def request_like(realm: Realm, instance: Instance, *, on_demand: bool = False) -> LaunchRequest:
+def request_like(
+    realm: Realm, instance: Instance, *, instance_type: str = "", on_demand: bool = False
+) -> LaunchRequest:
     """What to ask for so that a machine like this one comes: AWS itself tells, from any computer.
 
-    Type, image, key pair, group, rights, user data and login name are those of the machine; the zone is the one that
-    is tried last.
+    Type (unless another is named), the most it may cost, image, key pair, group, rights, user data and login name are
+    those of the machine; its zone is the one that is tried last.
     """
+    kind = instance_type or instance.type
+    cloud = realm.cloud(instance.region)
+    bids = instance.spot_request_id and not on_demand
     groups = [name for name in instance.groups.values() if name != security_group_name(instance.name)]
     raw = instance.raw
     return LaunchRequest(
         instance.name,
-        profile=Profile(name=instance.profile or instance.type, instance_type=instance.type, region=instance.region),
+        profile=Profile(name=instance.profile or instance.type, instance_type=kind, region=instance.region),
         region=instance.region,
-        instance_type=instance.type,
+        instance_type=kind,
+        price=instances.price_limit(cloud, instance.spot_request_id) if bids else None,
         image_id=str(raw.get("ImageId", "")),
         username=instance.username,
         key_pair=instance.key_name,
         security_group=groups[0] if groups else "",
         instance_profile=str(raw.get("IamInstanceProfile", {}).get("Arn", "")),
         monitoring=raw.get("Monitoring", {}).get("State") in ("enabled", "pending"),
-        user_data=instances.user_data(realm.cloud(instance.region), instance.id),
+        user_data=instances.user_data(cloud, instance.id),
         on_demand=on_demand,
         filesystem=instance.tags.get(FILE_SYSTEM_TAG, ""),
         last_zone=instance.zone,
@@ -69,7 +75,13 @@ def reach_again(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter:
 
 
 def replace(
-    realm: Realm, dying: Instance, files: KeyFiles, reporter: Reporter, *, on_demand: bool = False
+    realm: Realm,
+    dying: Instance,
+    files: KeyFiles,
+    reporter: Reporter,
+    *,
+    instance_type: str = "",
+    on_demand: bool = False,
 ) -> tuple[Instance, bool]:
     """The machine that has the name of ``dying`` from now on, and whether this call launched it.
 
@@ -77,6 +89,7 @@ def replace(
 
     Raises:
         NoCapacity: no zone of the Region has a machine of the type.
+        PriceTooLow: they cost more than the machine was allowed to.
         AwsError: AWS refused something else.
     """
     cloud = realm.cloud(dying.region)
@@ -90,7 +103,8 @@ def replace(
             others = [one for one in instances.named(cloud, dying.name) if one.id != dying.id and _lasts(one)]
             if others:
                 return others[0], False
-            launch(realm, request_like(realm, dying, on_demand=on_demand), files, reporter, hear=made.append)
+            request = request_like(realm, dying, instance_type=instance_type, on_demand=on_demand)
+            launch(realm, request, files, reporter, hear=made.append)
             with suppress(AwsObjectMissing):  # it has ended, and EC2 has forgotten it
                 instances.tag(cloud, dying.id, {SUCCESSOR_TAG: made[0].id})
         chosen = connecting.settled(realm, made[0], reporter)

@@ -14,6 +14,7 @@ from spot_connect.core.endings import why_it_ended
 from spot_connect.core.errors import (
     InstanceNotFound,
     NoCapacity,
+    PriceTooLow,
     RunInterrupted,
     SpotConnectError,
 )
@@ -25,6 +26,7 @@ from spot_connect.core.runs import RunRecord, run_record
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.launching import connecting, ending, finding, mounting, replacing
 from spot_connect.launching.realm import Realm
+from spot_connect.market.stand_ins import stand_ins
 from spot_connect.runs.agent import Agent
 from spot_connect.runs.watching import endings
 from spot_connect.ssh.connection import Connection
@@ -33,6 +35,8 @@ from spot_connect.store.keys import KeyFiles
 ASK_AWS_SECONDS = 10.0
 FALLBACK_SECONDS = 120.0
 _CAPACITY_SECONDS = 20.0
+_STAND_INS = 4
+_NONE_TO_HAVE = (NoCapacity, PriceTooLow)
 _LISTEN_SECONDS = 20.0
 _HANDOVER_SECONDS = 300.0
 
@@ -203,13 +207,28 @@ class Recovery:
             waited = ground.clock.now() - began
             on_demand = self._record.limits.fallback == "on-demand" and waited >= FALLBACK_SECONDS
             try:
-                return replacing.replace(ground.realm, dying, ground.files, ground.reporter, on_demand=on_demand)
-            except NoCapacity as error:
+                return self._some_type(dying, on_demand=on_demand)
+            except _NONE_TO_HAVE as error:
                 ground.reporter.warn(f"{error.what}: {error.said}; trying again in {_CAPACITY_SECONDS:g} s")
                 self._over.wait(_CAPACITY_SECONDS)
                 if self._over.is_set():
                     raise
                 self._check(dying)
+
+    def _some_type(self, dying: Instance, *, on_demand: bool) -> tuple[Instance, bool]:
+        """A machine of the same type, else of one that can do its work and is seldom taken away."""
+        ground = self._ground
+        others = () if on_demand else stand_ins(dying.type, dying.region, _STAND_INS)
+        for kind in (dying.type, *others):
+            try:
+                return replacing.replace(
+                    ground.realm, dying, ground.files, ground.reporter, instance_type=kind, on_demand=on_demand
+                )
+            except _NONE_TO_HAVE as error:
+                refused = error
+            if self._over.is_set():
+                break
+        raise refused
 
     def _mount(self, dying: Instance, made: Instance, connection: Connection) -> None:
         ground = self._ground

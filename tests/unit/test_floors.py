@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "crew": {"crew", "interruption"},
     "jobs": {"jobs", "runs", "transfers", "ssh", "core"},
     "transfers": {"transfers", "ssh", "core"},
-    "runs": {"runs", "launching", "ssh", "aws", "store", "core"},
+    "runs": {"runs", "market", "launching", "ssh", "aws", "store", "core"},
     "keras_callback": {"interruption"},
     "bash_scripts": {"core"},
     "spotted": {"runs", "launching", "transfers", "ssh", "screen", "core"},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
 
 import pytest
 
+from spot_connect.aws import instances
 from spot_connect.core.errors import InstanceNotFound, RunInterrupted, UsageError
 from spot_connect.local import service
 from spot_connect.spotted import SpotInstance
@@ -186,12 +188,26 @@ def test_without_capacity_it_waits_for_some(vm, heard, monkeypatch):
     from spot_connect.runs import recovery
 
     monkeypatch.setattr(recovery, "_CAPACITY_SECONDS", 1.0)
-    service.call(None, "POST", "faults", {"kind": "capacity", "times": 8})
+    service.call(None, "POST", "faults", {"kind": "capacity", "times": 40})
     run = vm.run(COUNT.format(until=60), cmd=True, detach=True, resume=True)
     pieces, show = interrupt_at(vm, 10, 8)
     assert run.follow(show) == 0
     assert numbers(pieces) == list(range(1, 61))
     assert any("trying again" in warning for warning in heard.warnings)
+
+
+def test_without_capacity_for_its_type_another_type_goes_on_at_no_more_than_it_was_allowed(launched, heard):
+    vm = launched(filesystem="kept", price="0.0111")
+    service.call(None, "POST", "faults", {"kind": "capacity", "instance_type": "t2.micro", "times": 40})
+    run = vm.run(COUNT.format(until=200), cmd=True, detach=True, resume=True)
+    pieces, show = interrupt_at(vm, 10, 30)
+    try:
+        assert run.follow(show) == 0
+    finally:
+        service.call(None, "DELETE", "faults")
+    assert numbers(pieces) == list(range(1, 201))
+    assert vm.seen.type != "t2.micro"
+    assert instances.price_limit(vm._realm.cloud(vm.region), vm.seen.spot_request_id) == Decimal("0.0111")
 
 
 def test_going_on_needs_a_file_system(launched):
