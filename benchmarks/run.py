@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "start_up": "`spot_connect --help` against a bare interpreter",
     "listing": "`spot_connect list` against `aws ec2 describe-instances`",
     "warm_command": "a command on an open connection against multiplexed ssh",
+    "prompt": "printing and pasting in the interactive shell against `ssh`",
     "launch": "from the command to the first prompt, beyond boot and AWS",
     "reconnect": "AWS calls to come back by name",
     "fleet": "many instances started and answering",
