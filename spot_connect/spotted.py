@@ -33,7 +33,7 @@ from spot_connect.ssh import command, shell
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import is_dir
 from spot_connect.transfers.download import download
-from spot_connect.transfers.upload import upload
+from spot_connect.transfers.upload import sync, upload
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -209,11 +209,12 @@ class SpotInstance:
         """Where its SSH server listens."""
         return str(self.seen.address or "")
 
-    def upload(self, files: Paths, remotepath: str = ".", verbose: bool = False) -> None:
+    def upload(self, files: Paths, remotepath: str = ".", verbose: bool = False, *, delete: bool = False) -> None:
         """Copy files and directories to ``remotepath`` on the instance, which is made when missing.
 
-        A relative ``remotepath`` starts at the home directory. A file appears under its name only when it is
-        complete.
+        A relative ``remotepath`` starts at the home directory. Only what has changed moves. A file appears under its
+        name when it is complete; a transfer that broke goes on where it was. With ``delete=True`` uploaded
+        directories lose what is not in those here.
 
         Raises:
             UsageError: one of the files does not exist here; nothing was copied.
@@ -223,15 +224,36 @@ class SpotInstance:
             >>> vm.upload(["data.csv", "model"], "~/work")  # doctest: +SKIP
         """
         sources = existing(files)
-        arrived = upload(self.connection, sources, remotepath, reporter=self._reporter)
+        arrived = upload(self.connection, sources, remotepath, reporter=self._reporter, delete=delete)
         if verbose:
             for path in arrived:
                 self._reporter.note(f"uploaded {path}")
 
-    def download(self, files: str | Sequence[str], localpath: Paths = ".") -> list[str]:
+    def sync(self, directory: str | Path = ".", remotepath: str = "", *, delete: bool = False) -> str:
+        """Bring ``remotepath`` on the instance up to date with a directory here; its path there.
+
+        What git would ignore is left out: ``.git``, what ``.gitignore`` files say, and what ``.spotignore`` files
+        beside them change (``!data.csv`` takes a file along that git ignores). Without a ``remotepath`` it is a
+        directory of the same name in the home directory. With ``delete=True`` it loses what is neither here nor
+        ignored.
+
+        Raises:
+            UsageError: there is no such directory here; nothing was copied.
+            TransferFailed: the instance could not take a file.
+
+        Example:
+            >>> vm.sync(".")  # doctest: +SKIP
+            '/home/ec2-user/project'
+        """
+        (folder,) = existing(directory)
+        remote = remotepath or folder.resolve().name
+        return sync(self.connection, folder, remote, reporter=self._reporter, delete=delete)
+
+    def download(self, files: str | Sequence[str], localpath: Paths = ".", *, delete: bool = False) -> list[str]:
         """Copy files and directories from the instance; the paths they have here.
 
-        ``localpath`` is a folder, or a list of paths one-to-one with ``files``.
+        ``localpath`` is a folder, or a list of paths one-to-one with ``files``. Only what has changed moves. With
+        ``delete=True`` downloaded directories lose what is not in those there, but for what git ignores here.
 
         Raises:
             UsageError: the two lists differ in length.
@@ -249,7 +271,7 @@ class SpotInstance:
                 f"cannot download {len(sources)} files to {len(as_paths(localpath))} paths",
                 advice="Give one folder, or one path for each file.",
             )
-        arrived = download(self.connection, sources, targets, reporter=self._reporter)
+        arrived = download(self.connection, sources, targets, reporter=self._reporter, delete=delete)
         return [str(path) for path in arrived]
 
     @overload

@@ -53,12 +53,12 @@ def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
         from spot_connect.console.finding_types import show_types as doer
     elif verb == "logs":
         from spot_connect.console.logs import show_logs as doer
-    elif verb == "runs":
-        from spot_connect.console.runs import show_runs as doer
-    elif verb == "resume":
-        from spot_connect.console.runs import resume_run as doer
-    elif verb == "stop":
-        from spot_connect.console.runs import stop_run as doer
+    elif verb in ("runs", "resume", "stop"):
+        from spot_connect.console import runs
+
+        doer = {"runs": runs.show_runs, "resume": runs.resume_run, "stop": runs.stop_run}[verb]
+    elif verb == "sync":
+        from spot_connect.console.syncing import sync as doer
     elif verb == "ssh-config":
         from spot_connect.console.ssh_config import show_include as doer
     else:

@@ -35,6 +35,8 @@ def connect(arguments: argparse.Namespace) -> int:
         return resume_named(name, arguments)
     with machine:
         screen.note(f"connected to {machine.name} ({machine.id}, {machine.region}) at {machine.address}")
+        if arguments.sync:
+            machine.sync(arguments.sync)
         if arguments.upload:
             machine.upload(list(arguments.upload), arguments.remotepath)
         return _run_and_prompt(arguments, machine, screen)
@@ -81,7 +83,8 @@ def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen)
 def _wants_prompt(arguments: argparse.Namespace) -> bool:
     if arguments.activeprompt is not None:
         return bool(arguments.activeprompt)
-    return bool(arguments.bare_name) and not (arguments.script or arguments.upload or arguments.download)
+    work = (arguments.sync, arguments.upload, arguments.script, arguments.download)
+    return bool(arguments.bare_name) and not any(work)
 
 
 def _name(arguments: argparse.Namespace) -> str:
@@ -96,7 +99,7 @@ def _name(arguments: argparse.Namespace) -> str:
 
 
 def _check_paths(arguments: argparse.Namespace) -> None:
-    existing(list(arguments.upload))
+    existing([*arguments.upload, *([arguments.sync] if arguments.sync else ())])
     existing_files(list(arguments.script))
     if (arguments.detach or arguments.resume) and not arguments.script:
         raise UsageError("there is nothing to detach or to resume", advice="Name a script with -s.")

@@ -20,6 +20,7 @@ VERBS = {
     "logs": "what a detached run has written, or an instance at its first boot",
     "stop": "end a detached run",
     "resume": "go on with a run after its machine was taken away",
+    "sync": "bring a directory there up to date with one here, as git sees it",
     "ssh-config": "what OpenSSH needs to know your machines by name",
     "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }
@@ -34,6 +35,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
     "once connected": (
         ("-u", "--upload", "comma_list", (), "PATH[,PATH]", "files and directories to upload"),
         ("-r", "--remotepath", "text", ".", "DIR", "where -u puts them (default: the home directory)"),
+        ("", "--sync", "text", "", "DIR", "directory to bring up to date first, without what git ignores"),
         ("-d", "--download", "comma_list", (), "PATH[,PATH]", "files and directories to download after the scripts"),
         ("-lp", "--localpath", "text", ".", "DIR", "where -d puts them (default: here)"),
         ("-s", "--script", "comma_list", (), "PATH[,PATH]", "scripts to run, in order"),

@@ -61,18 +61,13 @@ def _add(parser: Parser, words: list[str], kind: str, default: Any) -> None:
 
 def verb_parser(verb: str) -> Parser:
     """The parser of one verb."""
+    own = {"prices": _prices, "find": _find, "logs": _logs, "sync": _sync, "local": _local}
     parser = Parser(prog=f"{PROGRAM} {verb}", description=VERBS[verb], allow_abbrev=False)
     if verb == "list":
         _regions(parser, "every Region of the account")
     elif verb == "terminate":
         parser.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
         parser.add_argument("-reg", "--region", default="", help="the Region they run in")
-    elif verb == "prices":
-        _prices(parser)
-    elif verb == "find":
-        _find(parser)
-    elif verb == "logs":
-        _logs(parser)
     elif verb == "runs":
         _machine(parser)
         parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
@@ -81,8 +76,8 @@ def verb_parser(verb: str) -> Parser:
         _run(parser)
         if verb == "resume":
             parser.add_argument("--detach", type=_value("boolean"), default=False, help="do not follow it")
-    elif verb == "local":
-        _local(parser)
+    elif verb in own:
+        own[verb](parser)
     add_general(parser)
     return parser
 
@@ -141,6 +136,14 @@ def _machine(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="name or instance id")
     parser.add_argument("-reg", "--region", default="", help="the Region it runs in")
     parser.add_argument("-kd", "--keydir", default="", metavar="DIR", help="directory of private keys")
+
+
+def _sync(parser: Parser) -> None:
+    _machine(parser)
+    parser.add_argument("directory", metavar="DIR", nargs="?", default=".", help="directory here (default: this one)")
+    place = "directory there (default: DIR's own name, in the home directory)"
+    parser.add_argument("remotepath", metavar="REMOTE", nargs="?", default="", help=place)
+    parser.add_argument("--delete", action="store_true", help="remove there what is neither here nor ignored")
 
 
 def _local(parser: Parser) -> None:

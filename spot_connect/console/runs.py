@@ -21,7 +21,7 @@ _COLUMNS = ("run", "state", "exit", "attempts", "interruptions", "began", "took"
 
 def show_runs(arguments: argparse.Namespace) -> int:
     """Print the detached runs of a machine's name; the exit status."""
-    with _machine(arguments) as machine:
+    with machine_named(arguments) as machine:
         records = [run.record() for run in machine.runs()]
         if arguments.json:
             say(json.dumps([_plain(record) for record in records], indent=2))
@@ -34,7 +34,7 @@ def show_runs(arguments: argparse.Namespace) -> int:
 
 def show_log(arguments: argparse.Namespace) -> int:
     """Print what a run has written; with ``-f`` until it has ended, and then its exit status."""
-    with _machine(arguments) as machine:
+    with machine_named(arguments) as machine:
         run = machine.find_run(arguments.run or "")
         if arguments.follow:
             return followed(run, machine.reporter)
@@ -54,7 +54,7 @@ def resume_named(name: str, arguments: argparse.Namespace) -> int:
 
 
 def _resumed(arguments: argparse.Namespace, run_id: str, *, detach: bool) -> int:
-    with _machine(arguments, again=True) as machine:
+    with machine_named(arguments, again=True) as machine:
         try:
             run = machine.resume_run(run_id)
         except RunNotFound:
@@ -80,7 +80,7 @@ def followed(run: Run, reporter: Reporter) -> int:
 
 def stop_run(arguments: argparse.Namespace) -> int:
     """End a run; the exit status."""
-    with _machine(arguments) as machine:
+    with machine_named(arguments) as machine:
         run = machine.find_run(arguments.run or "")
         before = run.record()
         if before.has_ended:
@@ -92,7 +92,8 @@ def stop_run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _machine(arguments: argparse.Namespace, *, again: bool = False) -> SpotInstance:
+def machine_named(arguments: argparse.Namespace, *, again: bool = False) -> SpotInstance:
+    """The running machine that a verb's NAME means."""
     with ended.by_exception():
         return SpotInstance(
             arguments.name,

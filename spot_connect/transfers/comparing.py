@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spot_connect.transfers.entries import Entry
+from spot_connect.transfers.ignoring import Rules, left_out
 
 _SECOND = 1_000_000_000
 _PIECE = 1024 * 1024
@@ -49,10 +50,23 @@ def changes(wanted: Iterable[Entry], there: Mapping[bytes, Entry]) -> Changes:
     return Changes(tuple(send), tuple(doubtful), tuple(settle))
 
 
-def unsettled(tree: Iterable[Entry], change: Changes) -> list[Entry]:
-    """The directories whose time is lost because something in them was replaced."""
+def excess(wanted: Iterable[Entry], there: Mapping[bytes, Entry], rules: Mapping[bytes, Rules]) -> list[bytes]:
+    """What is there and not wanted, a directory before what is in it.
+
+    What the rules leave out is never among it, nor is a directory with something of the kind.
+    """
+    spared = left_out({name: entry.kind == "d" for name, entry in there.items()}, rules)
+    kept = {entry.name for entry in wanted} | spared
+    for name in spared:
+        while name := name.rpartition(b"/")[0]:
+            kept.add(name)
+    return [name for name in there if name not in kept]
+
+
+def unsettled(tree: Iterable[Entry], change: Changes, removed: Iterable[bytes] = ()) -> list[Entry]:
+    """The directories whose time is lost because something in them was replaced or removed."""
     known = set(change.settle)
-    above = {entry.name.rpartition(b"/")[0] for entry in change.send}
+    above = {name.rpartition(b"/")[0] for name in (*(entry.name for entry in change.send), *removed)}
     return [entry for entry in tree if entry.kind == "d" and entry.name in above and entry not in known]
 
 

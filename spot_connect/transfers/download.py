@@ -14,8 +14,8 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.ssh.connection import Connection, reason
 from spot_connect.ssh.files import from_home
 from spot_connect.transfers import helper
-from spot_connect.transfers.comparing import Changes, changes, digest, ready, resolved, unsettled
-from spot_connect.transfers.entries import Entry, local_entry
+from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
+from spot_connect.transfers.entries import Entry, local_entries, local_entry, sifted_tree
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.plain import PlainReceiving
 from spot_connect.transfers.receiving import Receiving, discard
@@ -43,6 +43,7 @@ def download(
     destinations: Path | Sequence[Path],
     *,
     reporter: Reporter,
+    delete: bool = False,
 ) -> tuple[Path, ...]:
     """Copy remote files and directories to this machine and tell their paths here.
 
@@ -52,6 +53,8 @@ def download(
         destinations: one folder for all, made when it is missing; or a list with one path for each source,
             where a path that is an existing folder means a place inside it.
         reporter: hears of the bytes that move.
+        delete: whether to remove from the directories here what is not in those there; what git would leave out of
+            them stays.
 
     Only what has changed comes: files whose size or time differs. Modes, times and links are kept. A file appears
     under its name when it is complete; a transfer that broke goes on where it was.
@@ -69,19 +72,22 @@ def download(
     paths = [posixpath.normpath(from_home(source)) for source in sources]
     with connection.transfers:
         try:
-            _receive_changes(connection, paths, targets, reporter)
+            _receive_changes(connection, paths, targets, reporter, delete=delete)
         except OSError as error:
             raise _refusal(sources, targets, error) from error
     return tuple(targets)
 
 
 def _receive_changes(
-    connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter
+    connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter, *, delete: bool
 ) -> None:
     side = _begin(connection, paths)
     try:
-        trees = [_wanted(*each) for each in zip(paths, targets, side.trees, strict=True)]
-        _receive(side, [_resolved(side, tree) for tree in trees], reporter)
+        found = [_wanted(*each) for each in zip(paths, targets, side.trees, strict=True)]
+        trees = [_resolved(side, tree) for tree in found]
+        _receive(side, trees, reporter)
+        for tree in trees:
+            _settle(tree, _removed(tree) if delete else [])
     finally:
         side.close()
 
@@ -115,7 +121,7 @@ def _wanted(path: bytes, target: Path, tree: Mapping[bytes, Entry]) -> _Wanted:
 
 
 def _local(target: Path, tree: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
-    found = ((name, local_entry(name, os.path.join(target, os.fsdecode(name)))) for name in tree)
+    found = ((name, local_entry(name, str(target / os.fsdecode(name)))) for name in tree)
     return {name: entry for name, entry in found if entry}
 
 
@@ -128,8 +134,6 @@ def _receive(side: Receiving | PlainReceiving, trees: Sequence[_Wanted], reporte
     for item in items:
         if item.entry.kind == "l":
             _link(item)
-    for tree in trees:
-        _settle(tree)
 
 
 def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], advance: Advance) -> None:
@@ -152,9 +156,21 @@ def _link(item: Item) -> None:
     helper.move(beside, target)
 
 
-def _settle(tree: _Wanted) -> None:
+def _removed(tree: _Wanted) -> list[bytes]:
+    """Remove what is here and not there; its names."""
+    if not tree.local.is_dir():
+        return []
+    # What is left out stays, and so does the directory that it lies in.
+    rules = sifted_tree(tree.local, b"").rules
+    gone = excess(tree.entries.values(), {entry.name: entry for entry in local_entries(tree.local)}, rules)
+    for name in gone:
+        helper.remove(os.fsencode(tree.local / os.fsdecode(name)))
+    return gone
+
+
+def _settle(tree: _Wanted, removed: Sequence[bytes]) -> None:
     """Make the directories, and give modes and times to what did not bring them along."""
-    todo = (*tree.changes.settle, *unsettled(tree.entries.values(), tree.changes))
+    todo = (*tree.changes.settle, *unsettled(tree.entries.values(), tree.changes, removed))
     paths = [(os.fsencode(tree.item(entry).local), entry) for entry in todo]
     for path, entry in paths:
         if entry.kind == "d":

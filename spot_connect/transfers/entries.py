@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from spot_connect.core.errors import UsageError
 from spot_connect.ssh.connection import reason
+from spot_connect.transfers.helper import MARK
+from spot_connect.transfers.ignoring import Rules, above
 
 _MODE = 0o777
+_OURS = os.fsdecode(MARK)
+"""What begins like this is what a transfer works with, and is no file of the user's."""
 _POSIX = os.name == "posix"
 
 
@@ -35,12 +39,13 @@ class Entry(NamedTuple):
 class Tree:
     """A file or directory on this machine, and all that is in it.
 
-    ``top`` is its name at the other end.
+    ``top`` is its name at the other end; ``rules`` tell for each directory what is left out of it.
     """
 
     path: Path
     top: bytes
     entries: tuple[Entry, ...]
+    rules: Mapping[bytes, Rules] = field(default_factory=dict)
 
     def local(self, entry: Entry) -> str:
         """Where an entry lies on this machine."""
@@ -67,22 +72,45 @@ def local_trees(sources: Sequence[Path]) -> list[Tree]:
     ]
 
 
-def local_entries(path: Path) -> Iterator[Entry]:
+def sifted_tree(path: Path, top: bytes) -> Tree:
+    """The directory at ``path`` without what git, or ``.spotignore``, leaves out.
+
+    Raises:
+        UsageError: it is missing, or something that is not left out is neither file, directory nor link.
+    """
+    rules: dict[bytes, Rules] = {}
+    entries = tuple(local_entries(path, above(path), rules))
+    return Tree(path, top, entries, rules)
+
+
+def local_entries(path: Path, holding: Rules | None = None, rules: dict[bytes, Rules] | None = None) -> Iterator[Entry]:
     """What is at ``path`` and below it, parents first.
+
+    Args:
+        path: a file or directory.
+        holding: rules that hold there, if any do.
+        rules: takes up those of each directory.
 
     Raises:
         UsageError: it is missing, or something there is neither file, directory nor link.
     """
     top = _entry(b"", _look(path), str(path))
     yield top
-    waiting = [(str(path), b"")] if top.kind == "d" else []
+    waiting = [(str(path), b"", holding)] if top.kind == "d" else []
     while waiting:
-        folder, prefix = waiting.pop()
+        folder, name, above_it = waiting.pop()
+        inside = above_it.below(Path(folder), name) if above_it else None
+        if rules is not None and inside:
+            rules[name] = inside
+        prefix = name + b"/" if name else b""
         for one in _scan(folder):
-            entry = _entry(prefix + os.fsencode(one.name), one.stat(follow_symlinks=False), one.path)
+            below = prefix + os.fsencode(one.name)
+            if one.name.startswith(_OURS) or (inside and inside.leave_out(below, is_directory=_is_dir(one))):
+                continue
+            entry = _entry(below, one.stat(follow_symlinks=False), one.path)
             yield entry
             if entry.kind == "d":
-                waiting.append((one.path, entry.name + b"/"))
+                waiting.append((one.path, below, inside))
 
 
 def local_entry(name: bytes, path: str) -> Entry | None:
@@ -104,6 +132,10 @@ def _look(path: Path) -> os.stat_result:
     except OSError as error:
         said = "it is a link that leads nowhere" if path.is_symlink() else reason(error)
         raise UsageError(f"cannot upload {path}", said, "Check the path; nothing was copied.") from error
+
+
+def _is_dir(one: os.DirEntry[str]) -> bool:
+    return one.is_dir(follow_symlinks=False)
 
 
 def _scan(folder: str) -> list[os.DirEntry[str]]:
@@ -148,6 +180,8 @@ def _parsed_tree(top: bytes, fields: Iterator[bytes]) -> dict[bytes, Entry]:
             name = _below(name[len(top) :].lstrip(b"/"))
             prefix = name + b"/" if name else b""
         else:
+            if name.startswith(MARK):
+                continue
             name = prefix + checked(name) if tree else b""
         tree[name] = Entry(name, kind, mode, size if kind == "f" else 0, time, link)
     return tree

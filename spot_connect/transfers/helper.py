@@ -144,7 +144,7 @@ class Partial:
     def note(self, offset: int, length: int) -> bool:
         """Note a range that is there; whether the file is whole and this call is the one to place it."""
         os.write(self._done, b"%d %d\n" % (offset, length))
-        if sum(count for _, count in ranges(self._path)) != self._size:
+        if covered(ranges(self._path)) < self._size:
             return False
         try:
             # Two hands may see the last range at once; one of them can rename.
@@ -170,6 +170,20 @@ def ranges(partial: bytes) -> list[tuple[int, int]]:
     except OSError:
         return []
     return sorted((int(line.split()[0]), int(line.split()[1])) for line in set(lines))
+
+
+def covered(parts: Iterable[tuple[int, int]]) -> int:
+    """How many bytes there are in ranges, which may overlap where a hand of a broken transfer was still at work.
+
+    Example:
+        >>> covered([(0, 10), (5, 10), (20, 5)])
+        20
+    """
+    total = end = 0
+    for offset, length in sorted(parts):
+        total += max(0, offset + length - max(end, offset))
+        end = max(end, offset + length)
+    return total
 
 
 def leftovers(target: bytes, token: bytes) -> list[bytes]:
@@ -251,14 +265,17 @@ class Helper:
         target, token = fields[:2]
         size, mode, time, offset, length, filled = map(int, fields[2:])
         partial = Partial(target, token, size)
+        at = offset
         try:
-            at = offset
             for piece in self._body(length if filled else 0):
                 partial.write(at, piece)
                 at += len(piece)
-            if partial.note(offset, length):
-                partial.place(mode, time)
+            at = offset + length
         finally:
+            # What came before the line broke need not come again.
+            is_last = partial.note(offset, at - offset)
+            if is_last:
+                partial.place(mode, time)
             partial.close()
         tell(frame(b"ok"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spot_connect.ssh.connection import Connection
@@ -102,24 +102,29 @@ class ReceiveStripe:
         """Take its bytes; with the last range the file has its name."""
         item, entry = self.part.item, self.part.item.entry
         partial = helper.Partial(os.fsencode(item.local), item.token, entry.size)
+        at = start = self.part.offset
         try:
-            moved = self._take(far, partial, advance)
-            advance(self.part.length - moved)
-            if partial.note(self.part.offset, self.part.length):
-                partial.place(entry.mode, entry.time)
+            for at in self._take(far, partial):
+                advance(at - start)
+                start = at
+            at = self.part.offset + self.part.length
+            advance(at - start)
         finally:
+            # What came before the line broke need not come again.
+            is_last = partial.note(self.part.offset, at - self.part.offset)
+            if is_last:
+                partial.place(entry.mode, entry.time)
             partial.close()
 
-    def _take(self, far: Far, partial: helper.Partial, advance: Advance) -> int:
-        moved = 0
+    def _take(self, far: Far, partial: helper.Partial) -> Iterator[int]:
+        """Write what comes; up to where it is there."""
         while (answer := far.hear())[0] == b"data":
             at, left = int(answer[1]), int(answer[2])
             while left:
                 piece = far.pipe.read_some(left)
                 partial.write(at, piece)
-                advance(len(piece))
-                at, left, moved = at + len(piece), left - len(piece), moved + len(piece)
-        return moved
+                at, left = at + len(piece), left - len(piece)
+                yield at
 
 
 class Receiving:

@@ -9,19 +9,21 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spot_connect.core.errors import SshLost, TransferFailed
+from spot_connect.core.errors import SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Reporter
 from spot_connect.ssh.connection import Connection, reason
 from spot_connect.ssh.files import from_home
-from spot_connect.transfers.comparing import Changes, changes, digest, ready, resolved, unsettled
-from spot_connect.transfers.entries import Entry, Tree, local_trees
+from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
+from spot_connect.transfers.entries import Entry, Tree, local_trees, sifted_tree
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.plain import PlainSending
 from spot_connect.transfers.sending import Sending
 from spot_connect.transfers.work import Advance, Item, label
 
 
-def upload(connection: Connection, sources: Sequence[Path], remote_dir: str, *, reporter: Reporter) -> tuple[str, ...]:
+def upload(
+    connection: Connection, sources: Sequence[Path], remote_dir: str, *, reporter: Reporter, delete: bool = False
+) -> tuple[str, ...]:
     """Copy local files and directories into ``remote_dir`` and tell their paths there.
 
     Args:
@@ -29,6 +31,7 @@ def upload(connection: Connection, sources: Sequence[Path], remote_dir: str, *, 
         sources: files or directories; a directory is copied whole, with its links as links.
         remote_dir: absolute, relative to the home directory, or ``~``; made when it is missing.
         reporter: hears of the bytes that move.
+        delete: whether to remove from the directories there what is not in those here.
 
     Only what has changed is sent: files whose size or time differs. Modes and times are kept. A file that is there
     already is replaced at once when the new one is complete; a transfer that broke goes on where it was.
@@ -42,20 +45,61 @@ def upload(connection: Connection, sources: Sequence[Path], remote_dir: str, *, 
         >>> upload(connection, [Path("train.py")], "~/efs", reporter=Silent())  # doctest: +SKIP
         ('/home/ec2-user/efs/train.py',)
     """
-    trees = local_trees([Path(source) for source in sources])
+    return _upload(connection, local_trees([Path(source) for source in sources]), remote_dir, reporter, delete=delete)
+
+
+def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporter, delete: bool = False) -> str:
+    """Make the directory ``remote`` hold what the local ``folder`` holds, and tell its path there.
+
+    Left out, here and there, is what git would: ``.git`` and what the ``.gitignore`` files say, those above ``folder``
+    in its repository too, as changed by a ``.spotignore`` beside any of them.
+
+    Args:
+        connection: the instance.
+        folder: a directory.
+        remote: absolute, relative to the home directory, or ``~``; made when it is missing.
+        reporter: hears of the bytes that move.
+        delete: whether to remove there what is not here and not left out.
+
+    Raises:
+        UsageError: ``folder`` is no directory, or the whole home directory would be deleted.
+        TransferFailed, SshLost: as :func:`upload`.
+
+    Example:
+        >>> sync(connection, Path("."), "project", reporter=Silent())  # doctest: +SKIP
+        '/home/ec2-user/project'
+    """
+    path = posixpath.normpath(from_home(remote))
+    if delete and path in (b".", b"/"):
+        raise UsageError(f"cannot sync {folder} to {remote} and delete the rest", "a machine's own files are there")
+    if not folder.is_dir():
+        raise UsageError(f"cannot sync {folder}", "it is not a directory")
+    parent, top = posixpath.split(path)
+    tree = sifted_tree(folder, top or b".")
+    return _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, delete=delete)[0]
+
+
+def _upload(
+    connection: Connection, trees: Sequence[Tree], remote_dir: str, reporter: Reporter, *, delete: bool
+) -> tuple[str, ...]:
     with connection.transfers:
         try:
-            base = _send_changes(connection, trees, remote_dir, reporter)
+            base = _send_changes(connection, trees, remote_dir, reporter, delete=delete)
         except OSError as error:
             raise _refusal(trees, remote_dir, error) from error
-    return tuple(posixpath.join(base, os.fsdecode(tree.top)) for tree in trees)
+    return tuple(posixpath.normpath(posixpath.join(base, os.fsdecode(tree.top))) for tree in trees)
 
 
-def _send_changes(connection: Connection, trees: Sequence[Tree], remote_dir: str, reporter: Reporter) -> str:
+def _send_changes(
+    connection: Connection, trees: Sequence[Tree], remote_dir: str, reporter: Reporter, *, delete: bool
+) -> str:
     side = _begin(connection, trees, from_home(remote_dir))
     try:
-        found = [_changes(side, tree, there) for tree, there in zip(trees, side.there, strict=True)]
+        pairs = list(zip(trees, side.there, strict=True))
+        found = [_changes(side, tree, there) for tree, there in pairs]
+        gone = [excess(tree.entries, there, tree.rules) if delete else [] for tree, there in pairs]
         _send(side, trees, found, reporter)
+        _tidy(side, trees, found, gone)
     finally:
         side.close()
     return side.base
@@ -77,15 +121,27 @@ def _changes(side: Sending | PlainSending, tree: Tree, there: Mapping[bytes, Ent
 
 
 def _send(side: Sending | PlainSending, trees: Sequence[Tree], found: Sequence[Changes], reporter: Reporter) -> None:
-    pairs = list(zip(trees, found, strict=True))
+    pairs = zip(trees, found, strict=True)
     items = [Item(tree.local(entry), tree.remote(entry), entry) for tree, change in pairs for entry in change.send]
     if items:
         with reporter.transfer(label(items), sum(item.entry.size for item in items)) as progress:
             _send_items(side, items, progress.advance)
+
+
+def _tidy(
+    side: Sending | PlainSending,
+    trees: Sequence[Tree],
+    found: Sequence[Changes],
+    gone: Sequence[Sequence[bytes]],
+) -> None:
+    """Remove what is to go, make the directories, and set modes and times that nothing brought along."""
+    triples = list(zip(trees, found, gone, strict=True))
+    if any(gone):
+        side.remove([posixpath.join(tree.top, name) for tree, _, names in triples for name in names])
     todo = [
         (tree.remote(entry), ready(entry))
-        for tree, change in pairs
-        for entry in (*change.settle, *unsettled(tree.entries, change))
+        for tree, change, names in triples
+        for entry in (*change.settle, *unsettled(tree.entries, change, names))
     ]
     if todo:
         side.settle(todo)

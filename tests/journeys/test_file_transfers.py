@@ -23,3 +23,19 @@ def test_nothing_can_be_downloaded_from_a_run_that_goes_on(person, machine):
     result = person.types("-n", machine, "-s", "long.sh", "--detach", "True", "-d", "out")
     assert result.returncode == 2
     assert "nothing to download" in result.stderr
+
+
+def test_a_directory_is_brought_up_to_date_without_what_git_ignores(person, machine):
+    person.writes("project/.gitignore", "*.log\n")
+    person.writes("project/run.log", "no")
+    person.writes("project/job.txt", "one\n")
+    result = person.types("sync", machine, "project")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "/home/ec2-user/project\n"
+    person.writes("project/job.txt", "one and two\n")
+    script = person.writes("look.sh", "cat project/job.txt; ls -A project\n")
+    result = person.types("-n", machine, "--sync", "project", "-s", str(script))
+    assert result.stdout == "one and two\n.gitignore\njob.txt\n"
+    (person.directory / "project" / "job.txt").unlink()
+    assert person.types("sync", machine, "project", "--delete").returncode == 0
+    assert person.types("-n", machine, "-s", str(script)).stdout == ".gitignore\n"
