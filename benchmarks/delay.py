@@ -1,9 +1,10 @@
 """A TCP line that is longer than it looks: bytes arrive half a round trip later, and no faster than TCP's ramp allows.
 
-    python -m benchmarks.delay HOST PORT MILLISECONDS
+    python -m benchmarks.delay HOST PORT [HOST PORT ...] MILLISECONDS
 
-prints the port it listens on, and passes connections on until it is ended. What may be under way in one direction of a
-connection starts at ten segments and doubles each round trip, as in TCP's slow start, up to what Linux gives.
+prints the port that it listens on for each, and passes connections on until it is ended. What may be under way in one
+direction of a connection starts at ten segments and doubles each round trip, as in TCP's slow start, up to what Linux
+gives.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 
 _FIRST_WINDOW = 10 * 1460
 _LAST_WINDOW = 4 * 1024 * 1024
@@ -83,6 +84,11 @@ async def serve(host: str, port: int, round_trip: float) -> None:
         task.add_done_callback(kept.discard)
 
 
+async def _serve_all(places: Sequence[str], round_trip: float) -> None:
+    pairs = zip(places[::2], places[1::2], strict=True)
+    await asyncio.gather(*(serve(host, int(port), round_trip) for host, port in pairs))
+
+
 async def _pass_on(near: socket.socket, host: str, port: int, round_trip: float) -> None:
     loop = asyncio.get_running_loop()
     # TCP's own handshake takes a round trip, too.
@@ -122,4 +128,4 @@ def delayed(host: str, port: int, milliseconds: float) -> Iterator[tuple[str, in
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]) / 1000))
+        asyncio.run(_serve_all(sys.argv[1:-1], float(sys.argv[-1]) / 1000))

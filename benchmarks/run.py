@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "prompt": "printing and pasting in the interactive shell against `ssh`",
     "launch": "from the command to the first prompt, beyond boot and AWS",
     "reconnect": "AWS calls to come back by name",
+    "fan_out": "a command on many instances at once against fabric, parallel-ssh and GNU parallel",
     "fleet": "many instances started and answering",
     "interruption": "from the notice to the work going on elsewhere",
     "interruptions_in_a_row": "one counting job through many interruptions",

@@ -6,6 +6,9 @@ next. The console prints exactly these and exits with ``exit_code``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class SpotConnectError(Exception):
     """Base of every error a user can meet.
@@ -142,6 +145,25 @@ class SshLost(SshError):
 
 class TransferFailed(SshError):
     """A file could not be uploaded or downloaded."""
+
+
+class PartlyFailed(SpotConnectError):
+    """Of several instances, some could not do what was asked.
+
+    ``succeeded`` has what the others made, and ``failed`` the error of each that failed; both by the instance's name.
+    """
+
+    _TOLD = 5
+
+    def __init__(self, succeeded: Mapping[str, Any], failed: Mapping[str, SpotConnectError]) -> None:
+        told = [str(error) for error in list(failed.values())[: self._TOLD]]
+        more = len(failed) - len(told)
+        super().__init__(
+            f"{len(failed)} of {len(failed) + len(succeeded)} failed",
+            "; ".join((*told, f"and {more} more") if more else told),
+        )
+        self.succeeded = dict(succeeded)
+        self.failed = dict(failed)
 
 
 class ScriptFailed(SpotConnectError):

@@ -19,7 +19,7 @@ def _from_the_repository(monkeypatch):
 
 def measurements():
     names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
-    return sorted(names - {"__init__", "__main__", "bare", *HELPERS})
+    return sorted(names - {"__init__", "__main__", "bare", "fan_out_peers", *HELPERS})
 
 
 def benchmark(*words):
