@@ -22,10 +22,11 @@ from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
 from spot_connect.launching import doors, ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
+from spot_connect.launching.requesting import launch_request
 from spot_connect.runs.watching import endings
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
-from spot_connect.spotted import SpotInstance, launch_request
+from spot_connect.spotted import SpotInstance
 
 T = TypeVar("T")
 Instances = str | SpotInstance | Sequence[str | SpotInstance]

@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from spot_connect.core.errors import RunNotFound, ScriptFailed, UsageError
-from spot_connect.core.firewall import parse_rules
 from spot_connect.core.models import Instance
-from spot_connect.core.names import FILE_SYSTEM_TAG, file_system_token, instance_name
-from spot_connect.core.profiles import Profile
+from spot_connect.core.names import FILE_SYSTEM_TAG, file_system_token
 from spot_connect.core.reporting import Reporter
-from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.runs import Limits, RunSpec, Script
 from spot_connect.core.scripts import clone_repo, update_repo
 from spot_connect.core.values import dollars
 from spot_connect.core.values import instance_id as checked_id
-from spot_connect.core.values import price as checked_price
 from spot_connect.launching import connecting, ending, finding, mounting, replacing
-from spot_connect.launching.realm import Realm, choose_realm
+from spot_connect.launching.realm import choose_realm
+from spot_connect.launching.requesting import launch_request
 from spot_connect.runs import run as detached
 from spot_connect.runs.attached import run_attached
 from spot_connect.runs.host import Host
@@ -32,10 +29,9 @@ from spot_connect.screen.streams import to_stderr, to_stdout
 from spot_connect.ssh import command, shell
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import is_dir
+from spot_connect.store.given import Paths, as_paths, existing, existing_files
 from spot_connect.transfers.download import download
 from spot_connect.transfers.upload import sync, upload
-
-Paths = str | Path | Sequence[str | Path]
 
 
 class SpotInstance:
@@ -492,84 +488,6 @@ class SpotInstance:
                 status = detached.status_of(ended)
                 raise ScriptFailed(f"{ended.script} failed on {self.name}", status, _text(b"".join(kept)))
         return b"".join(kept)
-
-
-def launch_request(
-    realm: Realm,
-    name: str,
-    *,
-    profile: str | Mapping[str, Any] | None = None,
-    region: str | None = None,
-    instance_type: str | None = None,
-    image_id: str | None = None,
-    price: str | float | Decimal | None = None,
-    username: str | None = None,
-    key_pair: str | None = None,
-    security_group: str | None = None,
-    firewall: object = None,
-    instance_profile: str = "",
-    monitoring: bool = False,
-    user_data: str = "",
-) -> LaunchRequest:
-    """The machine asked for, from arguments as :class:`SpotInstance` documents them.
-
-    Raises:
-        UsageError: one of them is wrong.
-    """
-    return LaunchRequest(
-        name=instance_name(name),
-        profile=_profile(realm, profile, region or ""),
-        region=region or "",
-        instance_type=instance_type or "",
-        image_id=image_id or "",
-        price=None if price in (None, "") else checked_price(str(price)),
-        username=username or "",
-        key_pair=key_pair or "",
-        security_group=security_group or "",
-        firewall=parse_rules(firewall),
-        instance_profile=instance_profile or "",
-        monitoring=monitoring,
-        user_data=user_data,
-    )
-
-
-def as_paths(paths: Paths) -> list[str | Path]:
-    """One path or several, as a list."""
-    return [paths] if isinstance(paths, str | Path) else list(paths)
-
-
-def existing(paths: Paths) -> tuple[Path, ...]:
-    """The paths, all of which exist on this computer.
-
-    Raises:
-        UsageError: one does not.
-    """
-    found = tuple(Path(path).expanduser() for path in as_paths(paths))
-    for path in found:
-        if not path.exists():
-            raise UsageError(f"cannot read {path}", "no such file or directory", "Nothing was sent.")
-    return found
-
-
-def existing_files(paths: Paths) -> tuple[Path, ...]:
-    """The paths, all of which are files on this computer.
-
-    Raises:
-        UsageError: one is missing or a directory.
-    """
-    found = existing(paths)
-    for path in found:
-        if not path.is_file():
-            raise UsageError(f"cannot run {path}", "it is not a file", "Nothing was sent.")
-    return found
-
-
-def _profile(realm: Realm, profile: str | Mapping[str, Any] | None, region: str) -> Profile | None:
-    if not profile:
-        return None
-    if isinstance(profile, str):
-        return realm.profiles.get(profile, region)
-    return Profile.from_mapping(str(profile.get("instance_type", "custom")), profile)
 
 
 def _first_line(text: str) -> str:

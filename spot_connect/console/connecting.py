@@ -13,7 +13,8 @@ from spot_connect.core.runs import Limits
 from spot_connect.launching.realm import choose_realm, local_is_chosen
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import confirmed, say
-from spot_connect.spotted import SpotInstance, existing, existing_files
+from spot_connect.spotted import SpotInstance
+from spot_connect.store.given import existing, existing_files
 
 
 def connect(arguments: argparse.Namespace) -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 
 import pexpect
 import pytest
+
+from tests.journeys.conftest import SCRIPT
 
 PROMPT = r"[$#] $"
 
@@ -209,6 +212,14 @@ def test_openssh_knows_the_machine_by_its_name(person, machine):
     person.types("terminate", machine)
     gone = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "Could not resolve hostname" in gone.stderr
+
+
+def test_a_script_may_come_from_a_pipe(person, machine):
+    command = f"{shlex.quote(SCRIPT)} -n {machine} -s <(echo 'echo from a pipe')"
+    result = subprocess.run(
+        ["bash", "-c", command], env=person.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.stdout == "from a pipe\n", result.stderr
 
 
 def test_a_key_is_readable_by_its_owner_alone(person, machine, cloud_home):
