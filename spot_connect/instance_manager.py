@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spot_connect import sutils
-from spot_connect.core.errors import InstanceNotFound, RunNotFound, SshError, TransferFailed, UsageError
+from spot_connect.core.errors import InstanceNotFound, RunNotFound, SpotConnectError, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
-from spot_connect.core.jobs import ALL_CPUS, Terms
+from spot_connect.core.jobs import JobsRecord, Terms, jobs_record, slots_of
 from spot_connect.core.models import Instance
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
@@ -20,6 +20,7 @@ from spot_connect.jobs import starting
 from spot_connect.jobs.crew import Crew
 from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
+from spot_connect.jobs.yard import Yard
 from spot_connect.launching import doors, ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
 from spot_connect.launching.requesting import launch_request
@@ -276,7 +277,7 @@ class InstanceManager:
             max_hours: after this long an instance ends itself, whatever happens.
             linger: seconds that one instance stays after the end, so that results can be fetched.
             lease: a job without a sign of life for so many seconds is taken for lost with its instance.
-            wait: return when all jobs have ended.
+            wait: return when all jobs have ended; until then each instance that AWS takes away is replaced.
             settings: further ones, as for :meth:`launch_fleet`.
 
         Raises:
@@ -293,7 +294,7 @@ class InstanceManager:
         """
         planned = plan(n_jobs, scripts, uploads)
         terms = Terms(
-            slots=ALL_CPUS if slots == "cpus" else slots,  # type: ignore[arg-type]
+            slots=slots_of(slots),
             retries=retries,
             max_interruptions=max_interruptions,
             timeout=timeout,
@@ -312,10 +313,7 @@ class InstanceManager:
         last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * max_hours))}\n"
         fleet = self.launch_fleet(count, profile, prefix, types=types, user_data=last_resort, **settings)
         try:
-            mounted = {"filesystem": token} if token else {}
-            lines = self._side_by_side(
-                lambda one: self.launch_instance(one.name, region=one.region, **mounted), fleet.instances
-            )
+            lines = self._side_by_side(lambda one: self._reach(one, token or ""), fleet.instances)
             doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
             run_id = starting.start(lines, prefix, planned, terms, shared=token is not None, reporter=self._reporter)
         except BaseException:
@@ -325,7 +323,7 @@ class InstanceManager:
         run = JobRun(run_id, self._crew(prefix, fleet.region, lines))
         self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
         if wait:
-            run.wait()
+            run.stay()
         return run
 
     def attach(self, prefix: str, run_id: str = "", *, region: str = "") -> JobRun:
@@ -351,23 +349,37 @@ class InstanceManager:
             raise RunNotFound(f"{prefix} knows no jobs {run_id}".rstrip(), f"there are {', '.join(known) or 'none'}")
         return JobRun(run_id or known[-1], crew)
 
+    def runs(self, region: str = "") -> list[JobsRecord]:
+        """The distributed jobs that live instances know, the newest last.
+
+        Example:
+            >>> [record.summary for record in manager.runs()]  # doctest: +SKIP
+            ['sweep 20261125-074501-9f3a: 8 jobs: ...']
+        """
+        place = region or self._realm.default_region
+        found: dict[str, JobsRecord] = {}
+        for prefix in fleets.names(self._realm, place):
+            try:
+                told = self._crew(prefix, place, ()).ask("jobs-list", {})
+            except SpotConnectError as error:
+                self._reporter.note(str(error))
+                continue
+            found.update((one["run"], jobs_record(one)) for one in told)
+        return [found[run_id] for run_id in sorted(found)]
+
+    @property
+    def reporter(self) -> Reporter:
+        """Hears of progress."""
+        return self._reporter
+
     def _crew(self, prefix: str, region: str, lines: Sequence[SpotInstance]) -> Crew:
-        def search() -> list[SpotInstance]:
-            fleet = fleets.find_fleet(self._realm, prefix, region)
-            if fleet is None:
-                raise InstanceNotFound(f"no instance of {prefix} lives in {region}")
-            reached = self._side_by_side(self._reached, fleet.instances)
-            return [line for line in reached if line is not None]
+        keys = self._realm.keys(str(self.kp_dir or ""), self._reporter)
+        yard = Yard(self._realm, prefix, region, keys, self._reporter, self._reach)
+        return Crew(prefix, lines, yard, self._reporter)
 
-        return Crew(prefix, lines, search, self._reporter)
-
-    def _reached(self, one: Instance) -> SpotInstance | None:
-        """The machine, unless it is on its way out."""
-        try:
-            return self.launch_instance(one.name, region=one.region)
-        except (SshError, InstanceNotFound) as error:
-            self._reporter.note(str(error))
-            return None
+    def _reach(self, one: Instance, token: str) -> SpotInstance:
+        mounted = {"filesystem": token} if token else {}
+        return self.launch_instance(one.name, region=one.region, **mounted)
 
     def create_elastic_file_system(self, system_name: str, region: str) -> str:
         """Make the file system with that creation token if it is missing; its id.

@@ -61,6 +61,8 @@ def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
         from spot_connect.console.syncing import sync as doer
     elif verb == "ssh-config":
         from spot_connect.console.ssh_config import show_include as doer
+    elif verb == "jobs":
+        from spot_connect.console.jobs import act as doer
     else:
         from spot_connect.console.local import act as doer
     return doer

@@ -22,6 +22,7 @@ VERBS = {
     "resume": "go on with a run after its machine was taken away",
     "sync": "bring a directory there up to date with one here, as git sees it",
     "ssh-config": "what OpenSSH needs to know your machines by name",
+    "jobs": "many scripts side by side: run, ls, status, watch, attach, logs, results, retry, cancel, scale, close",
     "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }
 

@@ -54,9 +54,9 @@ def _add(parser: Parser, words: list[str], kind: str, default: Any) -> None:
     elif kind == "repeated":
         parser.add_argument(*words, action="append", default=default)
     elif kind == "comma_list":
-        parser.add_argument(*words, type=_value(kind), action=_Longer, default=default)
+        parser.add_argument(*words, type=read(kind), action=_Longer, default=default)
     else:
-        parser.add_argument(*words, type=str if kind == "text" else _value(kind), default=default)
+        parser.add_argument(*words, type=str if kind == "text" else read(kind), default=default)
 
 
 def verb_parser(verb: str) -> Parser:
@@ -75,9 +75,13 @@ def verb_parser(verb: str) -> Parser:
         _machine(parser)
         _run(parser)
         if verb == "resume":
-            parser.add_argument("--detach", type=_value("boolean"), default=False, help="do not follow it")
+            parser.add_argument("--detach", type=read("boolean"), default=False, help="do not follow it")
     elif verb in own:
         own[verb](parser)
+    elif verb == "jobs":
+        from spot_connect.console.jobs_parser import add_actions
+
+        add_actions(parser)
     add_general(parser)
     return parser
 
@@ -93,23 +97,23 @@ def _prices(parser: Parser) -> None:
     parser.add_argument("types", nargs="+", metavar="TYPE", help="instance types, e.g. t3.small")
     _regions(parser, "every Region of the account")
     history = "how far back the lowest and highest price reach: 24h (default), 7d, up to 90d"
-    parser.add_argument("--history", type=_value("period"), default=None, metavar="PERIOD", help=history)
+    parser.add_argument("--history", type=read("period"), default=None, metavar="PERIOD", help=history)
     parser.add_argument("--plot", default="", metavar="FILE", help="draw them to a .png, .svg or .pdf file")
 
 
 def _find(parser: Parser) -> None:
     group = parser.add_argument_group("at the least")
-    group.add_argument("--vcpus", type=_value("count"), default=0, metavar="N", help="virtual CPUs")
-    group.add_argument("--memory", type=_value("gibibytes"), default=0, metavar="GIB", help="memory in GiB")
+    group.add_argument("--vcpus", type=read("count"), default=0, metavar="N", help="virtual CPUs")
+    group.add_argument("--memory", type=read("gibibytes"), default=0, metavar="GIB", help="memory in GiB")
     group.add_argument("--gpu", default="", metavar="NAME", help="with this GPU, e.g. T4, A10G, L4")
-    group.add_argument("--gpus", type=_value("count"), default=0, metavar="N", help="GPUs")
+    group.add_argument("--gpus", type=read("count"), default=0, metavar="N", help="GPUs")
     total = "memory of all GPUs together, as EC2 counts it (an A10G has 22.35)"
-    group.add_argument("--gpu-memory", type=_value("gibibytes"), default=0, metavar="GIB", help=total)
+    group.add_argument("--gpu-memory", type=read("gibibytes"), default=0, metavar="GIB", help=total)
     group.add_argument("--arch", choices=("x86_64", "arm64"), default="", help="processor (default: either)")
     group.add_argument("--current", action="store_true", help="no type of an older generation")
-    group.add_argument("--max-price", type=_value("price"), default=None, metavar="P", help="most US dollars per hour")
+    group.add_argument("--max-price", type=read("price"), default=None, metavar="P", help="most US dollars per hour")
     _regions(parser, "all Regions")
-    parser.add_argument("-n", "--number", type=_value("count"), default=10, metavar="N", help="how many (default: 10)")
+    parser.add_argument("-n", "--number", type=read("count"), default=10, metavar="N", help="how many (default: 10)")
     parser.add_argument("--live", action="store_true", help="prices of now, from AWS, not those of the shipped table")
 
 
@@ -127,9 +131,7 @@ def _logs(parser: Parser) -> None:
 
 
 def _run(parser: Parser) -> None:
-    parser.add_argument(
-        "run", metavar="RUN", nargs="?", default=None, type=_value("run_id"), help="default: the newest"
-    )
+    parser.add_argument("run", metavar="RUN", nargs="?", default=None, type=read("run_id"), help="default: the newest")
 
 
 def _machine(parser: Parser) -> None:
@@ -160,7 +162,7 @@ def _local(parser: Parser) -> None:
     interrupt = actions.add_parser("interrupt", help="take a spot instance away, as EC2 does when it needs it")
     interrupt.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
     notice = "seconds from the notice to the end, e.g. 20 or 2m (default: 120, as on EC2)"
-    interrupt.add_argument("--in", dest="notice", type=_value("seconds"), default=None, metavar="N", help=notice)
+    interrupt.add_argument("--in", dest="notice", type=read("seconds"), default=None, metavar="N", help=notice)
     interrupt.add_argument("--rebalance", action="store_true", help="only the recommendation that may come before")
     interrupt.add_argument("-reg", "--region", default="", help="the Region it runs in")
     _faults(actions.add_parser("fault", help="make things go wrong, to see what comes of it"))
@@ -180,12 +182,12 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     error = kinds.add_parser("error", help="an action of EC2 fails with a code")
     error.add_argument("ec2_action", metavar="ACTION", help="e.g. RunInstances")
     error.add_argument("code", metavar="CODE", help="e.g. VcpuLimitExceeded")
-    error.add_argument("--status", type=_value("count"), default=400, metavar="N", help="HTTP status (default: 400)")
+    error.add_argument("--status", type=read("count"), default=400, metavar="N", help="HTTP status (default: 400)")
     for counted in (shortage, price, throttling, error):
         times = "how often (default: until cleared)"
-        counted.add_argument("--times", type=_value("count"), default=None, metavar="N", help=times)
+        counted.add_argument("--times", type=read("count"), default=None, metavar="N", help=times)
     boot = kinds.add_parser("boot", help="instances take long to boot from now on")
-    boot.add_argument("seconds", type=_value("seconds"), metavar="SECONDS", help="e.g. 40 or 2m")
+    boot.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="e.g. 40 or 2m")
     line = kinds.add_parser("line", help="break every SSH connection of an instance now; what runs in it goes on")
     line.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
     line.add_argument("-reg", "--region", default="", help="the Region it runs in")
@@ -194,10 +196,10 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     kinds.add_parser("clear", help="nothing goes wrong any more")
 
 
-def _value(kind: str) -> Callable[[str], Any]:
+def read(kind: str) -> Callable[[str], Any]:
     """A reader of :mod:`spot_connect.core.values`, imported only when a value has to be read."""
 
-    def read(text: str) -> Any:
+    def reader(text: str) -> Any:
         from spot_connect.core import values
         from spot_connect.core.errors import UsageError
 
@@ -206,4 +208,4 @@ def _value(kind: str) -> Callable[[str], Any]:
         except UsageError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
-    return read
+    return reader

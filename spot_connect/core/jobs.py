@@ -17,6 +17,24 @@ ALL_CPUS = 0
 _MOST_JOBS = 100_000
 
 
+def slots_of(given: int | str) -> int:
+    """A number of slots, also as a word; ``"cpus"`` is :data:`ALL_CPUS`.
+
+    Raises:
+        UsageError: it is neither.
+
+    Example:
+        >>> slots_of("2"), slots_of("cpus") == ALL_CPUS
+        (2, True)
+    """
+    if given == "cpus":
+        return ALL_CPUS
+    text = str(given)
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{given!r} is not a number of slots", advice="Give a whole number from 1 up, or cpus.")
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One job: a script by its place in the plan, and files that are put on whatever instance runs it."""
@@ -85,6 +103,7 @@ class Terms:
     def wire(self) -> dict[str, Any]:
         """What goes to the instances as JSON."""
         return {
+            "slots": self.slots,
             "retries": self.retries,
             "max_interruptions": self.max_interruptions,
             "timeout": self.timeout,

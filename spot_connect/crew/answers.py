@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spot_connect.crew import enlisting
-from spot_connect.crew.batch import Batch, directory, everything, find, row
+from spot_connect.crew.batch import Batch, directory, everything, find, reopen, row
 from spot_connect.interruption import files
 from spot_connect.interruption.__main__ import UNKNOWN, show_log, start_watching
 from spot_connect.interruption.ledger import Run, base, home
@@ -61,9 +61,9 @@ def head(asked: dict[str, Any]) -> int:
 
 
 def list_batches(asked: dict[str, Any]) -> int:
-    """All jobs that this machine can see, without their rows."""
+    """All jobs that this machine can see."""
     for batch in everything():
-        _tell({**status(batch), "jobs": []})
+        _tell(status(batch))
     return 0
 
 
@@ -101,6 +101,20 @@ def stop(asked: dict[str, Any]) -> int:
     for number in asked.get("jobs") or ():
         batch.job(number).ask_to_stop()
     batch.say_changed()
+    return _tell(status(batch))
+
+
+def retry(asked: dict[str, Any]) -> int:
+    """Try jobs again that have failed or were stopped, with all their budgets anew; those that succeeded stay."""
+    batch = find(asked["run"])
+    if batch is None:
+        return UNKNOWN
+    for job in (batch.job(number) for number in asked["jobs"]):
+        if (job.end() or {}).get("outcome") not in (None, "succeeded"):
+            reopen(job)
+    batch.say_changed()
+    if batch.end() is not None:
+        reopen(batch)
     return _tell(status(batch))
 
 
@@ -160,6 +174,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], int]] = {
     "jobs-outputs": outputs,
     "jobs-log": log,
     "jobs-stop": stop,
+    "jobs-retry": retry,
     "jobs-close": close,
     "jobs-enlist": enlisting.enlist,
     "jobs-member": _member,

@@ -83,6 +83,22 @@ class Batch(Run):
         return [one for one in found if one]
 
 
+def reopen(run: Run) -> None:
+    """Take back that it has ended, and what was spent on it. How it had ended is kept."""
+    spec, outcomes = run.spec, run.outcomes()
+    retries = int(spec.get("granted") or spec.get("retries") or 0)
+    budgets = {"retries": sum(outcome in FAILURES for outcome in outcomes) + retries, "granted": retries}
+    if spec.get("max_interruptions") is not None:
+        most = int(spec.get("tolerated") or spec["max_interruptions"])
+        interruptions = sum(outcome in INTERRUPTIONS for outcome in outcomes)
+        budgets.update(max_interruptions=interruptions + most, tolerated=most)
+    files.write(run.directory / "spec.json", {**spec, **budgets})
+    for name in ("stop", "end.json"):
+        path = run.directory / name
+        if path.exists():
+            path.rename(path.with_name(f"{name}.{int(time.time())}"))
+
+
 def row(job: Run) -> dict[str, Any]:
     """What is known of a job, for tables."""
     attempts = job.attempts()

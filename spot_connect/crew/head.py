@@ -183,9 +183,11 @@ class Head:
         self._tell()
 
     def _obey(self) -> None:
-        """Stop what is to be stopped."""
+        """Stop what is to be stopped, and take up what is to be tried again."""
         for number, job in enumerate(self._jobs):
             if job.has_ended:
+                if job.run.end() is None:
+                    self._sort(number)
                 continue
             if self._batch.is_to_stop():
                 job.run.ask_to_stop()

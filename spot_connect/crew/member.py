@@ -58,13 +58,13 @@ class Member:
         for keeper in tasks.keepers.values():
             keeper.dismiss()
 
-    async def linger(self) -> None:
-        """Whoever was the head stays a while, so that results can be fetched."""
-        if self._office is None:
-            return
-        until = time.monotonic() + float(self._batch.spec.get("linger") or 0.0)
-        while time.monotonic() < until and not self._batch.is_to_close():
+    async def linger(self) -> bool:
+        """Whoever was the head stays a while, so that results can be fetched; whether there is work again."""
+        stays = float(self._batch.spec.get("linger") or 0.0) if self._office else 0.0
+        until = time.monotonic() + stays
+        while time.monotonic() < until and not self._batch.is_to_close() and self._batch.end() is not None:
             await asyncio.sleep(_AGAIN_SECONDS)
+        return self._batch.end() is None
 
     async def _until_over(self) -> None:
         while self._batch.end() is None and not self._is_orphaned():
@@ -130,7 +130,9 @@ def serve(asked: dict[str, Any]) -> int:
     links.settle()
     batch = Batch(Path(asked["directory"]))
     asyncio.run(
-        _serve(Member(batch, asked["instance"], int(asked["slots"]) or os.cpu_count() or 1, asked.get("head") or ""))
+        _serve(
+            Member(batch, asked["instance"], int(batch.spec["slots"]) or os.cpu_count() or 1, asked.get("head") or "")
+        )
     )
     subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)
     return 0
@@ -138,4 +140,5 @@ def serve(asked: dict[str, Any]) -> int:
 
 async def _serve(member: Member) -> None:
     await member.serve()
-    await member.linger()
+    while await member.linger():
+        await member.serve()

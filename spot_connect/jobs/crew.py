@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from spot_connect.core.errors import RunInterrupted, SpotConnectError, SshLost, SshUnreachable
+from spot_connect.core.errors import InstanceNotFound, RunInterrupted, SpotConnectError, SshLost, SshUnreachable
 from spot_connect.core.reporting import Reporter
+from spot_connect.jobs.yard import Line, Yard
 from spot_connect.runs.agent import Agent
-from spot_connect.ssh.connection import Connection
 
 T = TypeVar("T")
-
-
-class Line(Protocol):
-    """A machine, and the line to it."""
-
-    @property
-    def id(self) -> str:
-        """Its instance id."""
-
-    @property
-    def connection(self) -> Connection:
-        """The line."""
+_LOOK_SECONDS = 5.0
 
 
 class Crew:
@@ -31,15 +22,15 @@ class Crew:
     Args:
         name: the prefix.
         lines: those that are known.
-        search: finds those that live now.
+        yard: where others come from.
         reporter: hears of progress.
     """
 
-    def __init__(self, name: str, lines: Sequence[Line], search: Callable[[], Sequence[Line]], reporter: Reporter):
+    def __init__(self, name: str, lines: Sequence[Line], yard: Yard, reporter: Reporter) -> None:
         self.name = name
         self.reporter = reporter
         self._lines = list(lines)
-        self._search = search
+        self._yard = yard
 
     def ask(self, verb: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The answers of whichever machine answers.
@@ -53,21 +44,60 @@ class Crew:
         """Do it with a machine that answers, those that answered before first.
 
         Raises:
-            RunInterrupted: none lives.
+            RunInterrupted: none lives any more.
+            InstanceNotFound: none lives.
         """
-        for line in list(self._lines):
+        known = list(self._lines)
+        for line in known:
             try:
                 return action(line)
             except (SshLost, SshUnreachable):
                 self._lines.remove(line)
-        self._lines = list(self._search())
+        self._lines = list(self._yard.living())
         trouble: SpotConnectError | None = None
         for line in self._lines:
             try:
                 return action(line)
             except (SshLost, SshUnreachable) as error:
                 trouble = error
-        raise trouble or RunInterrupted(f"{self.name} has no machine that answers", "all of them have ended")
+        if known and not self._lines:
+            raise RunInterrupted(
+                f"no instance of {self.name} lives any more", advice="What a file system holds is kept."
+            )
+        raise trouble or InstanceNotFound(f"no instance of {self.name} lives")
+
+    def grow(self, count: int) -> Sequence[Line]:
+        """Launch machines until there are ``count``; those that were launched."""
+        living = self._yard.living()
+        fresh = self._yard.more(living, count - len(living)) if count > len(living) else ()
+        self._lines = [*living, *fresh]
+        return fresh
+
+    @contextmanager
+    def kept_full(self, welcome: Callable[[Line], object]) -> Iterator[None]:
+        """While this is open, each machine that AWS takes away is replaced, and its successor welcomed."""
+        over = threading.Event()
+        keeper = threading.Thread(target=self._keep_full, args=(welcome, over), daemon=True, name="crew")
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            # A replacement that is under way is not left behind.
+            keeper.join()
+
+    def _keep_full(self, welcome: Callable[[Line], object], over: threading.Event) -> None:
+        watched = self._yard.living()
+        while not over.wait(_LOOK_SECONDS):
+            try:
+                for line in self._yard.doomed(watched):
+                    watched.remove(line)
+                    successor = self._yard.successor(line)
+                    watched.append(successor)
+                    welcome(successor)
+                    self._lines.append(successor)
+            except SpotConnectError as error:
+                self.reporter.warn(str(error))
 
 
 def agent(line: Line) -> Agent:

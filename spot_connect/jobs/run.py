@@ -10,6 +10,7 @@ from spot_connect.core.errors import RunNotFound, UsageError
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.jobs.crew import Crew, agent
+from spot_connect.jobs.starting import join
 from spot_connect.transfers.download import download
 
 Show = Callable[[bytes], None]
@@ -71,13 +72,11 @@ class JobRun:
             DeadlinePassed: some have not ended within ``timeout`` seconds; they go on.
             RunInterrupted: no machine lives any more, and jobs are left.
         """
+        return self._awaited(timeout, lambda _: None)
 
-        def look() -> Seen[JobsRecord]:
-            record = self.record()
-            return Seen(record if record.has_ended else None, record.summary)
-
-        seconds = float("inf") if timeout is None else timeout
-        return wait_for(f"end of {self.id}", look, seconds=seconds, every=_POLL_SECONDS, clock=self._clock)
+    def watch(self, timeout: float | None = None) -> JobsRecord:
+        """Wait like :meth:`wait`, and say whenever something has changed."""
+        return self._awaited(timeout, self._crew.reporter.note)
 
     def logs(self, job: int, show: Show | None = None, *, attempt: int = -1, follow: bool = False) -> bytes:
         """What a job has written in its last attempt, or in that of a number.
@@ -124,9 +123,58 @@ class JobRun:
         self._crew.ask("jobs-stop", {"run": self.id, "jobs": None if numbers is None else list(numbers)})
         return self.record()
 
+    def retry(self, jobs: int | Sequence[int] | None = None) -> JobsRecord:
+        """Try jobs again that have failed or were stopped: one, several, or all of them. Their budgets begin anew.
+
+        Raises:
+            RunInterrupted: no machine of it lives any more.
+        """
+        known = self.record().jobs
+        numbers = [job.number for job in known] if jobs is None else [jobs] if isinstance(jobs, int) else list(jobs)
+        for number in numbers:
+            self._job(number)
+        self._last = None
+        self._crew.ask("jobs-retry", {"run": self.id, "jobs": numbers})
+        return self.record()
+
+    def scale(self, n_instances: int) -> int:
+        """Launch instances until so many live; how many were launched. None is ended: they end themselves.
+
+        Raises:
+            UsageError: the jobs have no file system that a new instance could find them on.
+        """
+        record = self.record()
+        if not record.on_file_system:
+            raise UsageError(f"cannot add instances to {self.id}", "its jobs are kept on one of its instances")
+        fresh = self._crew.grow(n_instances)
+        join(fresh, self.id)
+        return len(fresh)
+
+    def stay(self, timeout: float | None = None) -> JobsRecord:
+        """Wait like :meth:`watch`, and launch another instance for each that AWS takes away, from the notice on."""
+        if not self.record().on_file_system:
+            # Another machine would not find the jobs.
+            return self.watch(timeout)
+        with self._crew.kept_full(lambda line: join([line], self.id)):
+            return self.watch(timeout)
+
     def close(self) -> None:
         """Stop what has not ended, and have the machines end themselves now."""
         self._crew.ask("jobs-close", {"run": self.id})
+
+    def _awaited(self, timeout: float | None, hear: Callable[[str], None]) -> JobsRecord:
+        heard = ""
+
+        def look() -> Seen[JobsRecord]:
+            nonlocal heard
+            record = self.record()
+            if record.summary != heard:
+                heard = record.summary
+                hear(heard)
+            return Seen(record if record.has_ended else None, heard)
+
+        seconds = float("inf") if timeout is None else timeout
+        return wait_for(f"end of {self.id}", look, seconds=seconds, every=_POLL_SECONDS, clock=self._clock)
 
     def _job(self, number: int) -> JobRecord:
         jobs = self.record().jobs

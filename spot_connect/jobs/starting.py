@@ -13,7 +13,8 @@ from spot_connect.core.jobs import Plan, Terms
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import new_run_id
 from spot_connect.core.waiting import Seen, wait_for
-from spot_connect.jobs.crew import Line, agent
+from spot_connect.jobs.crew import agent
+from spot_connect.jobs.yard import Line
 from spot_connect.transfers.upload import upload
 
 _AT_ONCE = 16
@@ -33,9 +34,9 @@ def start(lines: Sequence[Line], name: str, plan: Plan, terms: Terms, *, shared:
         "spec": {**terms.wire(), "name": name, "shared": shared},
     }
     _submit(lines[0], made, plan, terms, reporter)
-    joining = {"run": run_id, "slots": terms.slots}
+    joining = {"run": run_id}
     if shared:
-        _side_by_side(lambda line: agent(line).ask("jobs-join", joining), lines)
+        join(lines, run_id)
         return run_id
     agent(lines[0]).ask("jobs-join", joining)
     others = lines[1:]
@@ -44,6 +45,11 @@ def start(lines: Sequence[Line], name: str, plan: Plan, terms: Terms, *, shared:
         head = _address(lines[0], run_id)
         _side_by_side(lambda line: agent(line).ask("jobs-join", {**joining, "head": head}), others)
     return run_id
+
+
+def join(lines: Iterable[Line], run_id: str) -> None:
+    """Have machines that see the jobs' directory work for them."""
+    _side_by_side(lambda line: agent(line).ask("jobs-join", {"run": run_id}), lines)
 
 
 def _submit(line: Line, made: dict[str, Any], plan: Plan | None, terms: Terms, reporter: Reporter) -> None:

@@ -95,6 +95,12 @@ def find_fleet(realm: Realm, name: str, region: str) -> Fleet | None:
     return Fleet(fleet_id, name, region, count, members, maintained=bool(known and known.maintained))
 
 
+def names(realm: Realm, region: str) -> tuple[str, ...]:
+    """The names of the fleets that have live instances in the Region; one call."""
+    found = instances.managed(realm.cloud(region))
+    return tuple(dict.fromkeys(one.tags[FLEET_TAG] for one in found if FLEET_TAG in one.tags))
+
+
 def fleet_instances(realm: Realm, fleet: Fleet) -> tuple[Instance, ...]:
     """The live instances of the fleet as EC2 tells them now, those that replaced others too; one call."""
     found = instances.tagged(realm.cloud(fleet.region), FLEET_ID_TAG, [fleet.id])

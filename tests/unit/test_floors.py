@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "sutils": {"launching", "market", "aws", "store", "screen", "core"},
     "instance_manager": {"spotted", "sutils", "jobs", "runs", "launching", "screen", "core"},
     "console": {
+        *("jobs", "instance_manager"),
         *("console", "spotted", "sutils", "market", "runs", "launching", "aws", "store", "screen", "core"),
         *("local.service", ""),
     },

@@ -131,3 +131,39 @@ def test_jobs_go_on_when_the_caller_is_killed_right_after_the_submit(start, mana
     run = manager.attach("orphans")
     assert states(run.wait(2 * PATIENCE)) == ["succeeded"] * 4
     run.close()
+
+
+def test_while_somebody_stays_a_machine_that_is_taken_away_is_replaced(start, manager):
+    run = start(counting(60), 2, n_jobs=6)
+    victim = victim_of(run)
+    interrupt(manager, victim.instance, 20)
+    record = run.stay(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 6
+    # One of the two under whose names the first two were launched has another machine now.
+    assert victim.instance not in {line.id for line in manager.instances.values()}
+    assert {job.instance for job in record.jobs} == {line.id for line in manager.instances.values()}
+
+
+def test_more_machines_can_be_had_for_what_waits(start):
+    run = start("sleep 3", 1, n_jobs=8)
+    assert run.scale(3) == 2
+    assert run.scale(2) == 0
+    assert len({job.instance for job in run.wait(2 * PATIENCE).jobs}) == 3
+
+
+def test_what_has_failed_can_be_tried_again(start):
+    script = "[ -e $SPOT_CONNECT_CHECKPOINT_DIR/seen ] || { touch $SPOT_CONNECT_CHECKPOINT_DIR/seen; exit 3; }"
+    run = start([script, "echo fine", "sleep 6"], 2)
+    until(run, "a failure", lambda record: record.jobs[0].state == "failed")
+    run.retry(0)
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 3
+    assert [job.attempts for job in record.jobs] == [2, 1, 1]
+
+
+def test_what_has_failed_can_be_tried_again_after_the_end(start):
+    run = start("[ $SPOT_CONNECT_ATTEMPT = 2 ]", 2, n_jobs=2)
+    assert states(run.wait(2 * PATIENCE)) == ["failed"] * 2
+    assert run.retry().state != "failed"
+    record = run.wait(2 * PATIENCE)
+    assert (record.state, states(record)) == ("succeeded", ["succeeded"] * 2)
