@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
+import os
 import time
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from spot_connect.core.errors import SpotConnectError, SshError
+from spot_connect.core.errors import LocalCloudError, SpotConnectError, SshError
 from spot_connect.core.reporting import Silent
 from spot_connect.local import service
 from spot_connect.spotted import SpotInstance
@@ -180,10 +181,20 @@ def test_a_file_system_that_is_full_costs_the_log_and_not_the_work(vm):
 def test_an_upload_that_the_end_of_the_machine_breaks_says_so(launched, tmp_path):
     machine = launched()
     big = tmp_path / "big"
-    with big.open("wb") as file:
-        file.truncate(4 * 1024**3)
-    line = SpotInstance(machine.name, local=True, reporter=Silent())
-    threading.Timer(0.5, interrupt, (machine, 0)).start()
+    big.write_bytes(os.urandom(1024**2) * 256)
+
+    class Taken(Silent):
+        """The machine is taken away when the first bytes have arrived."""
+
+        @contextmanager
+        def transfer(self, name, total):
+            yield self
+
+        def advance(self, done):
+            with suppress(LocalCloudError):
+                interrupt(machine, 0)
+
+    line = SpotInstance(machine.name, local=True, reporter=Taken())
     with pytest.raises(SshError):
         line.upload(big)
     assert ended(machine)
