@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.s3_transfers import S3Transfer, s3_transfer
 from spot_connect.core.scripts import remote_path
+from spot_connect.core.side_by_side import side_by_side
 from spot_connect.jobs import starting
 from spot_connect.jobs.crew import Crew
 from spot_connect.jobs.planning import Uploads, plan
@@ -32,7 +32,6 @@ from spot_connect.spotted import SpotInstance
 T = TypeVar("T")
 Instances = str | SpotInstance | Sequence[str | SpotInstance]
 
-_AT_ONCE = 16
 _CORES = "lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l; nproc --all"
 
 
@@ -89,9 +88,11 @@ class InstanceManager:
     def launch_instances(self, names: Iterable[str], **settings: Any) -> list[SpotInstance]:
         """Launch or reach several instances side by side, all with the same settings.
 
-        When one fails the others go on; the first error is raised at the end.
+        Raises:
+            PartlyFailed: some failed; the others run, and are in :attr:`instances`.
         """
-        return self._side_by_side(lambda name: self.launch_instance(name, **settings), list(names))
+        wanted = {name: name for name in names}
+        return list(side_by_side(lambda name: self.launch_instance(name, **settings), wanted).values())
 
     def quick_launch(self, instance_name: str = "monitor", profile: str = "t2.micro") -> SpotInstance:
         """Launch or reach a small instance."""
@@ -211,7 +212,8 @@ class InstanceManager:
     def reach_fleet(self, fleet_id: str | None = None) -> list[SpotInstance]:
         """Connect to the instances of one fleet or all, side by side, and keep them in :attr:`instances`."""
         found = [each for one in self._fleets(fleet_id) for each in one.instances]
-        return self._side_by_side(lambda each: self.launch_instance(each.name, region=each.region), found)
+        by_id = {each.id: each for each in found}
+        return list(side_by_side(lambda each: self.launch_instance(each.name, region=each.region), by_id).values())
 
     def cancel_fleet(self, fleet_id: str | None = None) -> None:
         """Delete one fleet or all, and end their instances."""
@@ -313,7 +315,8 @@ class InstanceManager:
         last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * max_hours))}\n"
         fleet = self.launch_fleet(count, profile, prefix, types=types, user_data=last_resort, **settings)
         try:
-            lines = self._side_by_side(lambda one: self._reach(one, token or ""), fleet.instances)
+            by_name = {one.name: one for one in fleet.instances}
+            lines = list(side_by_side(lambda one: self._reach(one, token or ""), by_name).values())
             doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
             run_id = starting.start(lines, prefix, planned, terms, shared=token is not None, reporter=self._reporter)
         except BaseException:
@@ -479,10 +482,11 @@ class InstanceManager:
         """Clone a git repository on one instance or several, into ``directory`` or beneath it.
 
         Raises:
-            ScriptFailed: git failed on one of them.
+            ScriptFailed: git failed.
+            PartlyFailed: of several, some failed; the others have it.
         """
         target = directory if directory != "." else _repository_name(repo_link)
-        self._side_by_side(lambda each: each.clone_repo(repo_link, target), self._given(instance))
+        side_by_side(lambda each: each.clone_repo(repo_link, target), self._given(instance))
 
     def update_repo(
         self, instance: Instances, instance_path: str, branch: str | None = None, repo_link: str | None = None
@@ -490,19 +494,21 @@ class InstanceManager:
         """Bring a clone up to date on one instance or several.
 
         Raises:
-            ScriptFailed: git failed on one of them.
+            ScriptFailed: git failed.
+            PartlyFailed: of several, some failed; the others are up to date.
         """
-        self._side_by_side(lambda each: each.update_repo(instance_path, branch, repo_link), self._given(instance))
+        side_by_side(lambda each: each.update_repo(instance_path, branch, repo_link), self._given(instance))
 
     def run(self, instance: Instances, command: str) -> list[str]:
         """Run a command on one instance or several, side by side; what each printed, in order.
 
         Raises:
-            ScriptFailed: it failed on one of them.
+            ScriptFailed: it failed.
+            PartlyFailed: of several, some failed: ``.succeeded`` has by name what it printed on the others, ``.failed``
+                the errors.
         """
-        return self._side_by_side(
-            lambda each: each.run(command, cmd=True, return_output=True) or "", self._given(instance)
-        )
+        given = self._given(instance)
+        return list(side_by_side(lambda each: each.run(command, cmd=True, return_output=True) or "", given).values())
 
     def get_instance_home_directory(self, instance: str | SpotInstance) -> str:
         """Print and return the home directory of the login user.
@@ -544,21 +550,15 @@ class InstanceManager:
             )
         return [self.fleets[fleet_id]]
 
-    def _given(self, instance: Instances) -> list[SpotInstance]:
+    def _given(self, instance: Instances) -> dict[str, SpotInstance]:
         given = [instance] if isinstance(instance, str | SpotInstance) else list(instance)
-        return [self._one(each) for each in given]
+        return {each.name: each for each in map(self._one, given)}
 
     def _one(self, instance: str | SpotInstance) -> SpotInstance:
         if isinstance(instance, SpotInstance):
             return instance
         known = self.instances.get(instance)
         return known or self.launch_instance(instance)
-
-    def _side_by_side(self, work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-        if len(items) == 1:
-            return [work(items[0])]
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            return [future.result() for future in [pool.submit(work, item) for item in items]]
 
 
 _POSITION_OF_KP_DIR = 4

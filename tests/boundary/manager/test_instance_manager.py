@@ -15,6 +15,7 @@ from spot_connect.aws import instances
 from spot_connect.core.errors import (
     AwsObjectMissing,
     InstanceNotFound,
+    PartlyFailed,
     ScriptFailed,
     TransferFailed,
     UsageError,
@@ -87,8 +88,11 @@ def test_one_command_runs_on_several(manager, pair):
 
 def test_a_failure_on_one_is_raised_when_the_others_are_done(manager, pair):
     pair[0].run("touch ok", cmd=True)
-    with pytest.raises(ScriptFailed):
-        manager.run(pair, "test -e ok")
+    with pytest.raises(PartlyFailed, match=r"^1 of 2 failed: `test -e ok.* failed on ") as caught:
+        manager.run(pair, "test -e ok && echo yes")
+    assert caught.value.succeeded == {pair[0].name: "yes\n"}
+    assert list(caught.value.failed) == [pair[1].name]
+    assert isinstance(caught.value.failed[pair[1].name], ScriptFailed)
 
 
 def test_states_are_printed_and_asked_for_in_one_call(manager, pair, capsys, cloud):
