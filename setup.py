@@ -21,7 +21,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["spot_connect", "spot_connect.*"]),
     include_package_data=True,
-    install_requires=["boto3>=1.34", "cryptography>=42", "paramiko>=4", "netaddr>=1", "path>=16", "rich>=13"],
+    install_requires=["boto3>=1.34", "cryptography>=42", "paramiko>=4,<6", "netaddr>=1", "path>=16", "rich>=13"],
     extras_require={
         "jobs": JOBS,
         "local": LOCAL,

@@ -6,9 +6,11 @@ import contextlib
 import logging
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable
 
 import paramiko
+from paramiko.auth_handler import AuthHandler
 from paramiko.common import (
     MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_DATA,
@@ -16,7 +18,10 @@ from paramiko.common import (
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_WINDOW_ADJUST,
+    cMSG_CHANNEL_OPEN,
 )
+
+from spot_connect.core.waiting import SYSTEM_CLOCK
 
 # Without a handler of its own, Python prints paramiko's tracebacks into our users' terminals.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -139,6 +144,55 @@ def _note_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
     _TABLE[MSG_CHANNEL_REQUEST](channel, message)
 
 
+class _Hasty(AuthHandler):
+    """Sends its request right behind the one for the service, which no OpenSSH refuses."""
+
+    round_trip = 0.0
+
+    def auth_publickey(self, username: str, key: paramiko.PKey, event: threading.Event) -> None:
+        """Ask for the service and for the login."""
+        self._asked = SYSTEM_CLOCK.now()
+        super().auth_publickey(username, key, event)
+        accepted = paramiko.Message()
+        accepted.add_string("ssh-userauth")
+        accepted.rewind()
+        super()._parse_service_accept(accepted)  # type: ignore[misc]
+
+    def _parse_service_accept(self, _message: paramiko.Message) -> None:
+        # Nothing is left to do; but this is the one answer that costs the server nothing.
+        self.round_trip = SYSTEM_CLOCK.now() - self._asked
+
+
+class Ahead:
+    """A session that was asked for before the login was answered."""
+
+    def __init__(self, transport: Transport, window: int, packet: int) -> None:
+        self._transport = transport
+        with transport.lock:
+            self._number = transport._next_channel()  # type: ignore[attr-defined]
+            self._channel = paramiko.Channel(self._number)
+            self._opened = transport.channel_events[self._number] = threading.Event()
+            transport.channels_seen[self._number] = True
+            transport._channels.put(self._number, self._channel)  # type: ignore[attr-defined]
+            self._channel._set_transport(transport)  # type: ignore[attr-defined]
+            self._channel._set_window(window, packet)  # type: ignore[attr-defined]
+        transport._send_user_message(self._request(window, packet))  # type: ignore[attr-defined]
+
+    def _request(self, window: int, packet: int) -> paramiko.Message:
+        message = paramiko.Message()
+        message.add_byte(cMSG_CHANNEL_OPEN)
+        message.add_string("session")
+        for number in (self._number, window, packet):
+            message.add_int(number)
+        return message
+
+    def channel(self, seconds: float) -> paramiko.Channel | None:
+        """The session; none when the server did not open it."""
+        if not self._opened.wait(seconds) or self._transport._channels.get(self._number) is None:  # type: ignore[attr-defined]
+            return None
+        return self._channel
+
+
 class Transport(paramiko.Transport):
     """An SSH client's transport over a ``Line``, not yet started."""
 
@@ -177,6 +231,21 @@ class Transport(paramiko.Transport):
         self.closed_channels.discard(message.get_int())
         message.rewind()
         super()._parse_channel_open_success(message)  # type: ignore[misc]
+
+    @property
+    def takes_haste(self) -> bool:
+        """Whether the server is known to read on while it checks a login."""
+        return self.remote_version.startswith("SSH-2.0-OpenSSH_")
+
+    def log_in_hastily(self, username: str, key: paramiko.PKey, done: threading.Event) -> None:
+        """Ask for the login without waiting for the service that it needs."""
+        self.auth_handler = _Hasty(self)
+        self.auth_handler.auth_publickey(username, key, done)
+
+    @property
+    def round_trip(self) -> float:
+        """How long a hasty login's first answer took, in seconds; 0 when there was none."""
+        return getattr(self.auth_handler, "round_trip", 0.0)
 
     def keep_alive(self) -> None:
         """From now on ask for a sign of life whenever the line is idle."""

@@ -5,6 +5,7 @@ The form is POSIX' ustar with GNU's long names, which every tar that we meet can
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
@@ -15,6 +16,7 @@ from spot_connect.transfers.entries import Entry
 BLOCK = 512
 RECORD = 20 * BLOCK
 _PIECE = 256 * 1024
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _NAME = 100
 _LINK = b"././@LongLink"
 _SECOND = 1_000_000_000
@@ -22,7 +24,7 @@ _SECOND = 1_000_000_000
 
 def length_of(names: Iterable[tuple[bytes, Entry]], recent: int) -> int:
     """How long the archive of these entries under these names is."""
-    contents = sum(len(_headers(name, entry, recent)) + _padded(entry.size) for name, entry in names)
+    contents = sum(_length_of_headers(name, entry, recent) + _padded(entry.size) for name, entry in names)
     return _rounded(contents + 2 * BLOCK, RECORD)
 
 
@@ -60,20 +62,35 @@ def archive(files: Iterable[tuple[str, bytes, Entry]], advance: Callable[[int], 
 
 def _contents(path: str, size: int) -> Iterator[bytes]:
     try:
-        with open(path, "rb", buffering=0) as file:
+        # Half as long as by a file object, which counts for thousands of small files.
+        file = os.open(path, _READ)
+        try:
             while size:
-                piece = file.read(min(size, _PIECE))
+                piece = os.read(file, min(size, _PIECE))
                 if not piece:
                     raise TransferFailed(f"cannot upload {path}", "it became shorter meanwhile", "Upload it again.")
                 size -= len(piece)
                 yield piece
+        finally:
+            os.close(file)
     except OSError as error:
         raise TransferFailed(f"cannot read {path}", reason(error)) from error
 
 
+def _length_of_headers(name: bytes, entry: Entry, recent: int) -> int:
+    # Nearly all need one block, which need not be made to be counted.
+    if len(name) <= _NAME and len(entry.link) <= _NAME and not _is_recent(entry, recent):
+        return BLOCK
+    return len(_headers(name, entry, recent))
+
+
+def _is_recent(entry: Entry, recent: int) -> bool:
+    return entry.kind == "f" and entry.time // _SECOND >= recent
+
+
 def _headers(name: bytes, entry: Entry, recent: int) -> bytes:
     before = b""
-    if entry.kind == "f" and entry.time // _SECOND >= recent:
+    if _is_recent(entry, recent):
         before = _extended(b"mtime=%d.%09d" % divmod(entry.time, _SECOND))
     if len(entry.link) > _NAME:
         before += _long(b"K", entry.link)

@@ -96,7 +96,9 @@ class Sending:
         parts = _parts(self._far, big)
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
-        begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=8)
+        begun = shape(
+            self._connection.round_trip, sum(item.entry.size for item in items), least_hands=8 if parts else 3
+        )
         recent = int(time.time()) - _RECENT_SECONDS
         heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, recent), SendStripe)
         Crew(self._connection, self._enter, writes=True).work(heap, begun, advance, self._far)
