@@ -171,8 +171,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def asyncssh_server(folder: Path, version: str = "") -> Iterator[Server]:
-    """A server of asyncssh's, in a thread, that runs real processes; ``version`` is what it calls itself."""
+def asyncssh_server(folder: Path) -> Iterator[Server]:
+    """A server of asyncssh's, in a thread, that runs real processes."""
     key_file = folder / "user"
     make_key(key_file)
     host_key = make_key(folder / "host")
@@ -180,7 +180,7 @@ def asyncssh_server(folder: Path, version: str = "") -> Iterator[Server]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="asyncssh")
     thread.start()
-    machine = _Machine(folder / "home", version)
+    machine = _Machine(folder / "home")
     try:
         port = _on(loop, machine.listen(folder / "host", folder / "user.pub")).result(20)
         yield Server("asyncssh", Address("127.0.0.1", port), "somebody", key_file, host_key)
@@ -196,9 +196,8 @@ def _on(loop: asyncio.AbstractEventLoop, work: object) -> Future[int]:
 
 
 class _Machine:
-    def __init__(self, home: Path, version: str) -> None:
+    def __init__(self, home: Path) -> None:
         self._home = home
-        self._version = version
         self._children: set[asyncio.subprocess.Process] = set()
 
     async def listen(self, host_key: Path, authorized: Path) -> int:
@@ -220,7 +219,6 @@ class _Machine:
             sftp_factory=Files,
             encoding=None,
             line_editor=False,
-            server_version=self._version or (),
         )
         return int(self._server.get_port())
 

@@ -15,7 +15,7 @@ from spot_connect.core.waiting import Clock
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection, wait_for_login, wait_until_ready
 from spot_connect.ssh.host_keys import HostKey
-from tests.boundary.ssh.servers import Proxy, Server, asyncssh_server, free_port, make_key
+from tests.boundary.ssh.servers import Proxy, Server, free_port, make_key
 
 
 def test_logs_in_at_first_use_and_stays_open(connection: Connection) -> None:
@@ -239,8 +239,3 @@ def test_a_login_refused_to_the_end_is_a_refusal(server: Server, tmp_path: Path)
     clock = Clock(lambda: time[0], lambda seconds: time.__setitem__(0, time[0] + seconds))
     with server.connection(key_file=tmp_path / "other") as connection, pytest.raises(SshRefused):
         wait_for_login(connection, seconds=2, clock=clock)
-
-
-def test_a_server_that_takes_nothing_early_is_asked_again_in_order(tmp_path: Path) -> None:
-    with asyncssh_server(tmp_path, "OpenSSH_9.9") as server, server.connection() as connection:
-        assert run(connection, "echo here").stdout == b"here\n"
