@@ -19,10 +19,12 @@ MEASUREMENTS = {
     "listing": "`spot_connect list` against `aws ec2 describe-instances`",
     "warm_command": "a command on an open connection against multiplexed ssh",
     "prompt": "printing and pasting in the interactive shell against `ssh`",
+    "transfers": "files up and down against scp, rsync and sftp, over lines with and without delay",
     "launch": "from the command to the first prompt, beyond boot and AWS",
     "reconnect": "AWS calls to come back by name",
     "fan_out": "a command on many instances at once against fabric, parallel-ssh and GNU parallel",
     "fleet": "many instances started and answering",
+    "jobs": "how busy distributed jobs keep their instances, and what each costs, against GNU parallel",
     "interruption": "from the notice to the work going on elsewhere",
     "interruptions_in_a_row": "one counting job through many interruptions",
 }
@@ -48,8 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = [name for name in arguments.names if name not in MEASUREMENTS]
     if unknown:
         parser.error(f"no measurement is called {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
-    if arguments.update and arguments.names:
-        parser.error("--update puts the whole table into the page; name no measurements")
     flags = _flags(arguments)
     numbers: list[Number] = []
     failed = 0
