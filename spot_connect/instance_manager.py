@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from spot_connect import sutils
 from spot_connect.core.errors import InstanceNotFound, RunNotFound, SpotConnectError, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
-from spot_connect.core.jobs import JobsRecord, Terms, jobs_record, slots_of
+from spot_connect.core.jobs import JobsRecord, Plan, Terms, jobs_record, slots_of
 from spot_connect.core.models import Instance
 from spot_connect.core.names import file_system_token
 from spot_connect.core.reporting import Reporter
@@ -18,6 +19,7 @@ from spot_connect.core.scripts import remote_path
 from spot_connect.core.side_by_side import side_by_side
 from spot_connect.jobs import starting
 from spot_connect.jobs.crew import Crew
+from spot_connect.jobs.mapping import CALL, MapRun, jobs_for, write_calls
 from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
 from spot_connect.jobs.yard import Yard
@@ -307,13 +309,88 @@ class InstanceManager:
             linger=linger,
             lease=lease,
         )
+        count = min(n_jobs if n_instances is None else n_instances, len(planned.jobs))
+        launch = {"profile": profile, "types": types, **settings}
+        run = JobRun(*self._begin_jobs(prefix, planned, terms, count, filesystem, launch))
+        if wait:
+            run.stay()
+        return run
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        profile: str | Mapping[str, Any],
+        *,
+        n_instances: int = 8,
+        name: str = "map",
+        filesystem: str | None = None,
+        chunks: int | str = "auto",
+        slots: int | str = 1,
+        retries: int = 0,
+        max_interruptions: int | None = None,
+        timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        types: Sequence[str] = (),
+        max_hours: float = 24.0,
+        **settings: Any,
+    ) -> MapRun:
+        """Call a Python function on each item, side by side on spot instances; ``gather()`` brings the answers.
+
+        The instances need the same minor version of Python as this computer, and what the function imports. An
+        interrupted job goes on with the items that have no answer yet.
+
+        Args:
+            function: takes an item. It is sent with :mod:`cloudpickle` (``pip install 'spot-connect[jobs]'``).
+            items: what to call it on.
+            profile: settings for the instances, as for :class:`spot_connect.spotted.SpotInstance`.
+            n_instances: how many, at the most one for each job.
+            name: prefix of their names.
+            filesystem: as for :meth:`run_distributed_jobs`, like all that follow but for ``chunks``.
+            chunks: items in a job; ``"auto"`` makes four jobs for each slot.
+            slots: calls at once on an instance; ``"cpus"`` is one for each CPU.
+            retries: how often a job is tried again after a call has raised.
+            max_interruptions: of a job.
+            timeout: seconds for a job.
+            env: variables for the calls.
+            types: further instance types that will do.
+            max_hours: after this long an instance ends itself, whatever happens.
+            settings: further ones, as for :meth:`launch_fleet`.
+
+        Raises:
+            UsageError: the function or an item cannot be sent, or a number makes no sense; nothing was launched.
+            AwsError: AWS gave not a single instance.
+
+        Example:
+            >>> manager.map(simulate, range(1000), "c6i.large", n_instances=8).gather()  # doctest: +SKIP
+            [0.1, 0.4, ...]
+        """
+        terms = Terms(
+            slots=slots_of(slots),
+            retries=retries,
+            max_interruptions=max_interruptions,
+            timeout=timeout,
+            environment=env or {},
+            upload_path=".spot-connect/calls",
+            max_hours=max_hours,
+        )
+        given = list(items)
+        with TemporaryDirectory(prefix="spot-connect-") as place:
+            calls = write_calls(function, given, jobs_for(len(given), n_instances, terms.slots, chunks), Path(place))
+            planned = plan(len(calls), CALL, calls)
+            launch = {"profile": profile, "types": types, **settings}
+            return MapRun(*self._begin_jobs(name, planned, terms, min(n_instances, len(calls)), filesystem, launch))
+
+    def _begin_jobs(
+        self, prefix: str, planned: Plan, terms: Terms, count: int, filesystem: str | None, launch: Mapping[str, Any]
+    ) -> tuple[str, Crew]:
+        """Launch ``count`` instances and begin the jobs on them; the id of the run, and its crew."""
         token = file_system_token(filesystem) if filesystem else self.efs
         if token is None:
             self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
-        count = min(n_jobs if n_instances is None else n_instances, len(planned.jobs))
         # Whatever becomes of this computer and of the jobs, the bill has an end.
-        last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * max_hours))}\n"
-        fleet = self.launch_fleet(count, profile, prefix, types=types, user_data=last_resort, **settings)
+        last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * terms.max_hours))}\n"
+        fleet = self.launch_fleet(count, name=prefix, user_data=last_resort, **launch)
         try:
             by_name = {one.name: one for one in fleet.instances}
             lines = list(side_by_side(lambda one: self._reach(one, token or ""), by_name).values())
@@ -323,11 +400,8 @@ class InstanceManager:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
             raise
-        run = JobRun(run_id, self._crew(prefix, fleet.region, lines))
         self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
-        if wait:
-            run.stay()
-        return run
+        return run_id, self._crew(prefix, fleet.region, lines)
 
     def attach(self, prefix: str, run_id: str = "", *, region: str = "") -> JobRun:
         """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer, while a machine lives.

@@ -99,20 +99,21 @@ def reopen(run: Run) -> None:
             path.rename(path.with_name(f"{name}.{int(time.time())}"))
 
 
-def row(job: Run) -> dict[str, Any]:
-    """What is known of a job, for tables."""
+def row(job: Run, title: str = "") -> dict[str, Any]:
+    """What is known of a job, for tables; its title need not be read where it is known."""
     attempts = job.attempts()
-    outcomes = job.outcomes()
-    begun = [one.start() for one in attempts]
+    outcomes = [str((one.end() or {}).get("outcome") or "") for one in attempts]
+    begun = [one.start() for one in dict.fromkeys((attempts[0], attempts[-1]))] if attempts else []
     end = job.end() or {}
     under_way = bool(outcomes) and not outcomes[-1]
     return {
         "job": int(job.id),
-        "title": job.spec.get("title"),
+        "title": title or job.spec.get("title"),
         "state": end.get("outcome") or ("running" if under_way else "waiting"),
         "exit_code": end.get("exit_code"),
         "why": end.get("why") or "",
         "attempts": len(attempts),
+        "outcome": outcomes[-1] if outcomes else "",
         "failures": sum(outcome in FAILURES for outcome in outcomes),
         "interruptions": sum(outcome in INTERRUPTIONS for outcome in outcomes),
         "instance": begun[-1].get("instance") if begun else None,

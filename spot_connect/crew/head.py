@@ -40,6 +40,11 @@ class _Job:
     def has_ended(self) -> bool:
         return self.row["ended"] is not None
 
+    def look(self) -> None:
+        """Read again what the files say."""
+        self.row = row(self.run, self.row["title"])
+        self.tries = self.row["attempts"]
+
 
 @dataclass
 class _Backlog:
@@ -90,22 +95,22 @@ class Head:
         """Learn from the files what is to be done."""
         self._changed = files.read(self._batch.directory / "changed")
         self._jobs = [_Job(run, row(run)) for run in self._batch.jobs()]
-        for number in range(len(self._jobs)):
+        for number, job in enumerate(self._jobs):
+            job.tries = job.row["attempts"]
             self._sort(number)
 
     def _sort(self, number: int) -> None:
         """A job that is in nobody's hands: ended, under way somewhere, or to be handed out."""
         job = self._jobs[number]
-        job.row, job.tries = row(job.run), len(job.run.attempts())
         if job.has_ended:
             return
         if job.row["state"] == "running":
             self._under_way.add(number)
         elif job.run.is_to_stop() or self._batch.is_to_stop():
             job.run.finish("stopped", None)
-            job.row = row(job.run)
+            job.look()
         else:
-            self._backlog.add(_urgency(job.run), number)
+            self._backlog.add(_urgency(job.row), number)
 
     async def _hand_out(self) -> None:
         """One job for each slot that lives, and no more: what waits is ours."""
@@ -130,10 +135,9 @@ class Head:
     async def _gather(self) -> None:
         """Take back what members are done with."""
         done = [number for number, future in self._handed.items() if future.done()]
-        for number in done:
-            future = self._handed.pop(number)
-            failure = await self._taken_back(number, future)
-            await asyncio.to_thread(self._settle, number, failure)
+        failures = [await self._taken_back(number, self._handed.pop(number)) for number in done]
+        if done:
+            await asyncio.to_thread(lambda: [*map(self._settle, done, failures)])
 
     async def _taken_back(self, number: int, future: Future[Any]) -> str:
         """Why it brought nothing; empty when it was tried, and the files tell how."""
@@ -141,21 +145,21 @@ class Head:
             said = await future.exception()
             if not self._shared:
                 self._lose(self._jobs[number].run, self._jobs[number].tries, self._jobs[number].row["instance"])
-            return str(said)
-        result = await future.result()
-        if self._shared:
-            return "the runner ended before the job" if result == tasks.FAILED_TO_START else ""
-        status, packed = result
-        await asyncio.to_thread(tasks.unpack, packed, self._jobs[number].run.directory)
-        return "the runner ended before the job" if status == tasks.FAILED_TO_START else ""
+            return f"{type(said).__name__}: {said}"
+        if not self._shared:
+            await asyncio.to_thread(tasks.unpack, await future.result(), self._jobs[number].run.directory)
+        return ""
 
     def _settle(self, number: int, failure: str) -> None:
         job = self._jobs[number]
-        job.starts = job.starts + 1 if failure and len(job.run.attempts()) < job.tries else 0
+        wanted = job.tries
+        job.look()
+        job.starts = job.starts + 1 if failure and job.tries < wanted else 0
         if failure:
             sys.stderr.write(f"{time.strftime('%FT%T')} job {number}: {failure}\n")
         if job.starts >= _MOST_STARTS:
             job.run.finish("failed", None, f"it could not be started: {failure}")
+            job.look()
         self._sort(number)
 
     def _lose(self, run: Run, number: int, instance: str | None) -> None:
@@ -175,6 +179,7 @@ class Head:
                 run.settle("lost", None)
             if last.end() is not None:
                 self._under_way.discard(number)
+                self._jobs[number].look()
                 self._sort(number)
         changed = files.read(self._batch.directory / "changed")
         if changed != self._changed or self._batch.is_to_stop():
@@ -187,13 +192,14 @@ class Head:
         for number, job in enumerate(self._jobs):
             if job.has_ended:
                 if job.run.end() is None:
+                    job.look()
                     self._sort(number)
                 continue
             if self._batch.is_to_stop():
                 job.run.ask_to_stop()
             if job.run.is_to_stop() and number not in self._handed and number not in self._under_way:
                 job.run.finish("stopped", None)
-                job.row = row(job.run)
+                job.look()
 
     async def _pass_on_stops(self) -> None:
         """A job that travelled does not see what is asked of it here."""
@@ -206,7 +212,7 @@ class Head:
         places = self._places()
         for number in [*self._handed, *self._under_way]:
             job = self._jobs[number]
-            job.row = row(job.run)
+            job.row = row(job.run, job.row["title"])
             if not self._shared and number in places:
                 job.row.update(state="running", instance=places[number], attempts=job.tries)
         rows = [job.row for job in self._jobs]
@@ -287,8 +293,7 @@ def lead(asked: dict[str, Any]) -> int:
     return 0
 
 
-def _urgency(run: Run) -> int:
-    outcomes = run.outcomes()
-    if not outcomes:
+def _urgency(row: dict[str, Any]) -> int:
+    if not row["attempts"]:
         return _FRESH
-    return _INTERRUPTED if outcomes[-1] in INTERRUPTIONS else _AGAIN
+    return _INTERRUPTED if row["outcome"] in INTERRUPTIONS else _AGAIN

@@ -16,6 +16,7 @@ from distributed import Worker
 
 from spot_connect.crew import links, tasks
 from spot_connect.crew.batch import Batch
+from spot_connect.crew.enlisting import CHOSEN
 from spot_connect.interruption import files, hooks
 from spot_connect.interruption.ledger import home
 from spot_connect.interruption.metadata import own_address
@@ -47,7 +48,10 @@ class Member:
 
     async def serve(self) -> None:
         """Work until the run is over."""
-        self._batch.sign_up(self._instance, slots=self._slots, joined=time.time())
+        python = list(sys.version_info[:2])
+        self._batch.sign_up(self._instance, slots=self._slots, python=python, joined=time.time())
+        # For the jobs: the Python that has dask, and cloudpickle with it.
+        os.environ[CHOSEN] = sys.executable
         names = [f"{self._instance}/{number}" for number in range(self._slots)]
         tasks.keepers.update((name, tasks.Keeper(self._instance)) for name in names)
         work = [asyncio.ensure_future(self._serve_slot(name)) for name in names]

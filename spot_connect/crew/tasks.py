@@ -18,7 +18,10 @@ from spot_connect.crew.batch import Batch
 
 PROGRAM = str(Path(__file__).resolve().parents[2])
 """The program as files. It cannot be read from ``sys.path``, because dask puts a directory of its own there."""
-FAILED_TO_START = 70
+
+
+class KeeperLost(Exception):
+    """The process that kept the job has ended before it."""
 
 
 class Keeper:
@@ -34,14 +37,18 @@ class Keeper:
         """Whether a job runs."""
         return self._turn.locked()
 
-    def attempt(self, directory: Path, number: int) -> int:
-        """Make the attempt, to its end; the status of the runner, 1 when somebody else makes it."""
+    def attempt(self, directory: Path, number: int) -> None:
+        """Make the attempt, to its end, unless somebody else makes it.
+
+        Raises:
+            KeeperLost: how it ended is not known.
+        """
         with self._turn:
             asked, answers = self._lines()
             asked.write(json.dumps({"directory": str(directory), "number": number}) + "\n")
             asked.flush()
-            answer = answers.readline()
-            return int(answer) if answer else FAILED_TO_START
+            if not answers.readline():
+                raise KeeperLost(f"attempt {number} at {directory}")
 
     def dismiss(self) -> None:
         """Let it go once it has nothing to do."""
@@ -61,20 +68,20 @@ keepers: dict[str, Keeper] = {}
 """The keeper of each slot, by the name of its dask worker."""
 
 
-def attempt(directory: str, number: int) -> int:
+def attempt(directory: str, number: int) -> None:
     """Make an attempt at a job that lies where every machine sees it."""
-    return keepers[get_worker().name].attempt(Path(directory), number)
+    keepers[get_worker().name].attempt(Path(directory), number)
 
 
-def attempt_sent(directory: str, job: str, number: int, packed: bytes) -> tuple[int, bytes]:
+def attempt_sent(directory: str, job: str, number: int, packed: bytes) -> bytes:
     """Make an attempt at a job that came here, and send back what has become of it."""
     place = _sent(directory, job)
     shutil.rmtree(place, ignore_errors=True)
     unpack(packed, place)
-    status = keepers[get_worker().name].attempt(place, number)
+    keepers[get_worker().name].attempt(place, number)
     answer = pack(place, leave=("in", "scripts"))
     shutil.rmtree(place)
-    return status, answer
+    return answer
 
 
 def stop_sent(directory: str, job: str) -> None:
