@@ -64,15 +64,18 @@ def make_key(path: Path, kind: str = "ed25519", *options: str) -> HostKey:
 
 
 @contextlib.contextmanager
-def openssh(folder: Path) -> Iterator[Server]:
-    """OpenSSH's server as the current user."""
+def openssh(folder: Path, rekey: str = "8M") -> Iterator[Server]:
+    """OpenSSH's server as the current user.
+
+    The limit is far below OpenSSH's own, so that every large test meets new session keys.
+    """
     if not Path(SSHD).exists():
         pytest.skip("OpenSSH's server is not installed")
     host_key, key_file = make_key(folder / "host_ed25519"), folder / "user"
     others = make_key(folder / "host_ecdsa", "ecdsa"), make_key(folder / "host_rsa", "rsa", "-b", "2048")
     make_key(key_file)
     address = Address("127.0.0.1", free_port())
-    (folder / "config").write_text(_CONFIG.format(folder=folder, port=address.port))
+    (folder / "config").write_text(_CONFIG.format(folder=folder, port=address.port, rekey=rekey))
     with (folder / "log").open("wb") as log:
         command = [*_surroundings(folder), SSHD, "-D", "-e", "-f", str(folder / "config")]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
@@ -99,7 +102,6 @@ def local_cloud_box(folder: Path) -> Iterator[Server]:
         supervisor.close()
 
 
-# The limit is far below the default, so that every large test meets new session keys.
 _CONFIG = """
 ListenAddress 127.0.0.1
 Port {port}
@@ -116,7 +118,7 @@ PrintMotd no
 PrintLastLog no
 MaxStartups 100
 MaxSessions 100
-RekeyLimit 8M
+RekeyLimit {rekey}
 Subsystem sftp internal-sftp
 """
 

@@ -1,0 +1,241 @@
+"""Files up and down, and a first command, against scp, rsync, sftp and ssh, over lines of 0 to 150 ms.
+
+One sshd of OpenSSH's own for all, on this computer, in memory where that has a file system; `benchmarks.delay` makes
+the round trip. Each side starts without a connection. The better of the peers counts; the notes have all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.delay import delayed
+from benchmarks.ground import Door
+from benchmarks.options import Options, as_script
+from benchmarks.timing import Number, Sample, interleave_values, ratio, timed
+
+_MEGABYTES = 512
+_BIG_GOALS = {0: 1.3, 20: 2.8, 80: 5.0, 150: 4.0}
+_SMALL_GOALS = {0: 1.7, 80: 1.8}
+_AGAIN_GOALS = {0: 1.8, 80: 2.0}
+_TIME = 1_700_000_000
+
+Sides = dict[str, Callable[[], object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A server at the end of a line, and the places that files go from and to."""
+
+    door: Door
+    source: Path
+    target: Path
+
+    def ours(self, work: Callable[[object], object]) -> None:
+        """Do something over a new connection of ours."""
+        from spot_connect.core.models import Address
+        from spot_connect.ssh.connection import Connection
+
+        address = Address(self.door.host, int(self.door.port))
+        with Connection(address, self.door.user, self.door.key_file, verify=lambda key: None) as connection:
+            work(connection)
+
+    def up(self) -> Sides:
+        """The ways up."""
+        from spot_connect.core.reporting import Silent
+        from spot_connect.transfers.upload import upload
+
+        reporter = Silent()
+        there = f"{self.door.target}:{self.target}"
+        return {
+            "spot-connect": lambda: self.ours(
+                lambda line: upload(line, [self.source], str(self.target), reporter=reporter)  # type: ignore[arg-type]
+            ),
+            "rsync -a": lambda: _run("rsync", "-a", "-e", self._shell, str(self.source), there),
+            "scp -r": lambda: _run(*self._copy("scp"), "-rpq", str(self.source), there),
+            "sftp": lambda: _batch(self._copy("sftp"), self.door.target, f"put -R {self.source} {self.target}"),
+        }
+
+    def down(self) -> Sides:
+        """The ways down."""
+        from spot_connect.core.reporting import Silent
+        from spot_connect.transfers.download import download
+
+        reporter = Silent()
+        there = f"{self.door.target}:{self.source}"
+        return {
+            "spot-connect": lambda: self.ours(
+                lambda line: download(line, [str(self.source)], self.target, reporter=reporter)  # type: ignore[arg-type]
+            ),
+            "rsync -a": lambda: _run("rsync", "-a", "-e", self._shell, there, str(self.target)),
+            "scp -r": lambda: _run(*self._copy("scp"), "-rpq", there, str(self.target)),
+            "sftp": lambda: _batch(self._copy("sftp"), self.door.target, f"get -R {self.source} {self.target}"),
+        }
+
+    def command(self) -> Sides:
+        """The ways to run a first command."""
+        from spot_connect.ssh.command import run
+
+        return {
+            "spot-connect": lambda: self.ours(lambda line: run(line, "true")),  # type: ignore[arg-type]
+            "ssh": lambda: _run(*self.door.ssh(self.door.target, "true")),
+        }
+
+    @property
+    def _shell(self) -> str:
+        return " ".join(self.door.ssh())
+
+    def _copy(self, program: str) -> list[str]:
+        # Both take ssh's options, but for the port.
+        return [program, *("-P" if word == "-p" else word for word in self.door.ssh()[1:])]
+
+
+def measure(options: Options) -> list[Number]:
+    """One number for each work, direction and round trip."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="sc-", dir=place))
+    try:
+        with _server(folder) as door:
+            return [number for take in (_big, _small, _few, _again, _command) for number in take(door, folder, options)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[Door]:
+    from tests.boundary.ssh.servers import openssh
+
+    place = folder / "server"
+    place.mkdir()
+    with openssh(place, rekey="default none") as server:
+        yield Door(server.address.host, str(server.address.port), server.username, server.key_file)
+
+
+@contextmanager
+def _line(door: Door, milliseconds: int, source: Path) -> Iterator[Line]:
+    with delayed(door.host, int(door.port), milliseconds) as (host, port):
+        yield Line(Door(host, str(port), door.user, door.key_file), source, source.parent / "target")
+
+
+def _big(door: Door, folder: Path, options: Options) -> list[Number]:
+    source = folder / "big"
+    with source.open("wb") as file:
+        for _ in range(_MEGABYTES):
+            file.write(os.urandom(1024 * 1024))
+    numbers = []
+    for milliseconds, goal in _BIG_GOALS.items():
+        with _line(door, milliseconds, source) as line:
+            for name, sides in (("up", line.up()), ("down", line.down())):
+                what = f"{_MEGABYTES} MB {name}, {milliseconds} ms"
+                numbers.append(_compared(what, sides, line, options.rounds or (3 if milliseconds < 80 else 1), goal))
+    source.unlink()
+    return numbers
+
+
+def _small(door: Door, folder: Path, options: Options) -> list[Number]:
+    source = _tree(folder / "small", files=10_000, folders=200)
+    numbers = []
+    for milliseconds, goal in _SMALL_GOALS.items():
+        with _line(door, milliseconds, source) as line:
+            for name, sides in (("up", line.up()), ("down", line.down())):
+                chosen = {label: side for label, side in sides.items() if label in ("spot-connect", "rsync -a")}
+                what = f"10,000 files {name}, {milliseconds} ms"
+                numbers.append(_compared(what, chosen, line, options.rounds or 5, goal))
+    return numbers
+
+
+def _few(door: Door, folder: Path, options: Options) -> list[Number]:
+    source = _tree(folder / "few", files=100, folders=2)
+    with _line(door, 80, source) as line:
+        chosen = {label: side for label, side in line.up().items() if label in ("spot-connect", "scp -r")}
+        return [_compared("100 files up, 80 ms", chosen, line, options.rounds or 1, 30)]
+
+
+def _again(door: Door, folder: Path, options: Options) -> list[Number]:
+    source = folder / "small"
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    before = folder / "before"
+    shutil.copytree(source, before / source.name, copy_function=shutil.copy2)
+    for number, path in enumerate(random.Random(1).sample(files, len(files) // 100)):
+        path.write_bytes(os.urandom(3000))
+        os.utime(path, (_TIME + number, _TIME + number))
+    numbers = []
+    for milliseconds, goal in _AGAIN_GOALS.items():
+        with _line(door, milliseconds, source) as line:
+            chosen = {label: side for label, side in line.up().items() if label in ("spot-connect", "rsync -a")}
+            what = f"10,000 files again, 1 % changed, {milliseconds} ms"
+            numbers.append(_compared(what, chosen, line, options.rounds or 5, goal, before))
+    return numbers
+
+
+def _command(door: Door, folder: Path, options: Options) -> list[Number]:
+    with _line(door, 80, folder / "small") as line:
+        return [_compared("first command, 80 ms", line.command(), line, options.rounds or 7, 1 / 0.6)]
+
+
+def _compared(
+    what: str,
+    sides: Mapping[str, Callable[[], object]],
+    line: Line,
+    rounds: int,
+    goal: float,
+    before: Path | None = None,
+) -> Number:
+    samples = _interleaved(sides, rounds, lambda: _prepare(line.target, before))
+    ours, *peers = samples
+    best = min(peers, key=lambda sample: sample.median)
+    notes = tuple(f"{peer}; {peer.median / ours.median:.1f} times as long" for peer in peers)
+    return ratio(what, ours, best, most=round(1 / goal, 3), notes=notes)
+
+
+def _interleaved(
+    sides: Mapping[str, Callable[[], object]], rounds: int, prepare: Callable[[], None]
+) -> tuple[Sample, ...]:
+    """In turns, with the ground prepared before each, which is not counted."""
+
+    def side(work: Callable[[], object]) -> float:
+        prepare()
+        return timed(work)
+
+    return interleave_values({label: partial(side, work) for label, work in sides.items()}, rounds)
+
+
+def _prepare(target: Path, before: Path | None) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    if before:
+        _run("cp", "-a", str(before), str(target))
+    else:
+        target.mkdir()
+
+
+def _tree(root: Path, *, files: int, folders: int) -> Path:
+    """Random files of 1 to 8 KB, none of them young."""
+    choice = random.Random(1)
+    for number in range(files):
+        folder = root / f"{number % folders // 20}" / f"{number % folders}"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"file_{number}.txt"
+        path.write_bytes(choice.randbytes(choice.randint(1024, 8192)))
+        os.utime(path, (_TIME, _TIME))
+    return root
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def _batch(program: list[str], target: str, line: str) -> None:
+    subprocess.run([*program, "-b", "-", target], input=line.encode(), check=True, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    sys.exit(as_script(__doc__, measure))
