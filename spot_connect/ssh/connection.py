@@ -111,6 +111,16 @@ class Connection:
             self.close()
             self._transport = self._connect()
 
+    def open_soon(self) -> None:
+        """Begin to open it in the background; what goes wrong is raised by the next use, which tries again."""
+
+        def begin() -> None:
+            with contextlib.suppress(SpotConnectError):
+                self.open()
+
+        if not self.is_open:
+            threading.Thread(target=begin, daemon=True, name="ssh-open").start()
+
     def close(self) -> None:
         """End the line; the next use opens a new one."""
         with self._lock:

@@ -51,9 +51,11 @@ class PlainSending:
             for item in items:
                 files.remove(self._partial(item))
 
-    def settle(self, todo: Sequence[tuple[bytes, Entry]]) -> None:
-        """Make the directories, and set modes and times."""
+    def finish(self, gone: Sequence[bytes], todo: Sequence[tuple[bytes, Entry]]) -> None:
+        """Remove what is to go, make the directories, and set modes and times."""
         with Files(self._connection) as files:
+            for path in reversed(gone):
+                files.remove(self._path(path))
             for path, entry in todo:
                 if entry.kind == "d":
                     files.make(self._path(path))
@@ -63,12 +65,6 @@ class PlainSending:
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """Nothing is known of contents."""
         return [b""] * len(paths)
-
-    def remove(self, paths: Sequence[bytes]) -> None:
-        """Remove what lies at these paths, where what is in a directory comes after it."""
-        with Files(self._connection) as files:
-            for path in reversed(paths):
-                files.remove(self._path(path))
 
     def close(self) -> None:
         """Nothing is held."""

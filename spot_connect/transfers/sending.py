@@ -15,7 +15,7 @@ from spot_connect.transfers import helper, packing
 from spot_connect.transfers.crew import Crew, shape
 from spot_connect.transfers.entries import Entry, Tree, parsed
 from spot_connect.transfers.far import Far
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, gaps
+from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Task, gaps
 
 _PIECE = 256 * 1024
 _RECENT_SECONDS = 10
@@ -85,11 +85,13 @@ class Sending:
         self._far.ask(b"list", words=tops)
         self.base = os.fsdecode(self._far.hear()[1])
         self.there = parsed(self._far.hear_more(), tops)
+        self._owed: list[Task] = []
 
     def send(self, items: Sequence[Item], advance: Advance) -> None:
         """Bring up the files and links.
 
-        What has arrived of big files stays for the next time, unless :meth:`discard` takes it away.
+        What has arrived of big files stays for the next time, unless :meth:`discard` takes it away. A little may still
+        be under way, to be answered in :meth:`finish`.
         """
         big = [item for item in items if item.entry.kind == "f" and item.entry.size >= BIG]
         small = [item for item in items if item.entry.kind != "f" or item.entry.size < BIG]
@@ -101,6 +103,11 @@ class Sending:
         )
         recent = int(time.time()) - _RECENT_SECONDS
         heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, recent), SendStripe)
+        if begun.hands == 1:
+            self._owed = list(iter(heap.take, None))
+            for task in self._owed:
+                task.ask(self._far, advance)
+            return
         Crew(self._connection, self._enter, writes=True).work(heap, begun, advance, self._far)
 
     def discard(self, items: Sequence[Item]) -> None:
@@ -114,22 +121,22 @@ class Sending:
             far.hear()
             far.close()
 
-    def settle(self, todo: Sequence[tuple[bytes, Entry]]) -> None:
-        """Make the directories, and set modes and times."""
-        self._far.ask(b"make", words=[path for path, entry in todo if entry.kind == "d"])
-        settled = ((path, b"%d" % entry.mode, b"%d" % entry.time) for path, entry in todo)
-        self._far.ask(b"settle", words=[word for words in settled for word in words])
-        self._far.hear()
-        self._far.hear()
+    def finish(self, gone: Sequence[bytes], todo: Sequence[tuple[bytes, Entry]]) -> None:
+        """Remove what is to go, make the directories, and set modes and times."""
+        if gone:
+            self._far.ask(b"remove", words=gone)
+        if todo:
+            self._far.ask(b"make", words=[path for path, entry in todo if entry.kind == "d"])
+            settled = ((path, b"%d" % entry.mode, b"%d" % entry.time) for path, entry in todo)
+            self._far.ask(b"settle", words=[word for words in settled for word in words])
+        for task in self._owed:
+            task.hear(self._far, lambda size: None)
+        for _ in range(bool(gone) + 2 * bool(todo)):
+            self._far.hear()
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files."""
         return self._far.digests(paths)
-
-    def remove(self, paths: Sequence[bytes]) -> None:
-        """Remove what lies at these paths."""
-        self._far.ask(b"remove", words=paths)
-        self._far.hear()
 
     def close(self) -> None:
         """End the helper."""

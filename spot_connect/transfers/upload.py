@@ -45,6 +45,7 @@ def upload(
         >>> upload(connection, [Path("train.py")], "~/efs", reporter=Silent())  # doctest: +SKIP
         ('/home/ec2-user/efs/train.py',)
     """
+    connection.open_soon()
     return _upload(connection, local_trees([Path(source) for source in sources]), remote_dir, reporter, delete=delete)
 
 
@@ -74,6 +75,7 @@ def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporte
         raise UsageError(f"cannot sync {folder} to {remote} and delete the rest", "a machine's own files are there")
     if not folder.is_dir():
         raise UsageError(f"cannot sync {folder}", "it is not a directory")
+    connection.open_soon()
     parent, top = posixpath.split(path)
     tree = sifted_tree(folder, top or b".")
     return _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, delete=delete)[0]
@@ -136,15 +138,12 @@ def _tidy(
 ) -> None:
     """Remove what is to go, make the directories, and set modes and times that nothing brought along."""
     triples = list(zip(trees, found, gone, strict=True))
-    if any(gone):
-        side.remove([posixpath.join(tree.top, name) for tree, _, names in triples for name in names])
     todo = [
         (tree.remote(entry), ready(entry))
         for tree, change, names in triples
         for entry in (*change.settle, *unsettled(tree.entries, change, names))
     ]
-    if todo:
-        side.settle(todo)
+    side.finish([posixpath.join(tree.top, name) for tree, _, names in triples for name in names], todo)
 
 
 def _send_items(side: Sending | PlainSending, items: Sequence[Item], advance: Advance) -> None:
