@@ -144,12 +144,7 @@ class SpotInstance:
         self.filesystem_dns: str | None = None
         self.mount_target: Mapping[str, Any] | None = None
         self._host = Host(self._realm, reached.instance, reached.connection, self._request, self._keys, self._reporter)
-        if on_interrupt or on_rebalance:
-            self._host.agent.ask("hooks", {"on_interrupt": on_interrupt, "on_rebalance": on_rebalance})
-        if token:
-            self._mount(token, new_target=new_mount)
-            if self.launched:
-                self._tell_of_waiting_runs()
+        self._make_ready({"on_interrupt": on_interrupt, "on_rebalance": on_rebalance}, new_target=new_mount)
         if first_scripts:
             self.run(list(first_scripts))
 
@@ -429,6 +424,21 @@ class SpotInstance:
     def _wants_mount(self, filesystem: str | None, asked: bool | None) -> bool:
         profile = self._request.profile
         return asked is not None and bool(filesystem or asked or (profile and profile.efs_mount))
+
+    def _make_ready(self, hooks: Mapping[str, str], *, new_target: bool) -> None:
+        """Mount what is to be mounted and leave the hooks; the end of a launch, and ended with it by Ctrl-C."""
+        try:
+            if any(hooks.values()):
+                self._host.agent.ask("hooks", hooks)
+            if self.filesystem:
+                self._mount(self.filesystem, new_target=new_target)
+                if self.launched:
+                    self._tell_of_waiting_runs()
+        except KeyboardInterrupt:
+            if self.launched:
+                self.terminate()
+                self._reporter.note(f"interrupted: {self.name} ({self.id}) was terminated again")
+            raise
 
     def _mount(self, token: str, *, new_target: bool) -> None:
         mounted = mounting.mount(self._realm, self.seen, self.connection, token, self._reporter, new_target=new_target)

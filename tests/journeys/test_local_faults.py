@@ -86,13 +86,19 @@ def test_an_ordered_error_and_its_end(person, name, fault):
     assert "no faults are planned" in fault("list").stderr
 
 
-def test_sigterm_while_it_boots_ends_what_was_launched(person, name, fault):
-    fault("boot", "60")
+@pytest.mark.parametrize(
+    ("more", "moment"),
+    [([], "launched {name}"), (["-f", "{name}"], "making the file system")],
+    ids=["boots", "mounts"],
+)
+def test_sigterm_during_a_launch_ends_what_was_launched(person, name, fault, more, moment):
+    fault("boot", "0.5" if more else "60")
+    words = [word.format(name=name[:64]) for word in more]
     with subprocess.Popen(
-        [SCRIPT, "-n", name, "-p", "t3.micro"], env=person.environment, text=True, stderr=subprocess.PIPE
+        [SCRIPT, "-n", name, "-p", "t3.micro", *words], env=person.environment, text=True, stderr=subprocess.PIPE
     ) as process:
         for line in process.stderr:
-            if f"launched {name}" in line:
+            if moment.format(name=name) in line:
                 break
         process.terminate()
         rest = process.stderr.read()
