@@ -32,6 +32,10 @@ class Source(Protocol):
 
     left: int
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all is taken."""
+
     def take(self) -> Task | None:
         """The next task; none when nothing is left."""
 
@@ -119,11 +123,14 @@ class Crew:
         self._helpers: list[Far] = []
         self._events: SimpleQueue[int | BaseException | None] = SimpleQueue()
         self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._busy = 0
 
     def work(self, heap: Source, begun: Shape, advance: Advance, first: Far) -> None:
         """Work off all of ``heap``; ``first`` is a helper that is there already."""
         pace = Pace(begun.connections)
         self._helpers.append(first)
+        self._busy = 1
         self._hire(self._connection, heap, begun.channels - 1, first)
         for _ in range(begun.connections - 1):
             self._connect(heap, begun.channels)
@@ -136,14 +143,13 @@ class Crew:
             self._leave()
 
     def _follow(self, heap: Source, pace: Pace, channels: int, advance: Advance) -> None:
-        busy = True
-        while busy or not self._events.empty():
+        # Nobody waits for hands that are still on their way when all is done.
+        while self._busy or not heap.is_empty or not self._events.empty():
             moved = self._heard()
             if moved:
                 advance(moved)
             if pace.wants_more(moved, heap.left):
                 self._connect(heap, channels)
-            busy = any(hand.is_alive() for hand in self._hands)
 
     def _heard(self) -> int:
         """Bytes that the hands have told of; what one of them has raised is raised."""
@@ -177,25 +183,35 @@ class Crew:
 
     def _hand(self, connection: Connection, heap: Source, given: Far | None) -> None:
         try:
-            far = given or self._new_helper(connection, heap)
-            if far:
-                self._work_off(far, heap, asked=deque() if given else deque([_Entered()]))
+            if given:
+                self._work_off(given, heap, deque())
+            elif far := self._new_helper(connection, heap):
+                self._work_off(far, heap, deque([_Entered()]))
+                far.close()
         except BaseException as error:  # noqa: BLE001 - raised again where the transfer is waited for
             self._events.put(error)
         finally:
             self._events.put(None)
 
     def _new_helper(self, connection: Connection, heap: Source) -> Far | None:
-        if not heap.left:
+        if heap.is_empty:
             return None
         try:
             far = Far(connection)
         except SshError:
             # The server may limit sessions and connections. Those that are there do the work.
             return None
+        if self._stopped.is_set():
+            far.close()
+            return None
+        self._count(1)
         self._helpers.append(far)
         self._enter(far)
         return far
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._busy += more
 
     def _work_off(self, far: Far, heap: Source, asked: deque[Task]) -> None:
         while True:
@@ -204,6 +220,7 @@ class Crew:
                 task.ask(far, self._moved)
                 asked.append(task)
             elif not asked:
+                self._count(-1)
                 return
             if not task or len(asked) > _AHEAD:
                 asked.popleft().hear(far, self._moved)

@@ -332,7 +332,7 @@ class Helper:
             os.close(file)
         tell(frame(b"ok"))
 
-    def _pack(self, size: bytes, squeezed: bytes) -> None:
+    def _pack(self, size: bytes) -> None:
         paths = self._words(size)
         names = b"".join(path + b"\0" for path in paths)
         reading, writing = os.pipe()
@@ -345,7 +345,7 @@ class Helper:
                 os._exit(0)
         os.close(writing)
         words = [b"tar", b"-c", b"-P", b"--format=gnu", b"--no-recursion", b"--hard-dereference", b"--null"]
-        child = start([*words, *([b"-z"] if squeezed == b"1" else []), b"-T", b"-", b"-f", b"-"], reading, 1)
+        child = start([*words, b"-T", b"-", b"-f", b"-"], reading, 1)
         os.close(reading)
         status = os.waitpid(child, 0)[1]
         os.waitpid(feeder, 0)

@@ -18,6 +18,7 @@ RECORD = 20 * BLOCK
 _PIECE = 256 * 1024
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _NAME = 100
+_GZIP = 31
 _LINK = b"././@LongLink"
 _SECOND = 1_000_000_000
 
@@ -181,3 +182,9 @@ def _read_header(block: bytes) -> tuple[bytes, int, bytes]:
 def is_worth_squeezing(sample: bytes) -> bool:
     """Whether compression takes away at least a third of what looks like ``sample``."""
     return len(zlib.compress(sample, 1)) * 3 < len(sample) * 2
+
+
+def squeezed(pieces: Iterable[bytes]) -> bytes:
+    """The pieces as one gzip stream, as fast as that goes."""
+    packer = zlib.compressobj(1, wbits=_GZIP)
+    return b"".join((*(packer.compress(piece) for piece in pieces), packer.flush()))

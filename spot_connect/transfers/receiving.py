@@ -25,7 +25,7 @@ class ReceivePack:
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Name the files."""
-        far.ask(b"pack", 0, words=[item.remote for item in self.items])
+        far.ask(b"pack", words=[item.remote for item in self.items])
 
     def hear(self, far: Far, advance: Advance) -> None:
         """Take them, and give them their names when all are there.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
+from itertools import chain
 
 from spot_connect.core.errors import SshError, TransferFailed
 from spot_connect.ssh.connection import Connection, reason
@@ -15,7 +16,7 @@ from spot_connect.transfers import helper, packing
 from spot_connect.transfers.crew import Crew, shape
 from spot_connect.transfers.entries import Entry, Tree, parsed
 from spot_connect.transfers.far import Far
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Task, gaps
+from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Task, gaps
 
 _PIECE = 256 * 1024
 _RECENT_SECONDS = 10
@@ -27,14 +28,25 @@ class SendPack:
 
     items: tuple[Item, ...]
     recent: int
+    rate: Rate
 
     def ask(self, far: Far, advance: Advance) -> None:
-        """Send the archive."""
-        names = [(item.remote, item.entry) for item in self.items]
-        far.ask(b"unpack", packing.length_of(names, self.recent), 0)
+        """Send the archive, compressed where the link is slow and that helps."""
         files = ((item.local, item.remote, item.entry) for item in self.items)
-        for piece in packing.archive(files, advance, self.recent):
-            far.write(piece)
+        pieces = packing.archive(files, advance, self.recent)
+        first = next(pieces)
+        if self.rate.is_slow and packing.is_worth_squeezing(first):
+            body = packing.squeezed(chain([first], pieces))
+            far.ask(b"unpack", len(body), 1)
+            self._write(far, body)
+            return
+        far.ask(b"unpack", packing.length_of([(item.remote, item.entry) for item in self.items], self.recent), 0)
+        for piece in chain([first], pieces):
+            self._write(far, piece)
+
+    def _write(self, far: Far, data: bytes) -> None:
+        far.write(data)
+        self.rate.note(len(data))
 
     def hear(self, far: Far, advance: Advance) -> None:
         """It is unpacked."""
@@ -102,7 +114,8 @@ class Sending:
             self._connection.round_trip, sum(item.entry.size for item in items), least_hands=8 if parts else 3
         )
         recent = int(time.time()) - _RECENT_SECONDS
-        heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, recent), SendStripe)
+        rate = Rate()
+        heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, recent, rate), SendStripe)
         if begun.hands == 1:
             self._owed = list(iter(heap.take, None))
             for task in self._owed:

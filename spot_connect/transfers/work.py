@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.far import Far
 
@@ -22,7 +23,29 @@ _LARGEST_STRIPE = 16 * 1024 * 1024
 _SMALLEST_PACK = 256 * 1024
 _LARGEST_PACK = 16 * 1024 * 1024
 _HEADER = 1024
+_KNOWN_SECONDS = 1.0
+_SLOW_RATE = 10_000_000
 _PARTS = 2
+
+
+class Rate:
+    """How fast bytes have moved so far, on all hands together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = SYSTEM_CLOCK.now()
+        self._moved = 0
+
+    def note(self, size: int) -> None:
+        """``size`` more bytes have gone."""
+        with self._lock:
+            self._moved += size
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the link is known to be slower than compression."""
+        seconds = SYSTEM_CLOCK.now() - self._began
+        return seconds > _KNOWN_SECONDS and self._moved < seconds * _SLOW_RATE
 
 
 class Task(Protocol):
@@ -97,6 +120,11 @@ class Heap(Generic[T]):
         self._hands = hands
         packed = sum(item.entry.size for item in items)
         self.left = packed + sum(one.length for one in self._ranges)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all is taken."""
+        return not self._packs and not self._ranges
 
     def take(self) -> T | None:
         """The next piece; none when all are taken."""

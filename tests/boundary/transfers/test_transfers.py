@@ -11,11 +11,13 @@ import pytest
 
 from spot_connect.core.errors import SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Silent
+from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import exists, is_dir
 from spot_connect.transfers.download import download
 from spot_connect.transfers.upload import upload
+from spot_connect.transfers.work import Rate
 from tests.boundary.ssh.servers import Proxy, Server, There
 
 SILENT = Silent()
@@ -303,3 +305,64 @@ def test_names_that_are_not_utf_8_go_up(connection: Connection, tmp_path: Path, 
     source.write_bytes(b"x")
     upload(connection, [source], there.folder, reporter=SILENT)
     assert there.names() == [b"caf\xe9"]
+
+
+def test_empty_files_and_links_alone_arrive(connection: Connection, tmp_path: Path, there: There) -> None:
+    tree = tmp_path / "t"
+    tree.mkdir()
+    for number in range(50):
+        (tree / f"{number}").touch()
+        (tree / f"link{number}").symlink_to(f"{number}")
+    upload(connection, [tree], there.folder, reporter=SILENT)
+    got = download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)[0]
+    assert sorted(path.name for path in got.iterdir()) == sorted(path.name for path in tree.iterdir())
+
+
+def test_holes_stay_holes(connection: Connection, tmp_path: Path, there: There, way: str) -> None:
+    if way == "sftp":
+        pytest.skip("SFTP knows no holes")
+    with (tmp_path / "f").open("wb") as file:
+        file.truncate(200 * MEGABYTE)
+        file.seek(100 * MEGABYTE)
+        file.write(b"here")
+    upload(connection, [tmp_path / "f"], there.folder, reporter=SILENT)
+    got = download(connection, [there.path("f")], tmp_path / "d", reporter=SILENT)[0]
+    assert int(there.run("du -k f | cut -f1")) < 1024
+    assert got.stat().st_blocks * 512 < MEGABYTE
+    assert got.stat().st_size == 200 * MEGABYTE
+    with got.open("rb") as file:
+        file.seek(100 * MEGABYTE)
+        assert file.read(5) == b"here\0"
+
+
+def test_no_helper_is_left_when_all_has_moved(connection: Connection, tmp_path: Path, there: There) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(40 * MEGABYTE))
+    upload(connection, [tmp_path / "f"], there.folder, reporter=SILENT)
+    count = f"ls -l /proc/[0-9]*/cwd 2>&1 | grep -c -- '-> {there.folder}$'"
+    wait_for("helpers", lambda: Seen(run(connection, count).stdout == b"0\n" or None, "running"), seconds=10, every=0.1)
+
+
+def test_times_are_kept(connection: Connection, tmp_path: Path, there: There) -> None:
+    tree = tmp_path / "t"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "deep" / "f").write_bytes(b"x")
+    (tree / "big").write_bytes(bytes(5 * MEGABYTE))
+    for number, path in enumerate((tree / "deep" / "f", tree / "big", tree / "deep", tree)):
+        os.utime(path, (1_000_000_000 + number, 1_000_000_000 + number))
+    upload(connection, [tree], there.folder, reporter=SILENT)
+    got = download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)[0]
+    times = [int(path.stat().st_mtime) for path in (got / "deep" / "f", got / "big", got / "deep", got)]
+    assert times == [1_000_000_000, 1_000_000_001, 1_000_000_002, 1_000_000_003]
+
+
+def test_what_can_be_squeezed_is_squeezed_over_a_slow_link(
+    connection: Connection, tmp_path: Path, there: There, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rate, "is_slow", True)
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "text").write_bytes(b"the same again and again\n" * 20_000)
+    (tmp_path / "t" / "noise").write_bytes(os.urandom(300_000))
+    upload(connection, [tmp_path / "t" / "text"], there.folder, reporter=SILENT)
+    upload(connection, [tmp_path / "t"], there.folder, reporter=SILENT)
+    assert there.read("text") == there.read("t/text") == (tmp_path / "t" / "text").read_bytes()
+    assert there.read("t/noise") == (tmp_path / "t" / "noise").read_bytes()
