@@ -27,6 +27,7 @@ class PlainSending:
 
     def __init__(self, connection: Connection, trees: Sequence[Tree], folder: bytes) -> None:
         self._connection = connection
+        self._under_way: Item | None = None
         with Files(connection) as files:
             base = posixpath.normpath(posixpath.join(files.home(), folder))
             files.make(base)
@@ -37,6 +38,7 @@ class PlainSending:
     def send(self, items: Sequence[Item], advance: Advance) -> None:
         """Bring up the files and links."""
         for item in items:
+            self._under_way = item
             try:
                 with Files(self._connection) as files:
                     self._put(files, item, advance)
@@ -45,11 +47,11 @@ class PlainSending:
                     raise OSError(errno.ENOSPC, "no space left", self._path(item.remote)) from error
                 raise
 
-    def discard(self, items: Sequence[Item]) -> None:
-        """Take away what there is of unfinished files."""
-        with contextlib.suppress(SshError), Files(self._connection) as files:
-            for item in items:
-                files.remove(self._partial(item))
+    def discard(self, _items: Sequence[Item]) -> None:
+        """Take away what there is of the unfinished file."""
+        if self._under_way:
+            with contextlib.suppress(SshError, OSError), Files(self._connection) as files:
+                files.remove(self._partial(self._under_way))
 
     def finish(self, gone: Sequence[bytes], todo: Sequence[tuple[bytes, Entry]]) -> None:
         """Remove what is to go, make the directories, and set modes and times."""

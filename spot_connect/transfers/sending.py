@@ -126,6 +126,8 @@ class Sending:
     def discard(self, items: Sequence[Item]) -> None:
         """Take away what there is of unfinished big files."""
         partial = [helper.partial_of(item.remote, item.token) for item in items if item.entry.size >= BIG]
+        if not partial:
+            return
         with contextlib.suppress(SshError, OSError):
             far = Far(self._connection)
             self._enter(far)
