@@ -117,6 +117,11 @@ def _wanted(path: bytes, target: Path, tree: Mapping[bytes, Entry]) -> _Wanted:
             said = f"{os.fsdecode(entry.name)} is neither a file nor a directory"
             raise TransferFailed(f"cannot download {os.fsdecode(path)}", said, "Nothing was written.")
     there = _local(target, tree) if os.path.lexists(target) else {}
+    for name, entry in there.items():
+        # Through such a link a server that is not what it seems could write anywhere on this machine.
+        if name and entry.kind == "l" and tree[name].kind == "d":
+            said = f"{target / os.fsdecode(name)} is a link here and a directory there"
+            raise TransferFailed(f"cannot download {os.fsdecode(path)}", said, "Remove the link.")
     return _Wanted(path, target, tree, changes(tree.values(), there))
 
 

@@ -366,3 +366,13 @@ def test_what_can_be_squeezed_is_squeezed_over_a_slow_link(
     upload(connection, [tmp_path / "t"], there.folder, reporter=SILENT)
     assert there.read("text") == there.read("t/text") == (tmp_path / "t" / "text").read_bytes()
     assert there.read("t/noise") == (tmp_path / "t" / "noise").read_bytes()
+
+
+def test_a_download_writes_nothing_through_a_link(connection: Connection, tmp_path: Path, there: There) -> None:
+    there.run("mkdir -p t/x; echo new > t/x/f")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "d" / "t").mkdir(parents=True)
+    (tmp_path / "d" / "t" / "x").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TransferFailed, match="is a link here"):
+        download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
