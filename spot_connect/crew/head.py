@@ -74,6 +74,7 @@ class Head:
         self._backlog = _Backlog()
         self._handed: dict[int, Future[Any]] = {}
         self._under_way: set[int] = set()
+        self._silent: set[str] = set()
         self._wake = asyncio.Event()
         self._changed: Any = None
 
@@ -86,6 +87,7 @@ class Head:
             if time.monotonic() - looked >= _LOOK_SECONDS:
                 looked = time.monotonic()
                 await asyncio.to_thread(self._look)
+                await self._dismiss_silent()
                 await self._pass_on_stops()
             await self._hand_out()
             await self._woken()
@@ -172,12 +174,15 @@ class Head:
 
     def _look(self) -> None:
         """See what has happened behind our back, and say what we know."""
-        for number in sorted(self._under_way):
+        for number in sorted({*self._under_way, *(self._handed if self._shared else ())}):
             run = self._jobs[number].run
-            last = run.attempts()[-1]
+            last = (run.attempts() or [None])[-1]
+            if last is None:
+                continue
             if last.end() is None and time.time() - last.last_sign() > self._lease and last.close("lost"):
                 run.settle("lost", None)
-            if last.end() is not None:
+                self._silent.add(str(last.start().get("instance")))
+            if number in self._under_way and last.end() is not None:
                 self._under_way.discard(number)
                 self._jobs[number].look()
                 self._sort(number)
@@ -186,6 +191,15 @@ class Head:
             self._changed = changed
             self._obey()
         self._tell()
+
+    async def _dismiss_silent(self) -> None:
+        """Give nothing to machines that have fallen silent: dask would believe in them for a minute more."""
+        for worker in list(self._scheduler.workers.values()):
+            if str(worker.name).partition("/")[0] in self._silent:
+                await self._scheduler.remove_worker(
+                    worker.address, stimulus_id=f"silent-{time.monotonic_ns()}", expected=True
+                )
+        self._silent.clear()
 
     def _obey(self) -> None:
         """Stop what is to be stopped, and take up what is to be tried again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import pytest
 
 from spot_connect.core.waiting import Seen, wait_for
 from tests.boundary.jobs.conftest import PATIENCE, interrupt, states
+from tests.local_cloud import somebody_else
 
 COUNT = """
 cd $SPOT_CONNECT_CHECKPOINT_DIR
@@ -167,3 +169,66 @@ def test_what_has_failed_can_be_tried_again_after_the_end(start):
     assert run.retry().state != "failed"
     record = run.wait(2 * PATIENCE)
     assert (record.state, states(record)) == ("succeeded", ["succeeded"] * 2)
+
+
+def frozen(machine, action):
+    """Stop or continue everything on the machine but its SSH server, as a host that freezes and thaws."""
+    # In brackets, so that the pattern does not match the shell that it is given to.
+    machine.run(f"pkill -{action} -f '[a]gent-|[/]scripts/0-'", cmd=True)
+
+
+def test_a_machine_that_was_taken_for_dead_is_fenced_when_it_thaws(start, manager, tmp_path):
+    run = start(counting(60), 3, n_jobs=3, lease=10)
+    victim = victim_of(run)
+    [machine] = [line for line in manager.instances.values() if line.id == victim.instance]
+    frozen(machine, "STOP")
+    until(run, "another attempt", lambda record: record.jobs[victim.number].attempts == 2)
+    frozen(machine, "CONT")
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 3
+    assert record.jobs[victim.number].interruptions == 1
+    ends = machine.run(f"ls {record.directory}/jobs/{victim.number:05d}", cmd=True, return_output=True).split()
+    assert ends.count("end.json") == 1
+
+
+def test_a_second_head_changes_nothing(start, manager):
+    run = start("sleep 2", 2, n_jobs=6)
+    record = until(run, "two jobs", lambda record: len(running(record)) == 2)
+    [other] = [line for line in manager.instances.values() if line.id != record.head]
+    words = f'{{"directory": "{record.directory}", "instance": "{other.id}"}}'
+    # It finds a head, and leaves at once.
+    other.run(f"$SPOT_CONNECT_PYTHON ~/.spot-connect/agent-*.d jobs-lead '{words}'", cmd=True)
+    record = run.wait(2 * PATIENCE)
+    assert [job.attempts for job in record.jobs] == [1] * 6
+    terms = other.run(f"ls {record.directory}/head/attempts", cmd=True, return_output=True)
+    assert terms.split() == ["0001"]
+
+
+def test_who_does_not_have_the_key_of_the_run_cannot_talk_to_its_head(start, manager):
+    run = start("sleep 5", 1)
+    record = until(run, "a job", running)
+    [machine] = manager.instances.values()
+    told = machine.run(f"cat {record.directory}/head/attempts/0001/start.json", cmd=True, return_output=True)
+    told = json.loads(told)["address"]
+    assert told.startswith("tls://")
+    script = f"""
+from distributed import Client
+try:
+    Client("{told.replace("tls://", "tcp://")}", timeout=4)
+except Exception as error:
+    print("refused", type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.startswith("refused"), done.stderr
+    assert states(run.wait(2 * PATIENCE)) == ["succeeded"]
+
+
+def test_only_port_22_is_open_to_the_caller_and_the_rest_to_the_machines_themselves(start, manager):
+    start("echo fine", 1)
+    [machine] = manager.instances.values()
+    [group] = machine.seen.groups
+    rules = somebody_else().describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+    from_addresses = {(rule["FromPort"], rule["ToPort"]) for rule in rules if rule["IpRanges"]}
+    from_groups = {pair["GroupId"] for rule in rules for pair in rule["UserIdGroupPairs"]}
+    assert (from_addresses, from_groups) == ({(22, 22)}, {group})
+    assert all(rule["IpRanges"] or rule["UserIdGroupPairs"] for rule in rules)
