@@ -1,0 +1,75 @@
+"""How what is to move is cut into pieces."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from spot_connect.transfers.crew import shape
+from spot_connect.transfers.entries import Entry, parsed
+from spot_connect.transfers.helper import covered
+from spot_connect.transfers.work import Heap, Item, Range, gaps, packs
+
+MEGABYTE = 1024 * 1024
+
+
+def item(size: int, name: bytes = b"f") -> Item:
+    return Item("/here/f", name, Entry(name, "f", 0o644, size, 0, b""))
+
+
+def taken(heap: Heap[object]) -> list[object]:
+    return list(iter(heap.take, None))
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_what_is_there_and_what_is_missing_make_the_whole(seed: int) -> None:
+    choice = random.Random(seed)
+    size = choice.randint(1, 1000)
+    cuts = sorted(choice.sample(range(size + 1), min(size, choice.randint(0, 8))))
+    segments = list(zip(cuts[::2], cuts[1::2], strict=False))
+    done = [(start, choice.randint(0, size - start)) for start in (choice.randrange(size) for _ in range(3))]
+    missing = gaps(item(size), segments, done)
+    for part in missing:
+        assert part.length > 0
+        inside = any(start <= part.offset and part.offset + part.length <= end for start, end in segments)
+        assert part.filled == inside
+    assert covered([*done, *((part.offset, part.length) for part in missing)]) == size
+    assert covered(done) + sum(part.length for part in missing) == size
+
+
+def test_a_heap_hands_out_everything_once_and_stripes_become_smaller() -> None:
+    small = [item(1000, b"%d" % number) for number in range(3000)]
+    heap = Heap(small, [Range(item(512 * MEGABYTE), 0, 512 * MEGABYTE)], 8, lambda pack: pack, lambda part: part)
+    pieces = taken(heap)
+    parts = [piece for piece in pieces if isinstance(piece, Range)]
+    assert sorted(one.remote for piece in pieces if isinstance(piece, tuple) for one in piece) == sorted(
+        one.remote for one in small
+    )
+    assert [part.offset for part in parts] == [sum(one.length for one in parts[:at]) for at in range(len(parts))]
+    assert sum(part.length for part in parts) == 512 * MEGABYTE
+    assert parts[0].length == 16 * MEGABYTE
+    assert parts[-1].length <= MEGABYTE
+    assert heap.is_empty
+    assert heap.left == 0
+
+
+def test_a_pack_is_never_larger_than_memory_allows() -> None:
+    shares = packs([item(MEGABYTE) for _ in range(500)], 2)
+    assert max(sum(one.entry.size for one in share) for share in shares) <= 17 * MEGABYTE
+
+
+def test_delay_asks_for_connections_and_little_work_for_few() -> None:
+    assert shape(0.0, 1 << 29, least_hands=8).connections == 1
+    assert shape(0.02, 1 << 29, least_hands=8).connections in (2, 3)
+    assert shape(0.15, 1 << 29, least_hands=8).connections == 8
+    assert shape(0.15, 1000, least_hands=8).hands == 1
+
+
+@pytest.mark.parametrize("name", [b"..", b"a/b", b"", b"."])
+def test_a_listing_leads_nowhere_else(name: bytes) -> None:
+    listing = b"d493 0 0\0top\0\0" + b"f420 1 0\0" + name + b"\0\0.\0"
+    with pytest.raises(OSError, match="names a file"):
+        parsed(listing, [b"top"])
+    with pytest.raises(OSError, match="names a file"):
+        parsed(b"d493 0 0\0top\0\0d493 0 0\0top/../x\0\0.\0", [b"top"])
