@@ -22,7 +22,7 @@ from spot_connect.jobs.crew import Crew
 from spot_connect.jobs.mapping import CALL, MapRun, jobs_for, write_calls
 from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
-from spot_connect.jobs.yard import Yard
+from spot_connect.jobs.yard import Line, Yard
 from spot_connect.launching import doors, ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
 from spot_connect.launching.requesting import launch_request
@@ -245,6 +245,7 @@ class InstanceManager:
         on_interrupt: str = "",
         env: Mapping[str, str] | None = None,
         types: Sequence[str] = (),
+        head: str = "worker",
         max_hours: float = 24.0,
         linger: float = 600.0,
         lease: float = 60.0,
@@ -278,6 +279,9 @@ class InstanceManager:
             on_interrupt: bash command that runs beside a job when the interruption of its instance is announced.
             env: variables for the scripts.
             types: further instance types that will do.
+            head: ``"worker"``: one of the instances hands the jobs out, too, and another does when it is lost.
+                ``"on-demand"``: a small one, ``<prefix>_head``, is launched for it at the full price, which AWS does
+                not take away; then jobs are safe without a file system, too.
             max_hours: after this long an instance ends itself, whatever happens.
             linger: seconds that one instance stays after the end, so that results can be fetched.
             lease: a job without a sign of life for so many seconds is taken for lost with its instance.
@@ -305,6 +309,7 @@ class InstanceManager:
             on_interrupt=on_interrupt,
             environment=env or {},
             upload_path=upload_path,
+            head=head,
             max_hours=max_hours,
             linger=linger,
             lease=lease,
@@ -386,22 +391,29 @@ class InstanceManager:
     ) -> tuple[str, Crew]:
         """Launch ``count`` instances and begin the jobs on them; the id of the run, and its crew."""
         token = file_system_token(filesystem) if filesystem else self.efs
-        if token is None:
+        if token is None and terms.head == "worker":
             self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
         # Whatever becomes of this computer and of the jobs, the bill has an end.
         last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * terms.max_hours))}\n"
         fleet = self.launch_fleet(count, name=prefix, user_data=last_resort, **launch)
+        head: Line | None = None
         try:
             by_name = {one.name: one for one in fleet.instances}
             lines = list(side_by_side(lambda one: self._reach(one, token or ""), by_name).values())
             doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
-            run_id = starting.start(lines, prefix, planned, terms, shared=token is not None, reporter=self._reporter)
+            if terms.head == "on-demand":
+                head = self._yard(prefix, fleet.region).keeper(lines[0], token or "")
+            run_id = starting.start(
+                lines, prefix, planned, terms, shared=token is not None, reporter=self._reporter, head=head
+            )
         except BaseException:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
+            if head is not None:
+                self.terminate(head.name)
             raise
         self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
-        return run_id, self._crew(prefix, fleet.region, lines)
+        return run_id, self._crew(prefix, fleet.region, [head, *lines] if head else lines)
 
     def attach(self, prefix: str, run_id: str = "", *, region: str = "") -> JobRun:
         """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer, while a machine lives.
@@ -449,10 +461,12 @@ class InstanceManager:
         """Hears of progress."""
         return self._reporter
 
-    def _crew(self, prefix: str, region: str, lines: Sequence[SpotInstance]) -> Crew:
+    def _crew(self, prefix: str, region: str, lines: Sequence[Line]) -> Crew:
+        return Crew(prefix, lines, self._yard(prefix, region), self._reporter)
+
+    def _yard(self, prefix: str, region: str) -> Yard:
         keys = self._realm.keys(str(self.kp_dir or ""), self._reporter)
-        yard = Yard(self._realm, prefix, region, keys, self._reporter, self._reach)
-        return Crew(prefix, lines, yard, self._reporter)
+        return Yard(self._realm, prefix, region, keys, self._reporter, self._reach)
 
     def _reach(self, one: Instance, token: str) -> SpotInstance:
         mounted = {"filesystem": token} if token else {}

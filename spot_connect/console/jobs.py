@@ -61,6 +61,7 @@ def _run(arguments: argparse.Namespace, manager: InstanceManager) -> int:
         timeout=arguments.timeout,
         on_interrupt=arguments.on_interrupt,
         types=arguments.type,
+        head=arguments.head,
         max_hours=arguments.max_hours,
         **({"region": arguments.region} if arguments.region else {}),
     )

@@ -61,6 +61,8 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=read("seconds"), default=None, metavar="T", help="for an attempt, e.g. 90m")
     parser.add_argument("--on-interrupt", default="", metavar="COMMAND", help="runs beside a job at the notice")
     parser.add_argument("--type", action="append", default=[], metavar="T", help="another type that will do")
+    head = "worker: one of the instances hands the jobs out, too (default); on-demand: a small one launched for it"
+    parser.add_argument("--head", default="worker", metavar="WHERE", help=head)
     hours = "an instance ends itself after this long (default: 24)"
     parser.add_argument("--max-hours", type=float, default=24.0, metavar="H", help=hours)
     parser.add_argument("--detach", type=read("boolean"), default=False, metavar="BOOL", help="begin them and leave")

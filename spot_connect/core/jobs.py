@@ -71,6 +71,8 @@ class Terms:
         on_interrupt: bash command that runs beside a job when the interruption of its machine is announced.
         environment: variables for the scripts.
         upload_path: where files are put, from the home directory.
+        head: ``"worker"``: one of the instances hands the jobs out, too; ``"on-demand"``: a small one launched for it,
+            which AWS does not take away.
         max_hours: an instance ends itself after this long, whatever happens.
         linger: seconds that one instance stays after the end, so that results can be fetched.
         lease: an attempt without a sign of life for so many seconds is lost.
@@ -86,11 +88,14 @@ class Terms:
     on_interrupt: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     upload_path: str = "."
+    head: str = "worker"
     max_hours: float = 24.0
     linger: float = 600.0
     lease: float = 60.0
 
     def __post_init__(self) -> None:
+        if self.head not in ("worker", "on-demand"):
+            raise UsageError(f"head cannot be {self.head!r}", advice="Use worker or on-demand.")
         for name in ("slots", "retries", "max_interruptions"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):

@@ -133,11 +133,8 @@ def serve(asked: dict[str, Any]) -> int:
     """Be a member until the run is over, then end the machine."""
     links.settle()
     batch = Batch(Path(asked["directory"]))
-    asyncio.run(
-        _serve(
-            Member(batch, asked["instance"], int(batch.spec["slots"]) or os.cpu_count() or 1, asked.get("head") or "")
-        )
-    )
+    slots = asked["slots"] if "slots" in asked else int(batch.spec["slots"]) or os.cpu_count() or 1
+    asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "")))
     subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)
     return 0
 

@@ -21,11 +21,20 @@ _AT_ONCE = 16
 _HEAD_SECONDS = 300.0
 
 
-def start(lines: Sequence[Line], name: str, plan: Plan, terms: Terms, *, shared: bool, reporter: Reporter) -> str:
+def start(
+    lines: Sequence[Line],
+    name: str,
+    plan: Plan,
+    terms: Terms,
+    *,
+    shared: bool,
+    reporter: Reporter,
+    head: Line | None = None,
+) -> str:
     """Begin the jobs; their id. They exist on the machines when this returns, whatever becomes of this computer.
 
     With ``shared`` all machines have one file system, and any of them may become the head. Without it the first one
-    keeps everything, and with it everything is lost.
+    keeps everything, and with it everything is lost. A machine given as ``head`` is the first head, and runs no jobs.
     """
     run_id = new_run_id(datetime.now(timezone.utc), secrets.token_hex(2))
     made: dict[str, Any] = {
@@ -33,17 +42,20 @@ def start(lines: Sequence[Line], name: str, plan: Plan, terms: Terms, *, shared:
         "tls": shared_secret(f"{name} {run_id}"),
         "spec": {**terms.wire(), "name": name, "shared": shared},
     }
-    _submit(lines[0], made, plan, terms, reporter)
-    joining = {"run": run_id}
-    if shared:
+    keeper, others = (head, lines) if head else (lines[0], lines[1:])
+    _submit(keeper, made, plan, terms, reporter)
+    if shared and head is None:
         join(lines, run_id)
         return run_id
-    agent(lines[0]).ask("jobs-join", joining)
-    others = lines[1:]
-    if others:
-        _side_by_side(lambda line: _submit(line, made, None, terms, reporter), others)
-        head = _address(lines[0], run_id)
-        _side_by_side(lambda line: agent(line).ask("jobs-join", {**joining, "head": head}), others)
+    agent(keeper).ask("jobs-join", {"run": run_id, **({"slots": 0} if head else {})})
+    if not others:
+        return run_id
+    address = _address(keeper, run_id)
+    if shared:
+        join(others, run_id)
+        return run_id
+    _side_by_side(lambda line: _submit(line, made, None, terms, reporter), others)
+    _side_by_side(lambda line: agent(line).ask("jobs-join", {"run": run_id, "head": address}), others)
     return run_id
 
 

@@ -79,6 +79,15 @@ class Yard:
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             return list(pool.map(launched, names))
 
+    def keeper(self, like: Line, token: str) -> Line:
+        """A small machine that AWS does not take away, with that file system if one is named.
+
+        Raises:
+            AwsError: AWS has none, or refused.
+        """
+        name = f"{self._prefix}_head"
+        return self._reach(joining.keeper(self._realm, like.seen, name, self._keys, self._reporter), token)
+
     def doomed(self, lines: Sequence[Line]) -> list[Line]:
         """Those that AWS takes away, or has taken; one call while all is well."""
         found = endings(self._realm, [line.seen for line in lines])

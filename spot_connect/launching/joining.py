@@ -13,6 +13,8 @@ from spot_connect.launching.launch import launch
 from spot_connect.launching.realm import Realm
 from spot_connect.store.keys import KeyFiles
 
+_SMALL = {"x86_64": "t3.small", "arm64": "t4g.small"}
+
 
 def another(realm: Realm, like: Instance, name: str, files: KeyFiles, reporter: Reporter) -> Instance:
     """One more machine of a fleet, like one that it has.
@@ -23,6 +25,17 @@ def another(realm: Realm, like: Instance, name: str, files: KeyFiles, reporter: 
     """
     request = replace(replacing.request_like(realm, like), name=name)
     return _marked(realm, launch(realm, request, files, reporter), like)
+
+
+def keeper(realm: Realm, like: Instance, name: str, files: KeyFiles, reporter: Reporter) -> Instance:
+    """A small machine of a fleet that AWS does not take away.
+
+    Raises:
+        AwsError: AWS has none, or refused.
+    """
+    kind = _SMALL.get(str(like.raw.get("Architecture", "")), "") or like.type
+    request = replacing.request_like(realm, like, instance_type=kind, on_demand=True)
+    return _marked(realm, launch(realm, replace(request, name=name), files, reporter), like)
 
 
 def successor(realm: Realm, dying: Instance, files: KeyFiles, reporter: Reporter) -> Instance:

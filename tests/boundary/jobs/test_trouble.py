@@ -232,3 +232,17 @@ def test_only_port_22_is_open_to_the_caller_and_the_rest_to_the_machines_themsel
     from_groups = {pair["GroupId"] for rule in rules for pair in rule["UserIdGroupPairs"]}
     assert (from_addresses, from_groups) == ({(22, 22)}, {group})
     assert all(rule["IpRanges"] or rule["UserIdGroupPairs"] for rule in rules)
+
+
+@pytest.mark.parametrize("filesystem", ["jobs-fs", None])
+def test_the_head_may_have_a_machine_of_its_own_that_aws_does_not_take_away(start, manager, filesystem):
+    run = start("sleep 1", 2, n_jobs=4, filesystem=filesystem, head="on-demand")
+    head = manager.instances[f"{run.name}_head"]
+    try:
+        assert until(run, "a job", running).head == head.id
+        assert not head.seen.spot_request_id
+        record = run.wait(2 * PATIENCE)
+        assert states(record) == ["succeeded"] * 4
+        assert head.id not in {job.instance for job in record.jobs}
+    finally:
+        head.terminate()
