@@ -21,7 +21,8 @@ DASK = "2026.8.0"
 CHOSEN = "SPOT_CONNECT_PYTHON"
 """Names a Python on the instance that has dask.distributed."""
 _NAMES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
-_FITS = "import sys; sys.exit(sys.version_info < (3, 10))"
+# Debian's Python comes without what makes virtual environments.
+_FITS = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))"
 _HAS_DASK = "import distributed"
 _INSTALLERS = (
     ("dnf", ["dnf", "-y", "-q", "install", "python3.11", "python3.11-pip"]),
