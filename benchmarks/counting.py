@@ -16,8 +16,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.calls import Call, recorded
-from benchmarks.ground import Silent
 from benchmarks.timing import Number, Sample
+from spot_connect.core.reporting import Silent
 
 if TYPE_CHECKING:
     from spot_connect.spotted import SpotInstance

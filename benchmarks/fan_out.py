@@ -15,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.fan_out_peers import TOOLS
-from benchmarks.ground import Door, Silent, door_of, local_cloud
+from benchmarks.ground import Door, door_of, local_cloud
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, interleave_values, ratio, timed
+from spot_connect.core.reporting import Silent
 
 _ROUND_TRIPS = (0, 80)
 _MOST = {"fabric": 0.8, "parallel-ssh": 0.55, "gnu-parallel": 0.15}

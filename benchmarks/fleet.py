@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ground import Door, Ground, Silent, all_of, door_of, local_cloud
+from benchmarks.ground import Door, Ground, all_of, door_of, local_cloud
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, Sample, ratio, timed
+from spot_connect.core.reporting import Silent
 
 _AT_ONCE = 16
 _TRIES = 200

@@ -129,26 +129,6 @@ def door_of(instance: Mapping[str, Any], keys: str | Path, user: str = "") -> Do
     return Door(host, port, user or tags["spot-connect:login"], Path(keys) / f"{instance['KeyName']}.pem")
 
 
-class Silent:
-    """A reporter that says nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def warn(self, text: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        """Nothing."""
-        yield
-
-    @contextmanager
-    def transfer(self, name: str, total: int) -> Iterator[Any]:
-        """Nothing."""
-        yield None
-
-
 def _environment() -> Mapping[str, str]:
     from spot_connect.local import service
 

@@ -17,9 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.counting import POLL_SECONDS, counted, lost, within
-from benchmarks.ground import Silent, local_cloud
+from benchmarks.ground import local_cloud
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, Sample
+from spot_connect.core.reporting import Silent
 
 if TYPE_CHECKING:
     from spot_connect.runs.agent import Agent

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.ground import REGION, Door, Silent, all_of, door_of, local_cloud
+from benchmarks.ground import REGION, Door, all_of, door_of, local_cloud
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, Sample, ratio, timed
+from spot_connect.core.reporting import Silent
 
 if TYPE_CHECKING:
     from spot_connect.core.jobs import JobsRecord

@@ -14,9 +14,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from benchmarks.ground import Silent, door_of, local_cloud, tool
+from benchmarks.ground import door_of, local_cloud, tool
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, interleave, ratio
+from spot_connect.core.reporting import Silent
 
 _PRINTED = 50_000_000
 _PASTED = (b"x" * 79 + b"\n") * 12_500

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.calls import Call, recorded
-from benchmarks.ground import Ground, Silent, local_cloud, quiet, tool
+from benchmarks.ground import Ground, local_cloud, quiet, tool
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number
+from spot_connect.core.reporting import Silent
 
 _MOST = 3
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.ground import Door, Silent, door_of, local_cloud, quiet
+from benchmarks.ground import Door, door_of, local_cloud, quiet
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, interleave, ratio
+from spot_connect.core.reporting import Silent
 
 
 def measure(options: Options) -> list[Number]:
