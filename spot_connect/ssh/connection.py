@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from spot_connect.ssh._transport import Ahead, Transport
 
-WINDOW = 16 * 1024 * 1024
+WINDOW = 4 * 1024 * 1024
+"""What one channel may hold of what nobody has read yet; many channels together stay small in memory."""
 PACKET = 252 * 1024
 """Just below the 256 KB that OpenSSH takes as the longest packet, with room for its header."""
 _AUTHENTICATION_SECONDS = 30.0
