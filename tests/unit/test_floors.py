@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "bash_scripts": {"core"},
     "spotted": {"runs", "launching", "transfers", "ssh", "store", "screen", "core"},
     "sutils": {"launching", "market", "aws", "store", "screen", "core"},
-    "instance_manager": {"spotted", "sutils", "jobs", "runs", "launching", "screen", "core"},
+    "many_instances": {"spotted", "sutils", "runs", "launching", "screen", "core"},
+    "instance_manager": {"many_instances", "spotted", "jobs", "launching", "core"},
     "console": {
         *("jobs", "instance_manager"),
         *("console", "spotted", "sutils", "market", "runs", "launching", "aws", "store", "screen", "core"),
