@@ -221,7 +221,11 @@ class Listener:
         reads = (channel.recv, channel.recv_stderr)
         for stream, read, hear, kept in zip((self._out, self._err), reads, self._hear, self._kept, strict=True):
             while stream.read_ready():
-                piece = read(_PIECE)
+                try:
+                    piece = read(_PIECE)
+                except (OSError, EOFError):
+                    # Reading makes room, which is said to the server: the line broke, and the streams end now.
+                    return
                 if self._capture:
                     kept.append(piece)
                 if hear:

@@ -67,8 +67,10 @@ class Pipe:
     def read_some(self, most: int) -> bytes:
         """What has arrived, at least one byte and at most ``most``."""
         if self._at >= len(self._rest):
-            self._rest, self._at = self._channel.recv(_CHUNK), 0
-            if not self._rest:
+            # Reading makes room, which is said to the server: a line that broke may be noticed there first.
+            with contextlib.suppress(OSError, EOFError):
+                self._rest, self._at = self._channel.recv(_CHUNK), 0
+            if self._at >= len(self._rest):
                 raise self._ended()
         piece = self._rest[self._at : self._at + most] if self._at or most < len(self._rest) else self._rest
         self._at += len(piece)

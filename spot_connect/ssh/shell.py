@@ -222,3 +222,5 @@ class _Session:
             return self._channel.recv(_PIECE)
         except TimeoutError:
             return None
+        except (OSError, EOFError):
+            return b""

@@ -102,13 +102,13 @@ def test_interruptions_are_counted_against_their_own_budget(start, manager):
 
 
 def test_without_a_file_system_a_checkpoint_travels_too(start, manager, tmp_path):
-    run = start(counting(80), 2, n_jobs=2, filesystem=None)
+    run = start(counting(200), 2, n_jobs=2, filesystem=None)
     victim = victim_of(run)
     interrupt(manager, victim.instance, 12)
     record = run.wait(2 * PATIENCE)
     assert states(record) == ["succeeded"] * 2
     assert record.jobs[victim.number].interruptions == 1
-    assert steps_of(run, tmp_path) == [list(range(1, 81))] * 2
+    assert steps_of(run, tmp_path) == [list(range(1, 201))] * 2
 
 
 def test_without_a_file_system_a_machine_that_dies_costs_what_it_was_doing(start, manager):

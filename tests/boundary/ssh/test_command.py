@@ -131,7 +131,8 @@ GONE = """for pid in {pids}; do
     sleep 0.05
   done
   grep -qs '^State:.[^Z]' /proc/$pid/status && echo $pid
-done; ls -d {folder}"""
+done
+for _ in $(seq 200); do [ -e {folder} ] || break; sleep 0.05; done; ls -d {folder}"""
 
 
 def _interrupted(connection: Connection, text: str) -> tuple[bytes, list[bytes]]:
