@@ -21,7 +21,6 @@ class Mirror:
     def __init__(self, source: Path, target: Path) -> None:
         self._source = source
         self._target = target
-        self._copied = 0
         self._next = 0.0
         self.failure = ""
 

@@ -88,16 +88,19 @@ class Crew:
 
     def _keep_full(self, welcome: Callable[[Line], object], over: threading.Event) -> None:
         watched = self._yard.living()
+        warned: set[str] = set()
         while not over.wait(_LOOK_SECONDS):
             try:
                 for line in self._yard.doomed(watched):
-                    watched.remove(line)
                     successor = self._yard.successor(line)
-                    watched.append(successor)
                     welcome(successor)
+                    watched[watched.index(line)] = successor
                     self._lines.append(successor)
             except SpotConnectError as error:
-                self.reporter.warn(str(error))
+                # It stays on the list, and is tried again at the next look.
+                if str(error) not in warned:
+                    self.reporter.warn(str(error))
+                warned.add(str(error))
 
 
 def agent(line: Line) -> Agent:

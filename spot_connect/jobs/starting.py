@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,12 +11,12 @@ from spot_connect.core.certificates import shared_secret
 from spot_connect.core.jobs import Plan, Terms
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import new_run_id
+from spot_connect.core.side_by_side import side_by_side
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.jobs.crew import agent
 from spot_connect.jobs.yard import Line
 from spot_connect.transfers.upload import upload
 
-_AT_ONCE = 16
 _HEAD_SECONDS = 300.0
 
 
@@ -54,14 +53,14 @@ def start(
     if shared:
         join(others, run_id)
         return run_id
-    _side_by_side(lambda line: _submit(line, made, None, terms, reporter), others)
-    _side_by_side(lambda line: agent(line).ask("jobs-join", {"run": run_id, "head": address}), others)
+    _on_each(others, lambda line: _submit(line, made, None, terms, reporter))
+    _on_each(others, lambda line: agent(line).ask("jobs-join", {"run": run_id, "head": address}))
     return run_id
 
 
 def join(lines: Iterable[Line], run_id: str) -> None:
     """Have machines that see the jobs' directory work for them."""
-    _side_by_side(lambda line: agent(line).ask("jobs-join", {"run": run_id}), lines)
+    _on_each(lines, lambda line: agent(line).ask("jobs-join", {"run": run_id}))
 
 
 def _submit(line: Line, made: dict[str, Any], plan: Plan | None, terms: Terms, reporter: Reporter) -> None:
@@ -95,6 +94,5 @@ def _address(line: Line, run_id: str) -> str:
     return wait_for(f"head of {run_id}", look, seconds=_HEAD_SECONDS, every=0.5, advice="See ~/.spot-connect/crew.log.")
 
 
-def _side_by_side(work: Callable[[Line], object], lines: Iterable[Line]) -> None:
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        list(pool.map(work, lines))
+def _on_each(lines: Iterable[Line], work: Callable[[Line], object]) -> None:
+    side_by_side(work, {line.id: line for line in lines})

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from spot_connect.core.errors import InstanceNotFound, SshError
+from spot_connect.core.errors import InstanceNotFound, PartlyFailed, SshError
 from spot_connect.core.fleets import member_names
 from spot_connect.core.models import Instance
 from spot_connect.core.names import FILE_SYSTEM_TAG
 from spot_connect.core.reporting import Reporter
+from spot_connect.core.side_by_side import side_by_side
 from spot_connect.launching import fleets, joining
 from spot_connect.launching.realm import Realm
 from spot_connect.runs.watching import endings
 from spot_connect.ssh.connection import Connection
 from spot_connect.store.keys import KeyFiles
-
-_AT_ONCE = 16
 
 
 class Line(Protocol):
@@ -60,15 +58,14 @@ class Yard:
     def living(self) -> list[Line]:
         """Lines to those that live now; empty when none does."""
         fleet = fleets.find_fleet(self._realm, self._prefix, self._region)
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            found = pool.map(self._reached, fleet.instances if fleet else ())
-        return [line for line in found if line is not None]
+        found = side_by_side(self._reached, {one.id: one for one in fleet.instances} if fleet else {})
+        return [line for line in found.values() if line is not None]
 
     def more(self, living: Sequence[Line], count: int) -> list[Line]:
-        """So many more, like those that live.
+        """So many more, like those that live; fewer where AWS does not give as many.
 
         Raises:
-            AwsError: AWS has none, or refused.
+            AwsError, PartlyFailed: AWS has none, or refused.
         """
         names = member_names(self._prefix, count, taken=[line.name for line in living])
         like = living[0].seen
@@ -76,8 +73,14 @@ class Yard:
         def launched(name: str) -> Line:
             return self._fitted(joining.another(self._realm, like, name, self._keys, self._reporter), like)
 
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            return list(pool.map(launched, names))
+        try:
+            return list(side_by_side(launched, {name: name for name in names}).values())
+        except PartlyFailed as failure:
+            if not failure.succeeded:
+                raise
+            # Those that run cost money, and are to work for it.
+            self._reporter.warn(str(failure))
+            return list(failure.succeeded.values())
 
     def keeper(self, like: Line, token: str) -> Line:
         """A small machine that AWS does not take away, with that file system if one is named.

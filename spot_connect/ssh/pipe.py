@@ -67,10 +67,12 @@ class Pipe:
     def read_some(self, most: int) -> bytes:
         """What has arrived, at least one byte and at most ``most``."""
         if self._at >= len(self._rest):
-            # Reading makes room, which is said to the server: a line that broke may be noticed there first.
-            with contextlib.suppress(OSError, EOFError):
+            try:
                 self._rest, self._at = self._channel.recv(_CHUNK), 0
-            if self._at >= len(self._rest):
+            except (OSError, EOFError) as error:
+                # Reading makes room, which is said to the server: a line that broke may be noticed there first.
+                raise self._lost() from error
+            if not self._rest:
                 raise self._ended()
         piece = self._rest[self._at : self._at + most] if self._at or most < len(self._rest) else self._rest
         self._at += len(piece)
@@ -80,6 +82,9 @@ class Pipe:
         # Only a server that is still there says that a program has ended.
         if self._channel.eof_received or self._channel.exit_status != -1:
             return EOFError(self.said)
+        return self._lost()
+
+    def _lost(self) -> SshLost:
         advice = "Start it again; what has arrived is kept."
         return SshLost(f"the line to {self._connection} broke during the transfer", "the connection was lost", advice)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from spot_connect.ssh.connection import Connection
 from spot_connect.transfers import helper
-from spot_connect.transfers.crew import Crew, shape
 from spot_connect.transfers.entries import parsed
 from spot_connect.transfers.far import Far
 from spot_connect.transfers.packing import Unpacker
+from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, gaps
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -154,7 +154,7 @@ class Receiving:
             advance(done)
         begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=2)
         heap = Heap(small, parts, begun.hands, ReceivePack, ReceiveStripe)
-        Crew(self._connection, self._enter, writes=False).work(heap, begun, advance, self._far)
+        Pool(self._connection, self._enter, writes=False).work(heap, begun, advance, self._far)
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files."""

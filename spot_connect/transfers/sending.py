@@ -13,9 +13,9 @@ from itertools import chain
 from spot_connect.core.errors import SshError, TransferFailed
 from spot_connect.ssh.connection import Connection, reason
 from spot_connect.transfers import helper, packing
-from spot_connect.transfers.crew import Crew, shape
 from spot_connect.transfers.entries import Entry, Tree, parsed
 from spot_connect.transfers.far import Far
+from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Task, gaps
 
 _PIECE = 256 * 1024
@@ -121,7 +121,7 @@ class Sending:
             for task in self._owed:
                 task.ask(self._far, advance)
             return
-        Crew(self._connection, self._enter, writes=True).work(heap, begun, advance, self._far)
+        Pool(self._connection, self._enter, writes=True).work(heap, begun, advance, self._far)
 
     def discard(self, items: Sequence[Item]) -> None:
         """Take away what there is of unfinished big files."""

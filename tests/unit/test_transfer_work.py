@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from spot_connect.transfers.crew import shape
 from spot_connect.transfers.entries import Entry, parsed
 from spot_connect.transfers.helper import covered
+from spot_connect.transfers.pool import shape
 from spot_connect.transfers.work import Heap, Item, Range, gaps, packs
 
 MEGABYTE = 1024 * 1024

@@ -10,6 +10,7 @@ import textwrap
 import pytest
 
 from spot_connect.core.waiting import Seen, wait_for
+from spot_connect.local import service
 from tests.boundary.jobs.conftest import PATIENCE, interrupt, states
 from tests.local_cloud import somebody_else
 
@@ -144,6 +145,19 @@ def test_while_somebody_stays_a_machine_that_is_taken_away_is_replaced(start, ma
     # One of the two under whose names the first two were launched has another machine now.
     assert victim.instance not in {line.id for line in manager.instances.values()}
     assert {job.instance for job in record.jobs} == {line.id for line in manager.instances.values()}
+
+
+def test_a_machine_that_cannot_be_replaced_at_once_is_replaced_later(start, manager, heard):
+    run = start(counting(100), 2, n_jobs=4)
+    victim = victim_of(run)
+    service.call(None, "POST", "faults", {"kind": "capacity", "times": 12})
+    interrupt(manager, victim.instance, 12)
+    record = run.stay(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 4
+    assert any("capacity" in warning for warning in heard.warnings)
+    living = {line.id for line in manager.instances.values()}
+    assert victim.instance not in living
+    assert {job.instance for job in record.jobs} >= living
 
 
 def test_more_machines_can_be_had_for_what_waits(start):

@@ -234,6 +234,10 @@ class _Machine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for child in self._children:
+            # A pipe that nobody read to its end stays open, and would complain when it is collected, wherever that is.
+            child._transport.close()  # type: ignore[attr-defined]
+            await child.wait()
 
     async def _handle(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         run = self._at_terminal if process.term_type else self._piped

@@ -105,7 +105,7 @@ class _Entered:
         far.hear()
 
 
-class Crew:
+class Pool:
     """Works off a heap with many hands; what one of them raises ends all, and is raised here.
 
     Args:
