@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAME = "chaos"
 _INSTANCES, _JOBS, _STEPS = 8, 200, 20
 _EVENTS = {"notice": 20, "silence": 5, "head": 2, "client": 3}
-_EVERY_SECONDS = 5.0
+_EVERY_SECONDS = 3.0
 _NOTICE_SECONDS = 12
 _MOST_REPEATED = 0.02
 
