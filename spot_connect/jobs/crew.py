@@ -7,13 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from spot_connect.core.errors import InstanceNotFound, RunInterrupted, SpotConnectError, SshLost, SshUnreachable
+from spot_connect.core.errors import (
+    InstanceNotFound,
+    RunInterrupted,
+    ScriptFailed,
+    SpotConnectError,
+    SshLost,
+    SshUnreachable,
+)
 from spot_connect.core.reporting import Reporter
 from spot_connect.jobs.yard import Line, Yard
-from spot_connect.runs.agent import Agent
+from spot_connect.runs.agent import UNKNOWN, Agent
 
 T = TypeVar("T")
 _LOOK_SECONDS = 5.0
+_ANOTHER_MAY = (SshLost, SshUnreachable, ScriptFailed)
 
 
 class Crew:
@@ -46,19 +54,22 @@ class Crew:
         Raises:
             RunInterrupted: none lives any more.
             InstanceNotFound: none lives.
+            ScriptFailed: none of them knows what is asked for.
         """
         known = list(self._lines)
         for line in known:
             try:
                 return action(line)
-            except (SshLost, SshUnreachable):
+            except _ANOTHER_MAY as error:
+                _raise_unless_local(error)
                 self._lines.remove(line)
         self._lines = list(self._yard.living())
         trouble: SpotConnectError | None = None
         for line in self._lines:
             try:
                 return action(line)
-            except (SshLost, SshUnreachable) as error:
+            except _ANOTHER_MAY as error:
+                _raise_unless_local(error)
                 trouble = error
         if known and not self._lines:
             raise RunInterrupted(
@@ -101,6 +112,12 @@ class Crew:
                 if str(error) not in warned:
                     self.reporter.warn(str(error))
                 warned.add(str(error))
+
+
+def _raise_unless_local(error: SpotConnectError) -> None:
+    """Pass over a machine that knows nothing: whoever launched it did not live to mount the file system there."""
+    if isinstance(error, ScriptFailed) and error.exit_status != UNKNOWN:
+        raise error
 
 
 def agent(line: Line) -> Agent:

@@ -160,6 +160,14 @@ def test_a_machine_that_cannot_be_replaced_at_once_is_replaced_later(start, mana
     assert {job.instance for job in record.jobs} >= living
 
 
+def test_a_machine_whose_launcher_died_before_it_mounted_anything_is_passed_over(start, manager):
+    run = start("sleep 3; echo done", 1)
+    stray = manager.launch_instance(f"{run.name}_9", profile="t2.micro")
+    run._crew._lines.insert(0, stray)
+    assert states(run.wait(2 * PATIENCE)) == ["succeeded"]
+    stray.terminate()
+
+
 def test_more_machines_can_be_had_for_what_waits(start):
     run = start("sleep 3", 1, n_jobs=8)
     assert run.scale(3) == 2
