@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from spot_connect.core.errors import RunNotFound, SpotConnectError
 from spot_connect.core.jobs import JobsRecord, Plan, Terms, jobs_record, slots_of
+from spot_connect.core.joining import last_resort
 from spot_connect.core.models import Instance
 from spot_connect.core.names import file_system_token
+from spot_connect.core.orders import Order
 from spot_connect.core.side_by_side import side_by_side
+from spot_connect.core.values import dollars
 from spot_connect.jobs import starting
 from spot_connect.jobs.crew import Crew
 from spot_connect.jobs.mapping import CALL, MapRun, jobs_for, write_calls
 from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
+from spot_connect.jobs.supply import supply
 from spot_connect.jobs.yard import Line, Yard
 from spot_connect.launching import doors, finding, fleets
 from spot_connect.many_instances import ManyInstances
@@ -62,6 +67,8 @@ class InstanceManager(ManyInstances):
         types: Sequence[str] = (),
         head: str = "worker",
         max_hours: float = 24.0,
+        max_cost: str | float | Decimal | None = None,
+        on_demand_after: int | None = None,
         linger: float = 600.0,
         lease: float = 60.0,
         wait: bool = False,
@@ -97,11 +104,15 @@ class InstanceManager(ManyInstances):
             head: ``"worker"``: one of the instances hands the jobs out, too, and another does when it is lost.
                 ``"on-demand"``: a small one, ``<prefix>_head``, is launched for it at the full price, which AWS does
                 not take away; then jobs are safe without a file system, too.
-            max_hours: after this long an instance ends itself, whatever happens.
+            max_hours: after this long the jobs are stopped, and an instance ends itself, whatever happens.
+            max_cost: the jobs are stopped when the instances have cost this many US dollars, at the prices that held
+                when each was launched.
+            on_demand_after: once AWS has taken away so many instances, others are launched on demand.
             linger: seconds that one instance stays after the end, so that results can be fetched.
             lease: a job without a sign of life for so many seconds is taken for lost with its instance.
             wait: return when all jobs have ended; until then each instance that AWS takes away is replaced.
-            settings: further ones, as for :meth:`launch_fleet`.
+            settings: further ones, as for :meth:`launch_fleet`. With an ``instance_profile`` whose role may launch
+                instances (docs/permissions.md) they replace one another while nobody waits, too.
 
         Raises:
             UsageError: the numbers do not go together, or a file is missing; nothing was launched.
@@ -126,6 +137,8 @@ class InstanceManager(ManyInstances):
             upload_path=upload_path,
             head=head,
             max_hours=max_hours,
+            max_cost=None if max_cost is None else dollars(str(max_cost)),
+            on_demand_after=on_demand_after,
             linger=linger,
             lease=lease,
         )
@@ -209,23 +222,27 @@ class InstanceManager(ManyInstances):
         if token is None and terms.head == "worker":
             self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
         # Whatever becomes of this computer and of the jobs, the bill has an end.
-        last_resort = f"#!/bin/bash\nshutdown -h +{max(1, round(60 * terms.max_hours))}\n"
-        fleet = self.launch_fleet(count, name=prefix, user_data=last_resort, **launch)
+        fleet = self.launch_fleet(
+            count, name=prefix, user_data=f"#!/bin/bash\n{last_resort(terms.max_hours)}\n", **launch
+        )
+        run_id, yard = starting.new_id(), self._yard(prefix, fleet.region)
         head: Line | None = None
+        order: Order | None = None
         try:
             by_name = {one.name: one for one in fleet.instances}
             lines = list(side_by_side(lambda one: self._reach(one, token or ""), by_name).values())
             doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
             if terms.head == "on-demand":
-                head = self._yard(prefix, fleet.region).keeper(lines[0], token or "")
-            run_id = starting.start(
-                lines, prefix, planned, terms, shared=token is not None, reporter=self._reporter, head=head
-            )
+                head = yard.keeper(lines[0], token or "")
+            if token is not None:
+                order = yard.write_order(fleet, token, run_id, terms.max_hours)
+            supplied = supply(run_id, fleet, [line.seen for line in lines], head.seen if head else None, order)
+            starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head)
         except BaseException:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
-            if head is not None:
-                self.terminate(head.name)
+            if order is not None:
+                yard.withdraw(order)
             raise
         self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
         return run_id, self._crew(prefix, fleet.region, [head, *lines] if head else lines)

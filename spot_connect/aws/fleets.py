@@ -18,6 +18,8 @@ _BACK_OFF = (1.0, 2.0, 4.0, 8.0)
 _NOT_YET = frozenset({"InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"})
 _DELETED_ALREADY = frozenset({"fleetIdDoesNotExist", "fleetNotInDeletableState"})
 _TELLING = (NotAuthorized, QuotaReached)
+_SPOT = {"SpotOptions": {"AllocationStrategy": "price-capacity-optimized", "InstanceInterruptionBehavior": "terminate"}}
+_ON_DEMAND = {"OnDemandOptions": {"AllocationStrategy": "lowest-price"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,15 @@ class Known:
     template_ids: tuple[str, ...]
 
 
-def launch(cloud: Cloud, request: Mapping[str, Any], pools: Sequence[Pool], clock: Clock = SYSTEM_CLOCK) -> Answer:
+def launch(
+    cloud: Cloud, request: Mapping[str, Any], pools: Sequence[Pool], clock: Clock = SYSTEM_CLOCK, *, token: str = ""
+) -> Answer:
     """Make the fleet of :func:`fleet_request`.
 
-    A failed line or a server error is asked again with the same ClientToken, so that no second fleet can come of it.
+    A failed line or a server error is asked again with the same ClientToken, so that no second fleet can come of it;
+    with a ``token`` of the caller's own that holds for all who ask with it.
     """
-    token = str(uuid.uuid4())
+    token = token or str(uuid.uuid4())
     for pause in (*_BACK_OFF, None):
         try:
             with asking(f"launch a fleet in {cloud.region}"):
@@ -58,7 +63,13 @@ def launch(cloud: Cloud, request: Mapping[str, Any], pools: Sequence[Pool], cloc
 
 
 def fleet_request(
-    template_id: str, pools: Sequence[Pool], count: int, tags: Mapping[str, str], *, maintain: bool
+    template_id: str,
+    pools: Sequence[Pool],
+    count: int,
+    tags: Mapping[str, str],
+    *,
+    maintain: bool = False,
+    on_demand: bool = False,
 ) -> dict[str, Any]:
     """The CreateFleet parameters, without a token.
 
@@ -67,16 +78,15 @@ def fleet_request(
     """
     marks = [{"Key": key, "Value": value} for key, value in tags.items()]
     template = {"LaunchTemplateId": template_id, "Version": "$Latest"}
+    overrides = [_override(pool, on_demand=on_demand) for pool in pools]
     return {
         "Type": "maintain" if maintain else "instant",
-        "LaunchTemplateConfigs": [
-            {"LaunchTemplateSpecification": template, "Overrides": [_override(pool) for pool in pools]}
-        ],
-        "TargetCapacitySpecification": {"TotalTargetCapacity": count, "DefaultTargetCapacityType": "spot"},
-        "SpotOptions": {
-            "AllocationStrategy": "price-capacity-optimized",
-            "InstanceInterruptionBehavior": "terminate",
+        "LaunchTemplateConfigs": [{"LaunchTemplateSpecification": template, "Overrides": overrides}],
+        "TargetCapacitySpecification": {
+            "TotalTargetCapacity": count,
+            "DefaultTargetCapacityType": "on-demand" if on_demand else "spot",
         },
+        **(_ON_DEMAND if on_demand else _SPOT),
         "TagSpecifications": [{"ResourceType": "fleet", "Tags": marks}],
     }
 
@@ -132,9 +142,9 @@ def _weight(error: AwsError, refusal: PoolRefusal) -> int:
     return 3 if refusal.code == "UnfulfillableCapacity" else 2
 
 
-def _override(pool: Pool) -> dict[str, Any]:
+def _override(pool: Pool, *, on_demand: bool) -> dict[str, Any]:
     override: dict[str, Any] = {"InstanceType": pool.instance_type, "SubnetId": pool.subnet.id}
-    if pool.max_price is not None:
+    if pool.max_price is not None and not on_demand:
         override["MaxPrice"] = str(pool.max_price)
     return override
 

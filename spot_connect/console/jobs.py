@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,8 @@ def _run(arguments: argparse.Namespace, manager: InstanceManager) -> int:
         types=arguments.type,
         head=arguments.head,
         max_hours=arguments.max_hours,
+        max_cost=arguments.max_cost,
+        on_demand_after=arguments.on_demand_after,
         **({"region": arguments.region} if arguments.region else {}),
     )
     if arguments.detach:
@@ -156,13 +158,16 @@ def _told(arguments: argparse.Namespace, record: JobsRecord) -> int:
         show_table(COLUMNS, [cells(job) for job in record.jobs], title=record.summary)
         for instance, trouble in record.troubles.items():
             say(f"{instance} cannot work: {trouble}")
+        if record.capacity and not record.has_ended:
+            say(record.capacity)
     if not record.has_ended:
         return STILL_RUNNING
     return 0 if record.state == "succeeded" else SOME_FAILED
 
 
 def _plain(record: JobsRecord) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(json.dumps(asdict(record), default=_stamp))
+    told: dict[str, Any] = json.loads(json.dumps(asdict(replace(record, order=None)), default=_stamp))
+    del told["order"]
     return {**told, "counts": record.counts, "interruptions": record.interruptions}
 
 

@@ -63,6 +63,10 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--type", action="append", default=[], metavar="T", help="another type that will do")
     head = "worker: one of the instances hands the jobs out, too (default); on-demand: a small one launched for it"
     parser.add_argument("--head", default="worker", metavar="WHERE", help=head)
-    hours = "an instance ends itself after this long (default: 24)"
+    hours = "after this long the jobs are stopped, and instances end themselves (default: 24)"
     parser.add_argument("--max-hours", type=float, default=24.0, metavar="H", help=hours)
+    cost = "stop the jobs when the instances have cost so many US dollars"
+    parser.add_argument("--max-cost", type=read("dollars"), default=None, metavar="D", help=cost)
+    on_demand = "once AWS has taken away so many instances, launch others on demand"
+    parser.add_argument("--on-demand-after", type=int, default=None, metavar="N", help=on_demand)
     parser.add_argument("--detach", type=read("boolean"), default=False, metavar="BOOL", help="begin them and leave")

@@ -9,7 +9,7 @@ from itertools import count as counting
 from itertools import islice
 from typing import Generic, TypeVar
 
-from spot_connect.core.models import Instance, Subnet
+from spot_connect.core.models import Instance, LaunchSpec, Subnet
 
 FLEET_TAG = "spot-connect:fleet"
 FLEET_ID_TAG = "aws:ec2:fleet-id"
@@ -58,7 +58,8 @@ class Fleet:
     """Instances ``<name>_0``, ``<name>_1`` and so on that were launched together.
 
     ``count`` were asked for; ``errors`` tells why some are missing. ``moved`` and ``lost`` are what the last refresh
-    found: names that another instance has now, and names that none has.
+    found: names that another instance has now, and names that none has. ``spec`` and ``pools`` are what was asked for,
+    where it was asked for by this process.
     """
 
     id: str
@@ -70,6 +71,8 @@ class Fleet:
     maintained: bool = False
     moved: tuple[Move, ...] = ()
     lost: tuple[str, ...] = ()
+    spec: LaunchSpec | None = None
+    pools: tuple[Pool, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.orders import Order, order_of
 from spot_connect.core.runs import ENDED, Script, moment
 
 ALL_CPUS = 0
@@ -73,7 +75,9 @@ class Terms:
         upload_path: where files are put, from the home directory.
         head: ``"worker"``: one of the instances hands the jobs out, too; ``"on-demand"``: a small one launched for it,
             which AWS does not take away.
-        max_hours: an instance ends itself after this long, whatever happens.
+        max_hours: the run ends after this long, and so does an instance, whatever happens.
+        max_cost: the run ends when its instances have cost this many US dollars; ``None`` is any amount.
+        on_demand_after: after AWS has taken away so many instances, others are launched on demand; ``None`` is never.
         linger: seconds that one instance stays after the end, so that results can be fetched.
         lease: an attempt without a sign of life for so many seconds is lost.
 
@@ -90,13 +94,15 @@ class Terms:
     upload_path: str = "."
     head: str = "worker"
     max_hours: float = 24.0
+    max_cost: Decimal | None = None
+    on_demand_after: int | None = None
     linger: float = 600.0
     lease: float = 60.0
 
     def __post_init__(self) -> None:
         if self.head not in ("worker", "on-demand"):
             raise UsageError(f"head cannot be {self.head!r}", advice="Use worker or on-demand.")
-        for name in ("slots", "retries", "max_interruptions"):
+        for name in ("slots", "retries", "max_interruptions", "on_demand_after"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
                 raise UsageError(f"{name} cannot be {value!r}", advice="Give a whole number from 0 up.")
@@ -116,6 +122,8 @@ class Terms:
             "on_rebalance": "",
             "upload_path": self.upload_path,
             "max_hours": self.max_hours,
+            "max_cost": None if self.max_cost is None else str(self.max_cost),
+            "on_demand_after": self.on_demand_after,
             "linger": self.linger,
             "lease": self.lease,
         }
@@ -147,6 +155,8 @@ class JobsRecord:
     """What is known of jobs that were started together.
 
     ``workers`` is how many jobs can run at this moment; ``troubles`` tells, by instance, what keeps one from working.
+    ``cost`` is US dollars for its instances, at the prices that held when each was launched; ``gone`` is how many of
+    them are gone, ``capacity`` what keeps others from being launched in their place by the run itself.
     """
 
     id: str
@@ -159,6 +169,11 @@ class JobsRecord:
     head: str = ""
     workers: int = 0
     troubles: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    cost: Decimal | None = None
+    gone: int = 0
+    capacity: str = ""
+    order: Order | None = None
     jobs: tuple[JobRecord, ...] = ()
 
     @property
@@ -185,8 +200,10 @@ class JobsRecord:
             'sweep r1: 1 job: 1 running; 0 interruptions'
         """
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.counts.items()))
-        plural = "" if len(self.jobs) == 1 else "s"
-        return f"{self.name} {self.id}: {len(self.jobs)} job{plural}: {counts}; {self.interruptions} interruptions"
+        words = [f"{_number(len(self.jobs), 'job')}: {counts}", _number(self.interruptions, "interruption")]
+        words += [f"${self.cost:.2f}"] if self.cost else []
+        words += [self.why] if self.why else []
+        return f"{self.name} {self.id}: {'; '.join(words)}"
 
 
 def jobs_record(told: Mapping[str, Any]) -> JobsRecord:
@@ -202,8 +219,17 @@ def jobs_record(told: Mapping[str, Any]) -> JobsRecord:
         head=told.get("head") or "",
         workers=len(_listed(told.get("workers"))),
         troubles={one["instance"]: one["trouble"] for one in _listed(told.get("members")) if one.get("trouble")},
+        why=told.get("why") or "",
+        cost=Decimal(told["cost"]) if told.get("cost") else None,
+        gone=told.get("gone") or 0,
+        capacity=told.get("capacity") or "",
+        order=order_of(told["order"]) if told.get("order") else None,
         jobs=tuple(_job(one) for one in _listed(told.get("jobs"))),
     )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _job(told: Mapping[str, Any]) -> JobRecord:

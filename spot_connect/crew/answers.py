@@ -12,9 +12,11 @@ from typing import Any
 
 from spot_connect.crew import enlisting
 from spot_connect.crew.batch import Batch, directory, everything, find, reopen, row
+from spot_connect.crew.capacity import DISMISSED, Capacity
 from spot_connect.interruption import files
 from spot_connect.interruption.__main__ import UNKNOWN, show_log, start_watching
 from spot_connect.interruption.ledger import Run, base, home
+from spot_connect.interruption.metadata import Metadata
 
 _FRESH_SECONDS = 10.0
 _OF_THE_JOBS = ("retries", "max_interruptions", "timeout", "on_interrupt", "on_rebalance", "upload_path")
@@ -45,11 +47,48 @@ def submit(asked: dict[str, Any]) -> int:
     return UNKNOWN if batch is None else _tell({"directory": str(batch.directory)})
 
 
+def begin(asked: dict[str, Any]) -> int:
+    """Write down the machines that the run begins with, and how others are asked for; those start from our program."""
+    batch = find(asked["run"])
+    if batch is None:
+        return UNKNOWN
+    if asked["order"]:
+        program = Path(sys.path[0])
+        programs = base() / "programs"
+        programs.mkdir(exist_ok=True)
+        fresh = programs / f".{program.name}.{asked['instance']}"
+        shutil.copyfile(program, fresh)
+        fresh.rename(programs / program.name)
+    Capacity(batch).begin(asked["machines"], asked["order"])
+    return 0
+
+
+def wanted(asked: dict[str, Any]) -> int:
+    """What machines are wanted in the place of others, after what the caller knows of those that are gone.
+
+    What the caller has launched is told in ``placed``, and so is the answer: in each place the machine that counts.
+    """
+    batch = find(asked["run"])
+    if batch is None:
+        return UNKNOWN
+    capacity = Capacity(batch)
+    for instance, why in asked["gone"].items():
+        if why == DISMISSED:
+            capacity.say_dismissed(instance)
+        else:
+            capacity.say_gone(instance, why)
+    placed = {lost: capacity.say_placed(lost, machine) for lost, machine in asked["placed"].items()}
+    told = status(batch)
+    left = sum(one["ended"] is None for one in told["jobs"])
+    return _tell({"wanted": capacity.wanted(left, told["workers"]), "placed": placed})
+
+
 def join(asked: dict[str, Any]) -> int:
-    """Have this machine work for the jobs until they have ended."""
+    """Have this machine work for the jobs until they have ended; one that starts by itself finds out who it is."""
+    instance = str(asked.get("instance") or Metadata().get("instance-id"))
     home().mkdir(mode=0o700, exist_ok=True)
-    start_watching(asked["instance"])
-    enlisting.start(asked)
+    start_watching(instance)
+    enlisting.start({**asked, "instance": instance})
     return 0
 
 
@@ -147,6 +186,11 @@ def status(batch: Batch) -> dict[str, Any]:
         "head": term.start().get("instance") if term else None,
         "members": batch.members(),
         "workers": known.get("workers") or [],
+        "why": end.get("why") or "",
+        "cost": known.get("cost"),
+        "gone": len(Capacity(batch).gone()),
+        "capacity": known.get("capacity") or "",
+        "order": Capacity(batch).order(),
         "jobs": rows,
     }
 
@@ -167,6 +211,8 @@ def _lead(asked: dict[str, Any]) -> int:
 VERBS: dict[str, Callable[[dict[str, Any]], int]] = {
     "jobs-make": make,
     "jobs-submit": submit,
+    "jobs-begin": begin,
+    "jobs-wanted": wanted,
     "jobs-join": join,
     "jobs-head": head,
     "jobs-list": list_batches,

@@ -11,6 +11,7 @@
         status.json     what the head knows, written again and again
         changed         somebody has changed a job behind the head's back
         close           nobody needs the machines any more
+        (machines, orders: see spot_connect.crew.capacity)
         stop end.json   as for a run
 """
 
@@ -63,6 +64,14 @@ class Batch(Run):
     def say_changed(self) -> None:
         """Have the head look at every job again."""
         files.write(self.directory / "changed", {"time": time.time()})
+
+    def end_early(self, why: str) -> None:
+        """Have every job end: the run has reached a limit."""
+        files.write_first(self.directory / "stop", {"time": time.time(), "why": why})
+
+    def why_it_stops(self) -> str:
+        """The limit that the run has reached; empty where somebody stops it."""
+        return str((files.read(self.directory / "stop") or {}).get("why") or "")
 
     def ask_to_close(self) -> None:
         """Have every machine end itself once it has nothing to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,14 @@ from spot_connect.interruption.__main__ import detach
 from spot_connect.interruption.ledger import base, home
 
 DASK = "2026.8.0"
+_VERSIONS = {"distributed": f"distributed=={DASK}"}
 CHOSEN = "SPOT_CONNECT_PYTHON"
 """Names a Python on the instance that has dask.distributed."""
 _NAMES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
 # Debian's Python comes without what makes virtual environments.
 _FITS = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))"
 _HAS_DASK = "import distributed"
+_HAS_BOTO = "import distributed, boto3"
 _INSTALLERS = (
     ("dnf", ["dnf", "-y", "-q", "install", "python3.11", "python3.11-pip"]),
     ("apt-get", ["apt-get", "-y", "-q", "install", "python3-venv", "python3-pip"]),
@@ -36,12 +40,19 @@ def start(asked: dict[str, Any]) -> None:
 
 
 def enlist(asked: dict[str, Any]) -> int:
-    """Become the member; the exit status is 1 when no Python could be made."""
+    """Become the member, unless this machine is one already; the exit status is 1 when no Python could be made."""
     batch = find(asked["run"])
     if batch is None:
         return 1
+    # It is open, and so locked, until the member has ended: exec keeps it.
+    lock = os.open(home() / f"member-{batch.id}", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        python = suitable() or made()
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    os.set_inheritable(lock, True)  # noqa: FBT003 - it takes no keyword
+    try:
+        python = _python(with_boto=bool(batch.spec.get("role")))
     except (OSError, subprocess.CalledProcessError) as error:
         said = str(getattr(error, "stderr", "") or error).strip().splitlines()
         batch.sign_up(asked["instance"], trouble=f"no Python with dask: {said[-1] if said else error}")
@@ -52,13 +63,20 @@ def enlist(asked: dict[str, Any]) -> int:
     return 1
 
 
-def suitable() -> str:
+def _python(*, with_boto: bool) -> str:
+    """A Python with dask, and with boto3 where the machine may have something to ask AWS."""
+    if not with_boto:
+        return suitable() or made(["distributed"])
+    return suitable(_HAS_BOTO) or made(["distributed", "boto3"])
+
+
+def suitable(has: str = _HAS_DASK) -> str:
     """A Python of this machine that has dask.distributed; empty when none has."""
     candidates = [os.environ.get(CHOSEN), str(_own_python()), *(shutil.which(name) for name in _NAMES)]
-    return next((one for one in candidates if one and _succeeds([one, "-c", _HAS_DASK])), "")
+    return next((one for one in candidates if one and _succeeds([one, "-c", has])), "")
 
 
-def made() -> str:
+def made(packages: Sequence[str]) -> str:
     """A new virtual environment with dask.distributed.
 
     What was downloaded is kept on the file system, so that the machines that come later neither wait for the network
@@ -69,11 +87,12 @@ def made() -> str:
         or _installed()
     )
     _call([python, "-m", "venv", "--clear", str(home() / "crew-python")])
-    wheels = base() / "wheels" / f"dask-{DASK}-{_tag(python)}"
+    wanted = [_VERSIONS.get(name, name) for name in packages]
+    wheels = base() / "wheels" / f"{'-'.join(packages)}-{DASK}-{_tag(python)}"
     if not wheels.is_dir():
-        _download(wheels)
+        _download(wheels, wanted)
     pip = [str(_own_python()), "-m", "pip", "install", "-q", "--no-index", "--find-links", str(wheels)]
-    _call([*pip, f"distributed=={DASK}"])
+    _call([*pip, *wanted])
     return str(_own_python())
 
 
@@ -107,10 +126,10 @@ def _installed() -> str:
     return next(found for found in map(shutil.which, reversed(_NAMES)) if found and _succeeds([found, "-c", _FITS]))
 
 
-def _download(wheels: Path) -> None:
+def _download(wheels: Path, wanted: Sequence[str]) -> None:
     fresh = wheels.with_name(f".{wheels.name}.{platform.node()}.{os.getpid()}")
     fresh.mkdir(parents=True)
-    _call([str(_own_python()), "-m", "pip", "wheel", "-q", "-w", str(fresh), f"distributed=={DASK}"])
+    _call([str(_own_python()), "-m", "pip", "wheel", "-q", "-w", str(fresh), *wanted])
     try:
         fresh.rename(wheels)
     except OSError:

@@ -15,6 +15,8 @@ from distributed import Client, Future, Scheduler
 
 from spot_connect.crew import links, tasks
 from spot_connect.crew.batch import Batch, row
+from spot_connect.crew.capacity import LOST, Capacity
+from spot_connect.crew.replacing import Replacer
 from spot_connect.interruption import files, hooks
 from spot_connect.interruption.ledger import INTERRUPTIONS, Attempt, Run
 from spot_connect.interruption.metadata import own_address
@@ -23,6 +25,8 @@ from spot_connect.interruption.runner import whoami
 _LOOK_SECONDS = 1.0
 _BEAT_SECONDS = 2.0
 _WORKER_TTL = 60.0
+# A machine that has just joined has no slots for a moment.
+_ABSENT_SECONDS = 30.0
 _MOST_STARTS = 5
 _INTERRUPTED, _AGAIN, _FRESH = range(3)
 
@@ -77,10 +81,22 @@ class Head:
         self._silent: set[str] = set()
         self._wake = asyncio.Event()
         self._changed: Any = None
+        self._capacity = Capacity(batch)
+        self._replacer = Replacer(self._capacity)
+        self._met: set[str] = set()
+        self._absent: dict[str, float] = {}
 
     async def run(self) -> None:
         """See every job to its end; how all of it ended is in the directory afterwards."""
         await asyncio.to_thread(self._read)
+        replacing = asyncio.ensure_future(self._keep_replacing())
+        try:
+            await self._see_to_the_jobs()
+        finally:
+            replacing.cancel()
+        await self._finish()
+
+    async def _see_to_the_jobs(self) -> None:
         looked = 0.0
         while not all(job.has_ended for job in self._jobs):
             await self._gather()
@@ -91,7 +107,13 @@ class Head:
                 await self._pass_on_stops()
             await self._hand_out()
             await self._woken()
-        await self._finish()
+
+    async def _keep_replacing(self) -> None:
+        """In the background: AWS takes seconds to answer."""
+        while self._batch.spec.get("role"):
+            await asyncio.sleep(_LOOK_SECONDS)
+            left = sum(not job.has_ended for job in self._jobs)
+            await asyncio.to_thread(self._replacer.look, left, self._workers())
 
     def _read(self) -> None:
         """Learn from the files what is to be done."""
@@ -109,7 +131,7 @@ class Head:
         if job.row["state"] == "running":
             self._under_way.add(number)
         elif job.run.is_to_stop() or self._batch.is_to_stop():
-            job.run.finish("stopped", None)
+            job.run.finish("stopped", None, self._batch.why_it_stops())
             job.look()
         else:
             self._backlog.add(_urgency(job.row), number)
@@ -186,11 +208,36 @@ class Head:
                 self._under_way.discard(number)
                 self._jobs[number].look()
                 self._sort(number)
+        self._count_machines()
         changed = files.read(self._batch.directory / "changed")
         if changed != self._changed or self._batch.is_to_stop():
             self._changed = changed
             self._obey()
         self._tell()
+
+    def _count_machines(self) -> None:
+        """See which machines are gone, and end the run at its limits."""
+        now = time.monotonic()
+        present = {worker.partition("/")[0] for worker in self._workers()} | {self._instance}
+        gone = self._capacity.gone()
+        self._met |= present | {one["instance"] for one in self._batch.members()}
+        for instance in self._met - gone.keys():
+            if instance in present:
+                self._absent.pop(instance, None)
+            elif now - self._absent.setdefault(instance, now) > max(self._lease, _ABSENT_SECONDS):
+                self._capacity.say_gone(instance, LOST)
+        for instance in self._silent - gone.keys():
+            self._capacity.say_gone(instance, LOST)
+        for instance in present & {one for one, known in gone.items() if known["why"] == LOST}:
+            self._capacity.say_back(instance)
+        limit = self._capacity.is_spent()
+        if limit and not self._batch.is_to_stop():
+            self._batch.end_early(limit)
+
+    def _workers(self) -> list[str]:
+        """The slots that live: those that wait for us, and those that join us when their job has ended."""
+        under_way = [f"{self._jobs[number].row['instance']}/job-{number}" for number in self._under_way]
+        return sorted([*(str(worker.name) for worker in list(self._scheduler.workers.values())), *under_way])
 
     async def _dismiss_silent(self) -> None:
         """Give nothing to machines that have fallen silent: dask would believe in them for a minute more."""
@@ -212,7 +259,7 @@ class Head:
             if self._batch.is_to_stop():
                 job.run.ask_to_stop()
             if job.run.is_to_stop() and number not in self._handed and number not in self._under_way:
-                job.run.finish("stopped", None)
+                job.run.finish("stopped", None, self._batch.why_it_stops())
                 job.look()
 
     async def _pass_on_stops(self) -> None:
@@ -229,9 +276,14 @@ class Head:
             job.row = row(job.run, job.row["title"])
             if not self._shared and number in places:
                 job.row.update(state="running", instance=places[number], attempts=job.tries)
-        rows = [job.row for job in self._jobs]
-        workers = sorted(str(worker.name) for worker in list(self._scheduler.workers.values()))
-        files.write(self._batch.directory / "status.json", {"time": time.time(), "workers": workers, "jobs": rows})
+        told = {
+            "time": time.time(),
+            "workers": self._workers(),
+            "cost": str(self._capacity.cost()),
+            "capacity": self._replacer.trouble,
+            "jobs": [job.row for job in self._jobs],
+        }
+        files.write(self._batch.directory / "status.json", told)
 
     def _places(self) -> dict[int, str]:
         """Where the jobs in members' hands are, as dask knows it."""
@@ -253,7 +305,7 @@ class Head:
         states = {job.row["state"] for job in self._jobs}
         outcome = next((state for state in ("failed", "stopped") if state in states), "succeeded")
         await asyncio.to_thread(self._tell)
-        self._batch.finish(outcome, None)
+        self._batch.finish(outcome, None, self._batch.why_it_stops())
         if not self._shared:
             await self._client.run(tasks.finish_sent, self._place, outcome, on_error="ignore")
 

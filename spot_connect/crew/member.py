@@ -16,6 +16,7 @@ from distributed import Worker
 
 from spot_connect.crew import links, tasks
 from spot_connect.crew.batch import Batch
+from spot_connect.crew.capacity import INTERRUPTED, Capacity
 from spot_connect.crew.enlisting import CHOSEN
 from spot_connect.interruption import files, hooks
 from spot_connect.interruption.ledger import home
@@ -71,9 +72,14 @@ class Member:
         return self._batch.end() is None
 
     async def _until_over(self) -> None:
+        has_said = False
         while self._batch.end() is None and not self._is_orphaned():
-            if not _is_leaving():
+            notice = _notice()
+            if notice is None:
                 await self._see_to_a_head()
+            elif not has_said:
+                has_said = True
+                Capacity(self._batch).say_gone(self._instance, INTERRUPTED, float(notice["deadline"]))
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _see_to_a_head(self) -> None:
@@ -124,9 +130,13 @@ class Member:
         return str(term.start().get("address") or "") if term else ""
 
 
+def _notice() -> dict[str, Any] | None:
+    """What AWS has said when it takes this machine away soon."""
+    return files.read(hooks.notice_file())
+
+
 def _is_leaving() -> bool:
-    """Whether AWS takes this machine away soon."""
-    return files.read(hooks.notice_file()) is not None
+    return _notice() is not None
 
 
 def serve(asked: dict[str, Any]) -> int:

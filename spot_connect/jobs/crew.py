@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from spot_connect.core.errors import (
     InstanceNotFound,
     RunInterrupted,
+    RunNotFound,
     ScriptFailed,
     SpotConnectError,
     SshLost,
     SshUnreachable,
 )
+from spot_connect.core.models import Instance
 from spot_connect.core.reporting import Reporter
 from spot_connect.jobs.yard import Line, Yard
 from spot_connect.runs.agent import UNKNOWN, Agent
 
 T = TypeVar("T")
-_LOOK_SECONDS = 5.0
+NOBODY = (InstanceNotFound, RunInterrupted, RunNotFound)
+"""None of the machines can tell."""
 _ANOTHER_MAY = (SshLost, SshUnreachable, ScriptFailed)
 
 
@@ -38,7 +39,11 @@ class Crew:
         self.name = name
         self.reporter = reporter
         self._lines = list(lines)
-        self._yard = yard
+        self.yard = yard
+
+    def known(self) -> list[Instance]:
+        """Those that there are lines to, as EC2 told them last."""
+        return [line.seen for line in self._lines]
 
     def ask(self, verb: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The answers of whichever machine answers.
@@ -54,7 +59,7 @@ class Crew:
         Raises:
             RunInterrupted: none lives any more.
             InstanceNotFound: none lives.
-            ScriptFailed: none of them knows what is asked for.
+            RunNotFound: none of them knows what is asked for.
         """
         known = list(self._lines)
         for line in known:
@@ -62,56 +67,22 @@ class Crew:
                 return action(line)
             except _ANOTHER_MAY as error:
                 _raise_unless_local(error)
-                self._lines.remove(line)
-        self._lines = list(self._yard.living())
+                self._lines = [one for one in self._lines if one is not line]
+        living = self._lines = list(self.yard.living())
         trouble: SpotConnectError | None = None
-        for line in self._lines:
+        for line in living:
             try:
                 return action(line)
             except _ANOTHER_MAY as error:
                 _raise_unless_local(error)
                 trouble = error
-        if known and not self._lines:
+        if known and not living:
             raise RunInterrupted(
                 f"no instance of {self.name} lives any more", advice="What a file system holds is kept."
             )
+        if isinstance(trouble, ScriptFailed):
+            raise RunNotFound(f"no instance of {self.name} knows of it") from trouble
         raise trouble or InstanceNotFound(f"no instance of {self.name} lives")
-
-    def grow(self, count: int) -> Sequence[Line]:
-        """Launch machines until there are ``count``; those that were launched."""
-        living = self._yard.living()
-        fresh = self._yard.more(living, count - len(living)) if count > len(living) else ()
-        self._lines = [*living, *fresh]
-        return fresh
-
-    @contextmanager
-    def kept_full(self, welcome: Callable[[Line], object]) -> Iterator[None]:
-        """While this is open, each machine that AWS takes away is replaced, and its successor welcomed."""
-        over = threading.Event()
-        keeper = threading.Thread(target=self._keep_full, args=(welcome, over), daemon=True, name="crew")
-        keeper.start()
-        try:
-            yield
-        finally:
-            over.set()
-            # A replacement that is under way is not left behind.
-            keeper.join()
-
-    def _keep_full(self, welcome: Callable[[Line], object], over: threading.Event) -> None:
-        watched = self._yard.living()
-        warned: set[str] = set()
-        while not over.wait(_LOOK_SECONDS):
-            try:
-                for line in self._yard.doomed(watched):
-                    successor = self._yard.successor(line)
-                    welcome(successor)
-                    watched[watched.index(line)] = successor
-                    self._lines.append(successor)
-            except SpotConnectError as error:
-                # It stays on the list, and is tried again at the next look.
-                if str(error) not in warned:
-                    self.reporter.warn(str(error))
-                warned.add(str(error))
 
 
 def _raise_unless_local(error: SpotConnectError) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import html
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spot_connect.core.errors import RunNotFound, UsageError
+from spot_connect.core.fleets import member_names
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
+from spot_connect.core.orders import SPOT
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
-from spot_connect.jobs.crew import Crew, agent
-from spot_connect.jobs.starting import join
+from spot_connect.jobs.crew import NOBODY, Crew, agent
+from spot_connect.jobs.replacing import Replacing
+from spot_connect.jobs.supply import machine
 from spot_connect.transfers.download import download
 
 Show = Callable[[bytes], None]
@@ -143,38 +147,66 @@ class JobRun:
         Raises:
             UsageError: the jobs have no file system that a new instance could find them on.
         """
-        record = self.record()
-        if not record.on_file_system:
+        order = self.record().order
+        if order is None:
             raise UsageError(f"cannot add instances to {self.id}", "its jobs are kept on one of its instances")
-        fresh = self._crew.grow(n_instances)
-        join(fresh, self.id)
-        return len(fresh)
+        yard = self._crew.yard
+        living = [one.name for one in yard.members()]
+        if len(living) >= n_instances:
+            return 0
+        names = member_names(self.name, n_instances - len(living), taken=living)
+        made = yard.place(order, names, token=f"{self.id}-{secrets.token_hex(8)}")
+        placed = {one.id: machine(one, SPOT, order.price(SPOT, one.type, one.subnet_id)) for one in made}
+        self._crew.ask("jobs-wanted", {"run": self.id, "gone": {}, "placed": placed})
+        return len(made)
 
     def stay(self, timeout: float | None = None) -> JobsRecord:
-        """Wait like :meth:`watch`, and launch another instance for each that AWS takes away, from the notice on."""
-        if not self.record().on_file_system:
+        """Wait like :meth:`watch`, and launch another instance for each that AWS takes away, from the notice on.
+
+        While no instance lives, one that can go on with the jobs is awaited.
+        """
+        order = (self._last or self.record()).order
+        if order is None:
             # Another machine would not find the jobs.
             return self.watch(timeout)
-        with self._crew.kept_full(lambda line: join([line], self.id)):
-            return self.watch(timeout)
+        replacing = Replacing(self._crew, self.id, order)
+        with replacing.going_on():
+            return self._awaited(timeout, self._crew.reporter.note, lambda: replacing.has_hope)
 
     def close(self) -> None:
         """Stop what has not ended, and have the machines end themselves now."""
+        order = self.record().order
         self._crew.ask("jobs-close", {"run": self.id})
+        if order is not None:
+            self._crew.yard.withdraw(order)
 
-    def _awaited(self, timeout: float | None, hear: Callable[[str], None]) -> JobsRecord:
-        heard = ""
+    def _awaited(
+        self, timeout: float | None, hear: Callable[[str], None], has_hope: Callable[[], bool] = lambda: False
+    ) -> JobsRecord:
+        """Wait for the end; with hope also while there is nobody to tell of it."""
+        heard: object = None
+        words = ""
 
         def look() -> Seen[JobsRecord]:
-            nonlocal heard
-            record = self.record()
-            if record.summary != heard:
-                heard = record.summary
-                hear(heard)
-            return Seen(record if record.has_ended else None, heard)
+            nonlocal heard, words
+            try:
+                record = self.record()
+            except NOBODY as error:
+                if not has_hope():
+                    raise
+                return Seen(None, str(error))
+            words = record.summary
+            # The cost changes all the time.
+            if (record.counts, record.interruptions) != heard:
+                heard = record.counts, record.interruptions
+                hear(words)
+            return Seen(record if record.has_ended else None, words)
 
         seconds = float("inf") if timeout is None else timeout
-        return wait_for(f"end of {self.id}", look, seconds=seconds, every=_POLL_SECONDS, clock=self._clock)
+        record = wait_for(f"end of {self.id}", look, seconds=seconds, every=_POLL_SECONDS, clock=self._clock)
+        if record.order is not None:
+            self._crew.yard.withdraw(record.order)
+        return record
 
     def _job(self, number: int) -> JobRecord:
         jobs = self.record().jobs

@@ -14,6 +14,7 @@ from spot_connect.core.runs import new_run_id
 from spot_connect.core.side_by_side import side_by_side
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.jobs.crew import agent
+from spot_connect.jobs.supply import Supply
 from spot_connect.jobs.yard import Line
 from spot_connect.transfers.upload import upload
 
@@ -26,39 +27,44 @@ def start(
     plan: Plan,
     terms: Terms,
     *,
-    shared: bool,
+    supply: Supply,
     reporter: Reporter,
     head: Line | None = None,
-) -> str:
-    """Begin the jobs; their id. They exist on the machines when this returns, whatever becomes of this computer.
+) -> None:
+    """Begin the jobs. They exist on the machines when this returns, whatever becomes of this computer.
 
-    With ``shared`` all machines have one file system, and any of them may become the head. Without it the first one
+    With an order all machines have one file system, and any of them may become the head. Without it the first one
     keeps everything, and with it everything is lost. A machine given as ``head`` is the first head, and runs no jobs.
     """
-    run_id = new_run_id(datetime.now(timezone.utc), secrets.token_hex(2))
+    run_id, shared = supply.run_id, supply.order is not None
     made: dict[str, Any] = {
         "run": run_id,
         "tls": shared_secret(f"{name} {run_id}"),
-        "spec": {**terms.wire(), "name": name, "shared": shared},
+        "spec": {**terms.wire(), "name": name, "shared": shared, "role": supply.has_role},
     }
     keeper, others = (head, lines) if head else (lines[0], lines[1:])
     _submit(keeper, made, plan, terms, reporter)
+    agent(keeper).ask("jobs-begin", {"run": run_id, **supply.wire()})
     if shared and head is None:
-        join(lines, run_id)
-        return run_id
+        _join(lines, run_id)
+        return
     agent(keeper).ask("jobs-join", {"run": run_id, **({"slots": 0} if head else {})})
     if not others:
-        return run_id
+        return
     address = _address(keeper, run_id)
     if shared:
-        join(others, run_id)
-        return run_id
+        _join(others, run_id)
+        return
     _on_each(others, lambda line: _submit(line, made, None, terms, reporter))
     _on_each(others, lambda line: agent(line).ask("jobs-join", {"run": run_id, "head": address}))
-    return run_id
 
 
-def join(lines: Iterable[Line], run_id: str) -> None:
+def new_id() -> str:
+    """A name for jobs that are to be started; ids sort by age."""
+    return new_run_id(datetime.now(timezone.utc), secrets.token_hex(2))
+
+
+def _join(lines: Iterable[Line], run_id: str) -> None:
     """Have machines that see the jobs' directory work for them."""
     _on_each(lines, lambda line: agent(line).ask("jobs-join", {"run": run_id}))
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from spot_connect.core.errors import InstanceNotFound, PartlyFailed, SshError
-from spot_connect.core.fleets import member_names
+from spot_connect.core.endings import Ending
+from spot_connect.core.errors import InstanceNotFound, SshError
+from spot_connect.core.fleets import Fleet
+from spot_connect.core.joining import join_at_boot
 from spot_connect.core.models import Instance
 from spot_connect.core.names import FILE_SYSTEM_TAG
+from spot_connect.core.orders import SPOT, Order
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.side_by_side import side_by_side
-from spot_connect.launching import fleets, joining
+from spot_connect.launching import ending, fleets, keeping, mounting, orders
 from spot_connect.launching.realm import Realm
+from spot_connect.runs.agent import program_name
 from spot_connect.runs.watching import endings
 from spot_connect.ssh.connection import Connection
 from spot_connect.store.keys import KeyFiles
@@ -57,30 +61,8 @@ class Yard:
 
     def living(self) -> list[Line]:
         """Lines to those that live now; empty when none does."""
-        fleet = fleets.find_fleet(self._realm, self._prefix, self._region)
-        found = side_by_side(self._reached, {one.id: one for one in fleet.instances} if fleet else {})
+        found = side_by_side(self._reached, {one.id: one for one in self.members()})
         return [line for line in found.values() if line is not None]
-
-    def more(self, living: Sequence[Line], count: int) -> list[Line]:
-        """So many more, like those that live; fewer where AWS does not give as many.
-
-        Raises:
-            AwsError, PartlyFailed: AWS has none, or refused.
-        """
-        names = member_names(self._prefix, count, taken=[line.name for line in living])
-        like = living[0].seen
-
-        def launched(name: str) -> Line:
-            return self._fitted(joining.another(self._realm, like, name, self._keys, self._reporter), like)
-
-        try:
-            return list(side_by_side(launched, {name: name for name in names}).values())
-        except PartlyFailed as failure:
-            if not failure.succeeded:
-                raise
-            # Those that run cost money, and are to work for it.
-            self._reporter.warn(str(failure))
-            return list(failure.succeeded.values())
 
     def keeper(self, like: Line, token: str) -> Line:
         """A small machine that AWS does not take away, with that file system if one is named.
@@ -89,24 +71,43 @@ class Yard:
             AwsError: AWS has none, or refused.
         """
         name = f"{self._prefix}_head"
-        return self._reach(joining.keeper(self._realm, like.seen, name, self._keys, self._reporter), token)
+        return self._reach(keeping.keeper(self._realm, like.seen, name, self._keys, self._reporter), token)
 
-    def doomed(self, lines: Sequence[Line]) -> list[Line]:
-        """Those that AWS takes away, or has taken; one call while all is well."""
-        found = endings(self._realm, [line.seen for line in lines])
-        return [line for line in lines if line.id in found and found[line.id].interrupted]
+    def members(self) -> tuple[Instance, ...]:
+        """Those that live now, without a line to them; one call."""
+        fleet = fleets.find_fleet(self._realm, self._prefix, self._region)
+        return fleet.instances if fleet else ()
 
-    def successor(self, line: Line) -> Line:
-        """Another machine in the place of one that AWS takes away.
+    def endings(self, members: Sequence[Instance]) -> dict[str, Ending]:
+        """By id, those that have ended or will, and why; one call while all is well."""
+        return endings(self._realm, members)
+
+    def write_order(self, fleet: Fleet, token: str, run_id: str, hours: float) -> Order:
+        """How other machines for the run are asked for; it mounts that file system.
+
+        Raises:
+            AwsError: AWS refused it.
+        """
+        known = mounting.known(self._realm, token, self._region)
+        username = fleet.spec.username if fleet.spec else ""
+        boot = join_at_boot(username, known.targets, known.file_system_id, program_name(), run_id, hours)
+        return orders.write(self._realm, fleet, user_data=boot, tags={FILE_SYSTEM_TAG: token})
+
+    def place(self, order: Order, names: Sequence[str], *, token: str, market: str = SPOT) -> tuple[Instance, ...]:
+        """Machines of those names, which join the run by themselves; fewer where AWS does not give as many.
 
         Raises:
             AwsError: AWS has none, or refused.
         """
-        made = joining.successor(self._realm, line.seen, self._keys, self._reporter)
-        return self._fitted(made, line.seen)
+        return orders.place(self._realm, order, names, self._reporter, token=token, market=market)
 
-    def _fitted(self, made: Instance, like: Instance) -> Line:
-        return self._reach(made, like.tags.get(FILE_SYSTEM_TAG, ""))
+    def withdraw(self, order: Order) -> None:
+        """No other machine is asked for in this way any more."""
+        orders.withdraw(self._realm, order)
+
+    def end(self, member: Instance) -> None:
+        """Terminate it."""
+        ending.terminate(self._realm, [member])
 
     def _reached(self, one: Instance) -> Line | None:
         """The line to it, unless it is on its way out."""

@@ -120,7 +120,7 @@ def refresh_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> Fleet:
     names = {**now.jobs, **dict(zip(now.spare, spare, strict=True))}
     moved = tuple(Move(*move) for move in now.moves)
     fresh = {move.new for move in moved} | set(now.spare)
-    members = _named(realm.cloud(fleet.region), [found[one] for one in names], names, only=fresh)
+    members = named(realm.cloud(fleet.region), [found[one] for one in names], names, only=fresh)
     for move in moved:
         reporter.note(f"{move.name} is {move.new} now; {move.old} has ended")
     lost = tuple(name for name, _ in now.orphans)
@@ -136,8 +136,9 @@ def cancel_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> tuple[Instan
     """
     cloud = realm.cloud(fleet.region)
     with reporter.step(f"cancelling the fleet {fleet.name}"):
-        alive = fleet_instances(realm, fleet)
-        _end(realm, cloud, fleet.id, fleet.ids)
+        # Machines that joined it later came from fleets of their own.
+        alive = instances.tagged(cloud, FLEET_TAG, [fleet.name])
+        _end(realm, cloud, fleet.id, list({*fleet.ids, *(one.id for one in alive)}))
     for instance in (*alive, *fleet.instances):
         realm.pins.forget(instance.id)
         realm.hints.forget(instance.name)
@@ -204,14 +205,16 @@ def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int,
     # The name tag is each instance's own; until it is set, nobody may take one of them for the machine `spec.name`.
     common = {key: value for key, value in spec.tags.items() if key != NAME_TAG} | {FLEET_TAG: spec.name}
     marks = {MANAGED_TAG: "true", FLEET_TAG: spec.name}
-    template = launch_templates.create(cloud, _template_name(spec.name), replace(spec, tags=common), marks)
+    template = launch_templates.create(cloud, template_name(spec.name), replace(spec, tags=common), marks)
     keeps = False
     heard: list[fleets.Answer] = []
     try:
         request = fleets.fleet_request(template, pools, count, marks, maintain=maintain)
         ask = partial(_answered, cloud, spec.name, request, pools, heard)
         answer = patiently(cloud, spec.instance_profile, lambda: to_the_end(ask))
-        fleet = Fleet(answer.fleet_id, spec.name, spec.region, count, (), answer.errors, maintain)
+        fleet = Fleet(
+            answer.fleet_id, spec.name, spec.region, count, (), answer.errors, maintain, spec=spec, pools=tuple(pools)
+        )
         fleet = _with_members(realm, cloud, fleet, answer.instance_ids)
         # A maintained fleet launches from it again and again.
         keeps = maintain
@@ -238,14 +241,16 @@ def _answered(
 
 
 def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) -> Fleet:
-    found = _arrived(cloud, ids) if ids else _maintained(realm, fleet)
+    found = arrived(cloud, ids) if ids else _maintained(realm, fleet)
     if not found:
         raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
     names = dict(zip([instance.id for instance in found], member_names(fleet.name, len(found)), strict=True))
-    return replace(fleet, instances=_in_order(_named(cloud, found, names, only=set(names))))
+    return replace(fleet, instances=_in_order(named(cloud, found, names, only=set(names))))
 
 
-def _arrived(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
+def arrived(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
+    """The instances that a fleet has just launched, once EC2 shows all of them."""
+
     def look() -> Seen[tuple[Instance, ...]]:
         found = instances.by_ids(cloud, ids)
         return Seen(found if len(found) == len(ids) else None, f"EC2 shows {len(found)} of {len(ids)}")
@@ -266,7 +271,7 @@ def _maintained(realm: Realm, fleet: Fleet) -> tuple[Instance, ...]:
         return fleet_instances(realm, fleet)
 
 
-def _named(
+def named(
     cloud: Cloud, found: Iterable[Instance], names: Mapping[str, str], *, only: Collection[str]
 ) -> tuple[Instance, ...]:
     """The instances with the names in ``names``; the tags of those in ``only`` are set."""
@@ -292,7 +297,8 @@ def _end(realm: Realm, cloud: Cloud, fleet_id: str, ids: Sequence[str]) -> None:
         launch_templates.delete(cloud, template)
 
 
-def _template_name(prefix: str) -> str:
+def template_name(prefix: str) -> str:
+    """A name for a launch template that no other has."""
     # Template names allow less than instance names do.
     return f"spot-connect-{re.sub(r'[^A-Za-z0-9]', '-', prefix)[:60]}-{uuid.uuid4().hex[:12]}"
 

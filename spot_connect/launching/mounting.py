@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spot_connect.aws import filesystems, groups, instances
 from spot_connect.aws.session import Cloud
-from spot_connect.core.errors import AwsError, ScriptFailed
+from spot_connect.core.errors import AwsError, AwsObjectMissing, ScriptFailed
 from spot_connect.core.models import FileSystem, Instance, MountTarget
 from spot_connect.core.names import FILE_SYSTEM_TAG, MANAGED_TAG, file_system_group_name
 from spot_connect.core.reporting import Reporter
@@ -28,6 +29,28 @@ class Mounted:
     file_system: FileSystem
     target: MountTarget
     dns: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file system that is there, and by zone the addresses of its mount targets."""
+
+    file_system_id: str
+    targets: Mapping[str, str]
+
+
+def known(realm: Realm, token: str, region: str) -> Known:
+    """The file system with that creation token.
+
+    Raises:
+        AwsObjectMissing: there is none, or nothing leads to it.
+    """
+    cloud = realm.cloud(region)
+    found = filesystems.find(cloud, token)
+    targets = filesystems.mount_targets(cloud, found.id) if found else ()
+    if found is None or not targets:
+        raise AwsObjectMissing(f"cannot find the file system {token} in {region}")
+    return Known(found.id, {target.zone: target.address for target in targets})
 
 
 def create(realm: Realm, token: str, region: str, reporter: Reporter) -> FileSystem:

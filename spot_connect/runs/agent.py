@@ -94,7 +94,7 @@ class Agent:
         return done.stdout.decode("utf-8", "replace")
 
     def _send(self) -> None:
-        done = run(self._connection, _SEND.format(name=_name()), stdin=program())
+        done = run(self._connection, _SEND.format(name=program_name()), stdin=program())
         if done.exit_status:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise SshError(f"cannot put our program on {self._connection}", said, "Is the disk full?")
@@ -113,10 +113,11 @@ mv ~/.spot-connect/{name}.$$ ~/.spot-connect/{name}
 """
 
 
-def _name() -> str:
+def program_name() -> str:
+    """Its file's name, which another version does not have."""
     return f"agent-{hashlib.sha256(program()).hexdigest()[:16]}.zip"
 
 
 def _call(verb: str, words: str) -> str:
-    file = f"$HOME/.spot-connect/{_name()}"
+    file = f"$HOME/.spot-connect/{program_name()}"
     return f'[ -f "{file}" ] || exit {_ABSENT}; exec python3 "{file}" {verb} {shlex.quote(words)}'

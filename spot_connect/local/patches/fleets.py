@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -64,23 +66,14 @@ def launch_spec_counts(_: Cloud, original: Any, fleet: Any, weight: float) -> An
 
 
 def create_spot_requests(cloud: Cloud, _: Any, fleet: Any, weight: float) -> Any:
-    """Spot requests from the pools in turn; what a pool refuses is asked of the next."""
-    counts, _added = fleet.get_launch_spec_counts(weight)
-    refusals = fleet.__dict__.setdefault("refusals", [])
-    carried = 0
-    for spec in fleet.launch_specs:
-        count, carried = counts.get(spec, 0) + carried, 0
-        if not count:
-            continue
-        try:
-            requests = _requests(cloud, fleet, spec, count)
-        except EC2ClientError as error:
-            refusals.append((spec, error.code, error.message))
-            carried = count
-        else:
-            fleet.spot_requests.extend(requests)
-            fleet.fulfilled_capacity += len(requests) * spec.weighted_capacity
+    """Spot requests from the pools in turn."""
+    fleet.spot_requests.extend(_from_pools(fleet, weight, "spot", partial(_requests, cloud, fleet)))
     return fleet.spot_requests
+
+
+def create_on_demand_requests(_: Cloud, __: Any, fleet: Any, weight: float) -> None:
+    """On-demand instances from the pools in turn."""
+    fleet.on_demand_instances.extend(_from_pools(fleet, weight, "on-demand", partial(_on_demand, fleet)))
 
 
 def terminate_instances(_: Cloud, __: Any, fleet: Any) -> None:
@@ -120,6 +113,27 @@ def delete_fleets(_: Cloud, original: Any, response: Any) -> Any:
     return result
 
 
+def _from_pools(fleet: Any, weight: float, lifecycle: str, launch: Callable[[Any, int], list[Any]]) -> list[Any]:
+    """What the pools give; what one refuses is asked of the next."""
+    counts, _added = fleet.get_launch_spec_counts(weight)
+    refusals = fleet.__dict__.setdefault("refusals", [])
+    made: list[Any] = []
+    carried = 0
+    for spec in fleet.launch_specs:
+        count, carried = counts.get(spec, 0) + carried, 0
+        if not count:
+            continue
+        try:
+            given = launch(spec, count)
+        except EC2ClientError as error:
+            refusals.append((spec, error.code, error.message, lifecycle))
+            carried = count
+        else:
+            made.extend(given)
+            fleet.fulfilled_capacity += len(given) * spec.weighted_capacity
+    return made
+
+
 def _undeletable(fleet: Any, fleet_id: str, ends: bool) -> str:
     if fleet is None:
         return "fleetIdDoesNotExist"
@@ -145,11 +159,11 @@ def _refusals(fleet: Any) -> list[dict[str, Any]]:
                 "LaunchTemplateSpecification": spec.launch_template_spec,
                 "Overrides": spec.overrides or {},
             },
-            "Lifecycle": "spot",
+            "Lifecycle": lifecycle,
             "ErrorCode": code,
             "ErrorMessage": message,
         }
-        for spec, code, message in fleet.__dict__.get("refusals", [])
+        for spec, code, message, lifecycle in fleet.__dict__.get("refusals", [])
     ]
 
 
@@ -185,6 +199,32 @@ def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     for request in requests:
         _complete(fleet, request.instance, template)
     return list(requests)
+
+
+def _on_demand(fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
+    template = _template(fleet, spec)
+    reservation = fleet.ec2_backend.run_instances(
+        image_id=spec.image_id,
+        count=count,
+        user_data=spec.user_data,
+        security_group_names=[],
+        security_group_ids=_groups(template),
+        nics=[dict(nic) for nic in template.get("NetworkInterfaces", [])],
+        metadata_options=template.get("MetadataOptions"),
+        instance_type=spec.instance_type,
+        is_instance_type_default=False,
+        key_name=spec.key_name,
+        placement=None,
+        kernel_id=None,
+        ramdisk_id=None,
+        monitoring_enabled=bool((template.get("Monitoring") or {}).get("Enabled")),
+        subnet_id=spec.subnet_id or _subnet(fleet, spec),
+        fleet_id=fleet.id,
+        tags=spec.tag_specifications,
+    )
+    for instance in reservation.instances:
+        _complete(fleet, instance, template)
+    return [{"id": reservation.id, "instance": one, "launch_spec": spec} for one in reservation.instances]
 
 
 def _lives(entry: Any) -> bool:
@@ -233,6 +273,7 @@ def _complete(fleet: Any, instance: Any, template: dict[str, Any]) -> None:
 PATCHES = (
     Patch(Fleet, "get_launch_spec_counts", launch_spec_counts, "takes the cheapest pool, not the first"),
     Patch(Fleet, "create_spot_requests", create_spot_requests, "honours the template, and turns to the next pool"),
+    Patch(Fleet, "create_on_demand_requests", create_on_demand_requests, "honours the template on demand, too"),
     Patch(Fleet, "terminate_instances", terminate_instances, "ends what lives, however little it is"),
     Patch(Fleets, "create_fleet", create_fleet, "honours ClientToken, and tells which pools refused"),
     Patch(Fleets, "delete_fleets", delete_fleets, "tells which fleets it did not delete"),

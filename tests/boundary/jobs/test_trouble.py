@@ -10,7 +10,6 @@ import textwrap
 import pytest
 
 from spot_connect.core.waiting import Seen, wait_for
-from spot_connect.local import service
 from tests.boundary.jobs.conftest import PATIENCE, interrupt, states
 from tests.local_cloud import somebody_else
 
@@ -136,43 +135,12 @@ def test_jobs_go_on_when_the_caller_is_killed_right_after_the_submit(start, mana
     run.close()
 
 
-def test_while_somebody_stays_a_machine_that_is_taken_away_is_replaced(start, manager):
-    run = start(counting(60), 2, n_jobs=6)
-    victim = victim_of(run)
-    interrupt(manager, victim.instance, 20)
-    record = run.stay(2 * PATIENCE)
-    assert states(record) == ["succeeded"] * 6
-    # One of the two under whose names the first two were launched has another machine now.
-    assert victim.instance not in {line.id for line in manager.instances.values()}
-    assert {job.instance for job in record.jobs} == {line.id for line in manager.instances.values()}
-
-
-def test_a_machine_that_cannot_be_replaced_at_once_is_replaced_later(start, manager, heard):
-    run = start(counting(100), 2, n_jobs=4)
-    victim = victim_of(run)
-    service.call(None, "POST", "faults", {"kind": "capacity", "times": 12})
-    interrupt(manager, victim.instance, 12)
-    record = run.stay(2 * PATIENCE)
-    assert states(record) == ["succeeded"] * 4
-    assert any("capacity" in warning for warning in heard.warnings)
-    living = {line.id for line in manager.instances.values()}
-    assert victim.instance not in living
-    assert {job.instance for job in record.jobs} >= living
-
-
 def test_a_machine_whose_launcher_died_before_it_mounted_anything_is_passed_over(start, manager):
     run = start("sleep 3; echo done", 1)
     stray = manager.launch_instance(f"{run.name}_9", profile="t2.micro")
     run._crew._lines.insert(0, stray)
     assert states(run.wait(2 * PATIENCE)) == ["succeeded"]
     stray.terminate()
-
-
-def test_more_machines_can_be_had_for_what_waits(start):
-    run = start("sleep 3", 1, n_jobs=8)
-    assert run.scale(3) == 2
-    assert run.scale(2) == 0
-    assert len({job.instance for job in run.wait(2 * PATIENCE).jobs}) == 3
 
 
 def test_what_has_failed_can_be_tried_again(start):

@@ -30,12 +30,12 @@ def template(cloud, ec2, group, name):
 
 @pytest.fixture
 def fleet(ec2, template):
-    def fleet(count=1, types=("c5.large", "t3.micro"), kind="instant", each=None, **options):
+    def fleet(count=1, types=("c5.large", "t3.micro"), kind="instant", each=None, market="spot", **options):
         overrides = [{"InstanceType": one, **(each or {})} for one in types]
         return ec2.create_fleet(
             Type=kind,
             LaunchTemplateConfigs=[{"LaunchTemplateSpecification": template, "Overrides": overrides}],
-            TargetCapacitySpecification={"TotalTargetCapacity": count, "DefaultTargetCapacityType": "spot"},
+            TargetCapacitySpecification={"TotalTargetCapacity": count, "DefaultTargetCapacityType": market},
             **options,
         )
 
@@ -55,6 +55,19 @@ def test_the_cheapest_pool_is_taken_and_the_template_is_honoured(cloud, fleet, g
         assert [one["GroupId"] for one in instance["SecurityGroups"]] == [group]
         assert instance["InstanceLifecycle"] == "spot"
         assert "PublicIpAddress" in instance
+        assert cloud.tags(instance_id)["aws:ec2:fleet-id"] == made["FleetId"]
+
+
+def test_on_demand_too_the_cheapest_pool_is_taken_and_the_template_is_honoured(cloud, fleet, group):
+    made = fleet(2, market="on-demand", OnDemandOptions={"AllocationStrategy": "lowest-price"})
+    assert len(ids(made)) == 2
+    for instance_id in ids(made):
+        instance = cloud.instance(instance_id)
+        assert instance["InstanceType"] == "t3.micro"
+        assert [one["GroupId"] for one in instance["SecurityGroups"]] == [group]
+        assert "InstanceLifecycle" not in instance
+        assert "PublicIpAddress" in instance
+        assert instance["MetadataOptions"]["HttpTokens"] == "required"
         assert cloud.tags(instance_id)["aws:ec2:fleet-id"] == made["FleetId"]
 
 

@@ -1,0 +1,84 @@
+"""More machines for a fleet that was launched earlier, asked for in the same words by whoever sees that one is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from spot_connect.aws import fleets as aws_fleets
+from spot_connect.aws import launch_templates
+from spot_connect.core.fleets import FLEET_TAG, Fleet, Pool
+from spot_connect.core.models import Instance
+from spot_connect.core.names import MANAGED_TAG, NAME_TAG
+from spot_connect.core.orders import ON_DEMAND, SPOT, Order
+from spot_connect.core.reporting import Reporter
+from spot_connect.launching.fleets import arrived, named, template_name
+from spot_connect.launching.realm import Realm
+from spot_connect.launching.shielding import to_the_end
+from spot_connect.store import tables
+
+
+def write(realm: Realm, fleet: Fleet, *, user_data: str, tags: Mapping[str, str]) -> Order:
+    """The order for more machines like those of the fleet, which run ``user_data`` at boot and have ``tags`` too.
+
+    It holds as long as its launch template does; see :func:`withdraw`.
+
+    Raises:
+        ValueError: the fleet was not launched by this process.
+        AwsError: AWS refused the template.
+    """
+    if fleet.spec is None:
+        raise ValueError(f"{fleet.name} was not launched here")
+    marks = {MANAGED_TAG: "true", FLEET_TAG: fleet.name}
+    common = {key: value for key, value in fleet.spec.tags.items() if key != NAME_TAG} | {FLEET_TAG: fleet.name, **tags}
+    spec = replace(fleet.spec, tags=common, user_data=user_data)
+    template = launch_templates.create(realm.cloud(fleet.region), template_name(fleet.name), spec, marks)
+    requests = {
+        market: aws_fleets.fleet_request(template, fleet.pools, 1, marks, on_demand=market == ON_DEMAND)
+        for market in (SPOT, ON_DEMAND)
+    }
+    return Order(fleet.region, template, requests, {SPOT: _spot(fleet.pools), ON_DEMAND: _on_demand(fleet)})
+
+
+def withdraw(realm: Realm, order: Order) -> None:
+    """Nobody can ask with it any more."""
+    launch_templates.delete(realm.cloud(order.region), order.template)
+
+
+def place(
+    realm: Realm, order: Order, names: Sequence[str], reporter: Reporter, *, token: str, market: str = SPOT
+) -> tuple[Instance, ...]:
+    """A machine for each of the names; asked for again with the same token, the same machines.
+
+    They need nobody to reach them: what they are to do, they do at boot.
+
+    Raises:
+        NoCapacity, QuotaReached, NotAuthorized: AWS gave not a single one.
+    """
+    cloud = realm.cloud(order.region)
+    ask = partial(aws_fleets.launch, cloud, order.request(market, len(names)), (), token=token)
+    with reporter.step(f"launching {', '.join(names)}: {market}"):
+        answer = to_the_end(ask)
+        if not answer.instance_ids:
+            raise aws_fleets.worst(f"launch {', '.join(names)}", answer.errors)
+        found = arrived(cloud, answer.instance_ids)
+    by_id = dict(zip(sorted(answer.instance_ids), names, strict=False))
+    made = named(cloud, [one for one in found if one.id in by_id], by_id, only=set(by_id))
+    for one in made:
+        realm.hints.remember(one.name, one.region)
+        reporter.note(f"launched {one.name} ({one.id}): {one.type} {market} in {one.zone}")
+    return made
+
+
+def _spot(pools: Sequence[Pool]) -> dict[str, str]:
+    return {_pool(pool): str(pool.price) for pool in pools if pool.price is not None}
+
+
+def _on_demand(fleet: Fleet) -> dict[str, str]:
+    known = {pool: tables.on_demand_price(pool.instance_type, fleet.region) for pool in fleet.pools}
+    return {_pool(pool): str(price) for pool, price in known.items() if price is not None}
+
+
+def _pool(pool: Pool) -> str:
+    return f"{pool.instance_type}/{pool.subnet.id}"
