@@ -16,6 +16,7 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.core.side_by_side import side_by_side
 from spot_connect.launching import ending, fleets, keeping, mounting, orders
 from spot_connect.launching.realm import Realm
+from spot_connect.market.stand_ins import stand_ins
 from spot_connect.runs.agent import program_name
 from spot_connect.runs.watching import endings
 from spot_connect.ssh.connection import Connection
@@ -41,6 +42,8 @@ class Line(Protocol):
     def connection(self) -> Connection:
         """The line."""
 
+
+_STAND_INS = 4
 
 Reach = Callable[[Instance, str], Line]
 """A line to a machine, and the file system of that creation token mounted there, if one is named."""
@@ -91,7 +94,10 @@ class Yard:
         known = mounting.known(self._realm, token, self._region)
         username = fleet.spec.username if fleet.spec else ""
         boot = join_at_boot(username, known.targets, known.file_system_id, program_name(), run_id, hours)
-        return orders.write(self._realm, fleet, user_data=boot, tags={FILE_SYSTEM_TAG: token})
+        kinds = {pool.instance_type for pool in fleet.pools}
+        # Whoever named several has chosen.
+        others = stand_ins(kinds.pop(), self._region, _STAND_INS) if len(kinds) == 1 else ()
+        return orders.write(self._realm, fleet, user_data=boot, tags={FILE_SYSTEM_TAG: token}, others=others)
 
     def place(self, order: Order, names: Sequence[str], *, token: str, market: str = SPOT) -> tuple[Instance, ...]:
         """Machines of those names, which join the run by themselves; fewer where AWS does not give as many.

@@ -183,6 +183,19 @@ def _pools(cloud: Cloud, prepared: Prepared, request: LaunchRequest, types: Sequ
     return tuple(pool for pool in pools if pool.price is not None) or tuple(pools)
 
 
+def further_pools(realm: Realm, fleet: Fleet, types: Collection[str]) -> tuple[Pool, ...]:
+    """Pools of other types in the zones of a fleet, where they cost no more than the fleet's own type may."""
+    if fleet.spec is None or fleet.spec.max_price is None:
+        return ()
+    limit = fleet.spec.max_price
+    subnets = {pool.subnet.zone: pool.subnet for pool in fleet.pools}
+    return tuple(
+        Pool(quote.instance_type, subnets[quote.zone], limit, quote.price)
+        for quote in prices.spot_prices(realm.cloud(fleet.region), types)
+        if quote.zone in subnets and quote.price <= limit
+    )
+
+
 def _must_fit(cloud: Cloud, spec: LaunchSpec, types: Collection[str]) -> None:
     """One template means one image, so all types must be of its architecture."""
     if not types:

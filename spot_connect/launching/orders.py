@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,14 +13,18 @@ from spot_connect.core.models import Instance
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG
 from spot_connect.core.orders import ON_DEMAND, SPOT, Order
 from spot_connect.core.reporting import Reporter
-from spot_connect.launching.fleets import arrived, named, template_name
+from spot_connect.launching.fleets import arrived, further_pools, named, template_name
 from spot_connect.launching.realm import Realm
 from spot_connect.launching.shielding import to_the_end
 from spot_connect.store import tables
 
 
-def write(realm: Realm, fleet: Fleet, *, user_data: str, tags: Mapping[str, str]) -> Order:
+def write(
+    realm: Realm, fleet: Fleet, *, user_data: str, tags: Mapping[str, str], others: Collection[str] = ()
+) -> Order:
     """The order for more machines like those of the fleet, which run ``user_data`` at boot and have ``tags`` too.
+
+    Types in ``others`` will do as well, where they cost no more than the fleet's own may.
 
     It holds as long as its launch template does; see :func:`withdraw`.
 
@@ -34,11 +38,12 @@ def write(realm: Realm, fleet: Fleet, *, user_data: str, tags: Mapping[str, str]
     common = {key: value for key, value in fleet.spec.tags.items() if key != NAME_TAG} | {FLEET_TAG: fleet.name, **tags}
     spec = replace(fleet.spec, tags=common, user_data=user_data)
     template = launch_templates.create(realm.cloud(fleet.region), template_name(fleet.name), spec, marks)
+    pools = {SPOT: (*fleet.pools, *further_pools(realm, fleet, others)), ON_DEMAND: fleet.pools}
     requests = {
-        market: aws_fleets.fleet_request(template, fleet.pools, 1, marks, on_demand=market == ON_DEMAND)
-        for market in (SPOT, ON_DEMAND)
+        market: aws_fleets.fleet_request(template, some, 1, marks, on_demand=market == ON_DEMAND)
+        for market, some in pools.items()
     }
-    return Order(fleet.region, template, requests, {SPOT: _spot(fleet.pools), ON_DEMAND: _on_demand(fleet)})
+    return Order(fleet.region, template, requests, {SPOT: _spot(pools[SPOT]), ON_DEMAND: _on_demand(fleet)})
 
 
 def withdraw(realm: Realm, order: Order) -> None:

@@ -52,7 +52,7 @@ def test_a_machine_that_cannot_be_replaced_at_once_is_replaced_later(start, mana
     run = start(counting(100), 2, n_jobs=4)
     first = members(run)
     victim = victim_of(run)
-    service.call(None, "POST", "faults", {"kind": "capacity", "times": 12})
+    service.call(None, "POST", "faults", {"kind": "capacity", "times": 45})
     interrupt(manager, victim.instance, 12)
     record = run.stay(2 * PATIENCE)
     assert states(record) == ["succeeded"] * 4
@@ -161,3 +161,18 @@ def test_more_machines_can_be_had_for_what_waits(start):
     assert run.scale(3) == 2
     assert run.scale(2) == 0
     assert len(workers(run.wait(2 * PATIENCE))) == 3
+
+
+def test_where_the_own_type_is_not_to_be_had_another_does_its_work(start, manager):
+    run = start(counting(50), 2, n_jobs=5)
+    first = members(run)
+    victim = victim_of(run)
+    service.call(None, "POST", "faults", {"kind": "capacity", "instance_type": "t2.micro", "times": 1000})
+    try:
+        interrupt(manager, victim.instance, 15)
+        record = run.stay(2 * PATIENCE)
+    finally:
+        service.call(None, "DELETE", "faults", None)
+    assert states(record) == ["succeeded"] * 5
+    [fresh] = workers(record) - first.keys()
+    assert described(manager, fresh)["InstanceType"] != "t2.micro"
