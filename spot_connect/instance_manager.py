@@ -222,9 +222,8 @@ class InstanceManager(ManyInstances):
         if token is None and terms.head == "worker":
             self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
         # Whatever becomes of this computer and of the jobs, the bill has an end.
-        fleet = self.launch_fleet(
-            count, name=prefix, user_data=f"#!/bin/bash\n{last_resort(terms.max_hours)}\n", **launch
-        )
+        boot = f"#!/bin/bash\n{last_resort(terms.max_hours)}"
+        fleet = self.launch_fleet(count, name=prefix, user_data=boot, **launch)
         run_id, yard = starting.new_id(), self._yard(prefix, fleet.region)
         head: Line | None = None
         order: Order | None = None
@@ -247,24 +246,26 @@ class InstanceManager(ManyInstances):
         self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
         return run_id, self._crew(prefix, fleet.region, [head, *lines] if head else lines)
 
-    def attach(self, prefix: str, run_id: str = "", *, region: str = "") -> JobRun:
-        """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer, while a machine lives.
+    def attach(self, prefix: str, run_id: str = "", *, region: str = "", on: str = "") -> JobRun:
+        """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer.
 
         Args:
             prefix: of the instances' names.
             run_id: which of them; by default the newest.
             region: AWS Region, if this computer has not seen them.
+            on: name of any instance that has their file system mounted, to be asked in their place when all of theirs
+                have ended.
 
         Raises:
-            InstanceNotFound: no instance of that prefix lives.
+            InstanceNotFound: no instance of that prefix lives, or none called ``on``.
             RunNotFound: they know no such jobs.
 
         Example:
             >>> manager.attach("sweep").record().summary  # doctest: +SKIP
             'sweep 20261125-074501-9f3a: 8 jobs: 8 succeeded; 1 interruptions'
         """
-        [place, *_] = finding.likely_regions(self._realm, f"{prefix}_0", region, "")
-        crew = self._crew(prefix, place, ())
+        [place, *_] = finding.likely_regions(self._realm, on or f"{prefix}_0", region, "")
+        crew = self._crew(prefix, place, [self.launch_instance(on, region=region or None)] if on else ())
         known = [told["run"] for told in crew.ask("jobs-list", {}) if told["name"] == prefix]
         if not known or run_id not in ("", *known):
             raise RunNotFound(f"{prefix} knows no jobs {run_id}".rstrip(), f"there are {', '.join(known) or 'none'}")

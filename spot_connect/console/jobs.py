@@ -131,7 +131,7 @@ def _close(arguments: argparse.Namespace, manager: InstanceManager) -> int:
 
 
 def _found(arguments: argparse.Namespace, manager: InstanceManager) -> JobRun:
-    return manager.attach(arguments.name, arguments.run or "", region=arguments.region)
+    return manager.attach(arguments.name, arguments.run or "", region=arguments.region, on=arguments.on)
 
 
 def _stayed(arguments: argparse.Namespace, manager: InstanceManager, run: JobRun) -> int:

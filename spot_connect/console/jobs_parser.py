@@ -27,6 +27,9 @@ def add_actions(parser: argparse.ArgumentParser) -> None:
     parsers = {action: actions.add_parser(action, help=text) for action, text in _ACTIONS.items()}
     for one in parsers.values():
         one.add_argument("name", metavar="NAME", help="prefix of the instances' names")
+        one.add_argument(
+            "--on", default="", metavar="NAME", help="ask this instance, which has their file system mounted"
+        )
         one.add_argument("--run", type=read("run_id"), default=None, metavar="RUN", help="default: the newest")
     logs = parsers["logs"]
     logs.add_argument("job", type=int, metavar="JOB", help="its number, from 0")

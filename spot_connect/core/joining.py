@@ -12,10 +12,17 @@ PROGRAMS = "~/efs/.spot-connect/programs"
 """Where our program lies on the file system of a run."""
 
 _TARGET = "MOUNT_TARGET"
+_IDLE_SECONDS = 1800
+_LAST_RESORT = """\
+shutdown -h +{minutes}
+(
+sleep {idle}
+compgen -G "/home/*/.spot-connect/member-*" || compgen -G "$HOME/.spot-connect/member-*" || shutdown -h now
+) >/dev/null 2>&1 </dev/null &
+"""
 _JOIN = """\
 #!/bin/bash
-{last_resort}
-user={user}
+{last_resort}user={user}
 home=$(getent passwd "$user" | cut -d: -f6)
 sudo -u "$user" HOME="${{home:-$HOME}}" bash -c "$(cat <<'JOIN'
 cd
@@ -35,8 +42,11 @@ JOIN
 
 
 def last_resort(hours: float) -> str:
-    """The command by which a machine ends itself after so long, whatever becomes of everything else."""
-    return f"shutdown -h +{max(1, round(60 * hours))}"
+    """Bash by which a machine ends itself after so long, or half an hour after its boot if it has joined no run.
+
+    Whoever launched it may not have lived to give it work.
+    """
+    return _LAST_RESORT.format(minutes=max(1, round(60 * hours)), idle=_IDLE_SECONDS)
 
 
 def join_at_boot(

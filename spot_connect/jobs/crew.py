@@ -20,6 +20,7 @@ from spot_connect.jobs.yard import Line, Yard
 from spot_connect.runs.agent import UNKNOWN, Agent
 
 T = TypeVar("T")
+_ELSEWHERE = "What a file system holds is kept: any instance that has it mounted can tell (--on NAME)."
 NOBODY = (InstanceNotFound, RunInterrupted, RunNotFound)
 """None of the machines can tell."""
 _ANOTHER_MAY = (SshLost, SshUnreachable, ScriptFailed)
@@ -77,12 +78,10 @@ class Crew:
                 _raise_unless_local(error)
                 trouble = error
         if known and not living:
-            raise RunInterrupted(
-                f"no instance of {self.name} lives any more", advice="What a file system holds is kept."
-            )
+            raise RunInterrupted(f"no instance of {self.name} lives any more", advice=_ELSEWHERE)
         if isinstance(trouble, ScriptFailed):
             raise RunNotFound(f"no instance of {self.name} knows of it") from trouble
-        raise trouble or InstanceNotFound(f"no instance of {self.name} lives")
+        raise trouble or InstanceNotFound(f"no instance of {self.name} lives", advice=_ELSEWHERE)
 
 
 def _raise_unless_local(error: SpotConnectError) -> None:

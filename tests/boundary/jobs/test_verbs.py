@@ -67,6 +67,20 @@ def test_from_the_launch_to_the_results(typed, name, script, tmp_path):
     assert (status, out.split()[0]) == (0, told["id"])
 
 
+def test_when_all_instances_have_ended_another_one_tells_what_is_kept(typed, name, manager, tmp_path):
+    script = tmp_path / "job.sh"
+    script.write_text("echo kept > $SPOT_CONNECT_OUT_DIR/it\n")
+    assert typed("run", name, "-p", "t2.micro", "-s", str(script), "-f", "cli-fs")[0] == 0
+    manager.terminate([one.name for one in fleets.find_fleet(Realm(local=True), name, "us-east-1").instances])
+    assert typed("results", name, str(tmp_path / "none"))[0] == 1
+    other = manager.launch_instance(f"{name}-look", profile="t2.micro", filesystem="cli-fs")
+    try:
+        assert typed("results", name, str(tmp_path / "out"), "--on", other.name)[0] == 0
+        assert (tmp_path / "out" / "0" / "it").read_text() == "kept\n"
+    finally:
+        other.terminate()
+
+
 def test_jobs_can_be_left_come_back_to_and_cancelled(typed, name, tmp_path):
     script = tmp_path / "long.sh"
     script.write_text("sleep 100\n")
