@@ -38,6 +38,7 @@ setup(
             "pexpect",
             "pytest>=8",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "setuptools>=77",
             "types-netaddr",

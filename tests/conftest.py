@@ -6,8 +6,13 @@ import ipaddress
 import socket
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from spot_connect.local import service
+
+# A busy computer is no error.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _REAL_CONNECT = socket.socket.connect
 

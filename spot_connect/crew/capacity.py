@@ -7,6 +7,7 @@
         order.json        what to ask AWS for to get another one; absent where machines cannot find the run
         gone/<instance>   it is gone, or told that it will be; the first to notice writes it
         orders/<lost>     the machine that was launched in the place of one that is gone; the first writer wins
+        orders/new-<id>   a machine that was launched beside those that live
 """
 
 from __future__ import annotations

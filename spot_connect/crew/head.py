@@ -7,6 +7,7 @@ import heapq
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ class Head:
         while self._batch.spec.get("role"):
             await asyncio.sleep(_LOOK_SECONDS)
             left = sum(not job.has_ended for job in self._jobs)
-            await asyncio.to_thread(self._replacer.look, left, self._workers())
+            # The file system may be slow to answer; the next look is soon.
+            with suppress(OSError):
+                await asyncio.to_thread(self._replacer.look, left, self._workers())
 
     def _read(self) -> None:
         """Learn from the files what is to be done."""

@@ -156,7 +156,8 @@ class JobRun:
             return 0
         names = member_names(self.name, n_instances - len(living), taken=living)
         made = yard.place(order, names, token=f"{self.id}-{secrets.token_hex(8)}")
-        placed = {one.id: machine(one, SPOT, order.price(SPOT, one.type, one.subnet_id)) for one in made}
+        # Under its own id it would count as replaced when it is gone one day.
+        placed = {f"new-{one.id}": machine(one, SPOT, order.price(SPOT, one.type, one.subnet_id)) for one in made}
         self._crew.ask("jobs-wanted", {"run": self.id, "gone": {}, "placed": placed})
         return len(made)
 

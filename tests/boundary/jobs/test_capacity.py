@@ -163,6 +163,18 @@ def test_more_machines_can_be_had_for_what_waits(start):
     assert len(workers(run.wait(2 * PATIENCE))) == 3
 
 
+def test_a_machine_that_came_later_is_replaced_like_the_first(start, manager):
+    run = start(counting(40), 1, n_jobs=8)
+    [first] = members(run)
+    run.scale(2)
+    [later] = members(run).keys() - {first}
+    until(run, "work on it", lambda record: later in {job.instance for job in running(record)})
+    interrupt(manager, later, 12)
+    record = run.stay(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 8
+    assert workers(record) - {first, later}
+
+
 def test_where_the_own_type_is_not_to_be_had_another_does_its_work(start, manager):
     run = start(counting(50), 2, n_jobs=5)
     first = members(run)
