@@ -22,7 +22,7 @@ from spot_connect.core.instance_profiles import InstanceProfile
 from spot_connect.core.s3_transfers import bucket_name
 from spot_connect.launching import clearing, finding, instance_profiles
 from spot_connect.launching.listing import usual_regions
-from spot_connect.launching.realm import choose_realm, local_is_chosen
+from spot_connect.launching.realm import choose_realm
 from spot_connect.market import refreshing
 from spot_connect.market.refreshing import Report
 from spot_connect.screen.reporter import Screen
@@ -31,7 +31,7 @@ from spot_connect.store import moves, tables
 from spot_connect.store.keys import KeyFiles
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.settings import Settings
-from spot_connect.store.state import realm
+from spot_connect.store.state import local_is_chosen, realm
 from spot_connect.store.workloads import split_to_files
 
 __all__ = [

@@ -10,11 +10,12 @@ from spot_connect.console import ended
 from spot_connect.console.runs import followed, resume_named
 from spot_connect.core.errors import RunInterrupted, ScriptFailed, UsageError
 from spot_connect.core.runs import Limits
-from spot_connect.launching.realm import choose_realm, local_is_chosen
+from spot_connect.launching.realm import choose_realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import confirmed, say
 from spot_connect.spotted import SpotInstance
 from spot_connect.store.given import existing, existing_files
+from spot_connect.store.state import local_is_chosen
 
 
 def connect(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,6 @@ from functools import cached_property, lru_cache
 from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
 from spot_connect.core.reporting import Reporter
-from spot_connect.core.values import boolean
 from spot_connect.store.cache import CacheFiles
 from spot_connect.store.keys import KeyFiles
 from spot_connect.store.pins import Pins
@@ -17,9 +16,8 @@ from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.regions import RegionHints
 from spot_connect.store.settings import Settings
 from spot_connect.store.ssh_aliases import SshAliases
-from spot_connect.store.state import State, home, realm
+from spot_connect.store.state import State, home, local_is_chosen, realm
 
-LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
 _LOOPBACK = "127.0.0.1"
 _IDENTITY = (
     "AWS_PROFILE",
@@ -33,18 +31,6 @@ _IDENTITY = (
     "AWS_REGION",
 )
 """What decides in whose name AWS is called; a notebook may change it between two calls."""
-
-
-def local_is_chosen(choice: bool | None = None) -> bool:
-    """Whether the local cloud was asked for, by argument or else by ``SPOT_CONNECT_LOCAL``.
-
-    Raises:
-        UsageError: the variable holds something that is not a yes or no.
-    """
-    if choice is not None:
-        return choice
-    word = os.environ.get(LOCAL_VARIABLE, "")
-    return boolean(word) if word else False
 
 
 class Realm:

@@ -7,6 +7,8 @@ import logging
 import socket
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterable
 
 import paramiko
@@ -19,6 +21,7 @@ from paramiko.common import (
     MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_WINDOW_ADJUST,
     cMSG_CHANNEL_OPEN,
+    cMSG_GLOBAL_REQUEST,
 )
 
 from spot_connect.core.waiting import SYSTEM_CLOCK
@@ -95,6 +98,8 @@ class Line(socket.socket):
         super().__init__(connected.family, connected.type, connected.proto, fileno=connected.detach())
         self._have = b""
         self._at = 0
+        self.heard = time.time()
+        """When the other side was heard last, by the clock on the wall: others stand still while a laptop sleeps."""
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if sys.platform == "linux":
@@ -106,6 +111,7 @@ class Line(socket.socket):
         if self._at >= len(self._have):
             self._have = super().recv(max(size, _READ), flags)
             self._at = 0
+            self.heard = time.time()
             self._acknowledge()
         piece = self._have[self._at : self._at + size]
         self._at += len(piece)
@@ -203,6 +209,7 @@ class Transport(paramiko.Transport):
 
     def __init__(self, line: Line, *, host_key_algorithms: Iterable[str], seconds: float) -> None:
         self.closed_channels: set[int] = set()
+        self._line = line
         super().__init__(line)
         self.banner_timeout = self.handshake_timeout = seconds
         self.packetizer.REKEY_BYTES = self.packetizer.REKEY_BYTES_OVERFLOW_MAX = _REKEY_BYTES
@@ -248,8 +255,27 @@ class Transport(paramiko.Transport):
         return getattr(self.auth_handler, "round_trip", 0.0)
 
     def keep_alive(self) -> None:
-        """From now on ask for a sign of life whenever the line is idle."""
-        self.set_keepalive(_KEEPALIVE_SECONDS)
+        """From now on ask for a sign of life whenever nothing was sent for a while."""
+        # A reference of the usual kind would keep a transport that nobody closed for ever.
+        this = weakref.proxy(self)
+
+        def ask() -> None:
+            this.ask_for_life()
+
+        self.packetizer.set_keepalive(_KEEPALIVE_SECONDS, ask)
+
+    def ask_for_life(self) -> None:
+        """Send what a server has to answer, as OpenSSH's own client does; paramiko's keepalive wants no answer."""
+        message = paramiko.Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string("keepalive@openssh.com")
+        message.add_boolean(True)  # noqa: FBT003
+        self._send_user_message(message)  # type: ignore[attr-defined]
+
+    @property
+    def heard(self) -> float:
+        """When the server was heard last, in seconds since the epoch."""
+        return self._line.heard
 
     def close(self) -> None:
         """End the transport, its channels and its thread."""

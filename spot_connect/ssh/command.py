@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from spot_connect.core.errors import SshError, SshLost, UsageError
 from spot_connect.core.waiting import SYSTEM_CLOCK
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Hear = Callable[[bytes], None]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_LIVE_PYTHON = {"PYTHONUNBUFFERED": "1"}
+LIVE_PYTHON: Mapping[str, str] = MappingProxyType({"PYTHONUNBUFFERED": "1"})
+"""What makes the output of Python programs come as they write it."""
 _PIECE = 256 * 1024
 # Linux refuses a single argument of 128 KB; the rest is for quoting.
 _LONGEST_ARGUMENT = 64 * 1024
@@ -102,20 +103,78 @@ def run(
         >>> run(connection, "echo hello").stdout  # doctest: +SKIP
         b'hello\n'
     """
-    mark = f"{_MARK}={secrets.token_hex(8)}"
-    line = _wrapped(command, mark, environment)
-    listener = Listener(on_stdout, on_stderr, capture=capture)
-    channel = connection.channel()
+    running = Running(connection, command, on_stdout, on_stderr, capture=capture, environment=environment)
     try:
-        return _finish(connection, channel, listener, line, stdin)
+        return running.finish(stdin)
     except SshError:
         raise
     except BaseException:
         with contextlib.suppress(SshError):
-            _end(connection, mark, channel, listener)
+            running.interrupt()
+            # A caller who interrupts once more stops waiting here; the ender goes on by itself.
+            running.hear_last_words()
         raise
     finally:
-        channel.close()
+        running.close()
+
+
+class Running:
+    """A command with a session of its own: begun and heard to its end by one thread, interrupted by any.
+
+    Raises:
+        UsageError: a name in ``environment`` is not a variable name.
+        SshLost: the server gives no session; nothing was run.
+
+    Example:
+        >>> Running(connection, "echo hello", print, None).finish(None).exit_status  # doctest: +SKIP
+        0
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        command: str,
+        on_stdout: Hear | None,
+        on_stderr: Hear | None,
+        *,
+        capture: bool = False,
+        environment: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        self._connection = connection
+        self._mark = f"{_MARK}={secrets.token_hex(8)}"
+        self._line = _wrapped(command, self._mark, environment)
+        self._listener = Listener(on_stdout, on_stderr, capture=capture)
+        self._channel = connection.channel()
+        self._listener.attach(self._channel)
+
+    def finish(self, stdin: bytes | BinaryIO | None) -> Finished:
+        """Begin it, feed it and hear it to its end.
+
+        Raises:
+            SshLost: the line broke before the end was heard; it may still be running.
+        """
+        with lost(self._connection, "the command"):
+            ask(self._channel, self._line)
+        send_input(self._channel, stdin)
+        self._listener.listen()
+        return Finished(exit_status(self._connection, self._channel), self._listener.stdout, self._listener.stderr)
+
+    def interrupt(self) -> None:
+        """Have it ended as Ctrl-C would, beside whoever hears it; its last words and its status still come.
+
+        Raises:
+            SshLost: the line broke, or the server gives no other session.
+        """
+        with contextlib.closing(self._connection.channel()) as ender, lost(self._connection, "the interruption"):
+            ender.exec_command(f"exec sh -c {shlex.quote(_END)} sh {shlex.quote(self._mark)} >/dev/null 2>&1")
+
+    def hear_last_words(self) -> None:
+        """Hand on what still comes, until the end of an interrupted command."""
+        self._listener.listen(seconds=_END_SECONDS)
+
+    def close(self) -> None:
+        """Let go of the session; a command that is not done loses its streams."""
+        self._channel.close()
 
 
 def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:
@@ -127,19 +186,18 @@ def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:
     return f"exec env SHLVL=1 {mark}.$$ {variables} bash -c {shlex.quote(command)}"
 
 
-def _finish(
-    connection: Connection,
-    channel: paramiko.Channel,
-    listener: Listener,
-    line: str,
-    stdin: bytes | BinaryIO | None,
-) -> Finished:
-    listener.attach(channel)
-    with lost(connection, "the command"):
-        channel.exec_command(line)
-    send_input(channel, stdin)
-    listener.listen()
-    return Finished(exit_status(connection, channel), listener.stdout, listener.stderr)
+def ask(channel: Any, command: str) -> None:
+    """Ask for the command as paramiko does, but leave the answer to come: it would cost a round trip."""
+    from paramiko import Message
+    from paramiko.common import cMSG_CHANNEL_REQUEST
+
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)  # noqa: FBT003
+    message.add_string(command)
+    channel.transport._send_user_message(message)
 
 
 def exit_status(connection: Connection, channel: paramiko.Channel) -> int:
@@ -154,17 +212,6 @@ def exit_status(connection: Connection, channel: paramiko.Channel) -> int:
         advice = "It may still be running; look on the instance before you start it again."
         raise SshLost(f"the line to {connection} broke", "the end of the command was not heard", advice)
     return channel.exit_status
-
-
-def _end(connection: Connection, mark: str, channel: paramiko.Channel, listener: Listener) -> None:
-    """End the marked command and let its last words through."""
-    ender = connection.channel()
-    with lost(connection, "the interruption"):
-        ender.exec_command(f"exec sh -c {shlex.quote(_END)} sh {shlex.quote(mark)} >/dev/null 2>&1")
-    # A caller who interrupts once more stops waiting here; the ender goes on by itself.
-    listener.listen(seconds=_END_SECONDS)
-    channel.close()
-    ender.close()
 
 
 class Listener:
@@ -287,10 +334,7 @@ def run_commands(
         >>> run_commands(connection, "cd efs\npython x.py").exit_status  # doctest: +SKIP
         0
     """
-    text = text.replace("\r\n", "\n")
-    call, given = text, stdin
-    if len(text.encode(errors="surrogateescape")) > _LONGEST_ARGUMENT:
-        call, given = _from_input(text.encode(errors="surrogateescape"), stdin)
+    call, given = as_one(text, stdin)
     return run(
         connection,
         call,
@@ -298,8 +342,20 @@ def run_commands(
         on_stdout=on_stdout,
         on_stderr=on_stderr,
         capture=capture,
-        environment={**_LIVE_PYTHON, **environment},
+        environment={**LIVE_PYTHON, **environment},
     )
+
+
+def as_one(text: str, stdin: bytes | BinaryIO | None) -> tuple[str, bytes | BinaryIO | None]:
+    r"""One or several lines as one command, and the input to run it with: one that is too long travels there.
+
+    Example:
+        >>> as_one("cd efs\r\nls", None)
+        ('cd efs\nls', None)
+    """
+    text = text.replace("\r\n", "\n")
+    script = text.encode(errors="surrogateescape")
+    return _from_input(script, stdin) if len(script) > _LONGEST_ARGUMENT else (text, stdin)
 
 
 def _from_input(script: bytes, stdin: bytes | BinaryIO | None) -> tuple[str, bytes | BinaryIO]:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.host_keys import HostKey
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import paramiko
 
     from spot_connect.ssh._transport import Ahead, Transport
@@ -122,6 +125,40 @@ class Connection:
         if not self.is_open:
             threading.Thread(target=begin, daemon=True, name="ssh-open").start()
 
+    def prepare(self) -> None:
+        """Ask for a session now, so that the next command need not wait for one: it costs one round trip then."""
+        with self._lock:
+            if self.is_open and self._transport and self._ahead is None:
+                from spot_connect.ssh._transport import Ahead
+
+                self._ahead = Ahead(self._transport, WINDOW, PACKET)
+
+    def answers(self, seconds: float, *, unless_heard_within: float = 0.0) -> bool:
+        """Whether the server gives a sign of life within ``seconds``, or has given one that lately.
+
+        A line that is up as far as this side can tell may be dead: the laptop slept, or its network is another one.
+
+        Example:
+            >>> Connection(Address("203.0.113.7"), "ec2-user", Path("k.pem"), verify=lambda key: None).answers(1)
+            False
+        """
+        transport = self._transport
+        if transport is None or not transport.is_active():
+            return False
+        before = transport.heard
+        # A clock that was set back tells nothing.
+        if 0 <= time.time() - before < unless_heard_within:
+            return True
+        transport.ask_for_life()
+
+        def look() -> Seen[bool]:
+            return Seen((transport.heard != before) or None)
+
+        try:
+            return wait_for("sign of life", look, seconds=seconds, every=0.01)
+        except DeadlinePassed:
+            return False
+
     def close(self) -> None:
         """End the line; the next use opens a new one."""
         with self._lock:
@@ -210,8 +247,14 @@ class Connection:
             return self._connected()
 
     def _connected(self) -> Transport:
-        key = _load_key(self.key_file)
-        transport = self._transport_to(self._dial())
+        dialled = _beside(self._dial)
+        try:
+            # What this imports takes as long as a round trip.
+            key = _load_key(self.key_file)
+        except BaseException:
+            dialled.add_done_callback(_hang_up)
+            raise
+        transport = self._transport_to(dialled.result())
         try:
             self._shake_hands(transport)
             self._check_host_key(transport)
@@ -285,6 +328,27 @@ class Connection:
             said,
             f"{_USER_NAMES}; it was {self.key_file}.",
         )
+
+
+def _beside(dial: Callable[[], socket.socket]) -> Future[socket.socket]:
+    """What ``dial`` will bring, while it is done in a thread that keeps nobody from leaving."""
+    from concurrent.futures import Future
+
+    dialled: Future[socket.socket] = Future()
+
+    def run() -> None:
+        try:
+            dialled.set_result(dial())
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
+            dialled.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="ssh-dial").start()
+    return dialled
+
+
+def _hang_up(dialled: Future[socket.socket]) -> None:
+    if dialled.exception() is None:
+        dialled.result().close()
 
 
 @contextlib.contextmanager

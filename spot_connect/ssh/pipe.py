@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any
 
 from spot_connect.core.errors import SshLost
 from spot_connect.ssh._pieces import Pieces
+from spot_connect.ssh.command import ask
 from spot_connect.ssh.connection import Connection, lost
 
 _WORDS = 4096
@@ -40,7 +40,7 @@ class Pipe:
         self._channel.in_buffer = Pieces(changed)  # type: ignore[assignment]
         self._channel.in_stderr_buffer = Pieces(changed)  # type: ignore[assignment]
         with lost(connection, "a session"):
-            _ask(self._channel, command)
+            ask(self._channel, command)
 
     def __enter__(self) -> Pipe:
         return self
@@ -124,17 +124,3 @@ class Pipe:
         # On a line that broke there is nobody to tell.
         with contextlib.suppress(SshLost), lost(self._connection, "the transfer"):
             self._channel.close()
-
-
-def _ask(channel: Any, command: str) -> None:
-    """Ask for the command as paramiko does, but leave the answer to come: it would cost a round trip."""
-    from paramiko import Message
-    from paramiko.common import cMSG_CHANNEL_REQUEST
-
-    message = Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("exec")
-    message.add_boolean(True)  # noqa: FBT003
-    message.add_string(command)
-    channel.transport._send_user_message(message)

@@ -15,6 +15,7 @@ from spot_connect.core.names import file_name
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 
 HOME_VARIABLE = "SPOT_CONNECT_HOME"
+LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
 
 _ADVICE = {
     errno.EACCES: f"Check who owns it, or set {HOME_VARIABLE} to a directory of your own.",
@@ -35,6 +36,22 @@ def home() -> Path:
     """The directory all state is in: ``$SPOT_CONNECT_HOME``, else ``.spot_connect`` in the user's home."""
     chosen = os.environ.get(HOME_VARIABLE)
     return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".spot_connect"
+
+
+def local_is_chosen(choice: bool | None = None) -> bool:
+    """Whether the local cloud was asked for, by argument or else by ``SPOT_CONNECT_LOCAL``.
+
+    Raises:
+        UsageError: the variable holds something that is not a yes or no.
+    """
+    if choice is not None:
+        return choice
+    word = os.environ.get(LOCAL_VARIABLE, "")
+    if not word:
+        return False
+    from spot_connect.core.values import boolean
+
+    return boolean(word)
 
 
 def realm(local: bool = False) -> State:
