@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "start_up": "`spot_connect --help` against a bare interpreter",
     "listing": "`spot_connect list` against `aws ec2 describe-instances`",
     "warm_command": "a command on an open connection against multiplexed ssh",
+    "command": "`spot_connect -c` over a long line against `ssh`, with and without a connection that is kept open",
     "prompt": "printing and pasting in the interactive shell against `ssh`",
     "transfers": "files up and down against scp, rsync and sftp, over lines with and without delay",
     "launch": "from the command to the first prompt, beyond boot and AWS",

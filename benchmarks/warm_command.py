@@ -23,7 +23,7 @@ def measure(options: Options) -> list[Number]:
 
     with local_cloud(options) as ground, SpotInstance("warm", profile="t2.micro", reporter=Silent()) as machine:
         door = door_of(machine.instance, machine.kp_dir)
-        with _kept_open(door, ground.home / "line") as ssh:
+        with kept_open(door, ground.home / "line") as ssh:
             ours, peer = interleave(
                 {
                     "`run('true')`": lambda: machine.run("true", cmd=True, return_output=True),
@@ -36,7 +36,7 @@ def measure(options: Options) -> list[Number]:
 
 
 @contextmanager
-def _kept_open(door: Door, path: Path) -> Iterator[list[str]]:
+def kept_open(door: Door, path: Path) -> Iterator[list[str]]:
     """An ssh command line that goes over a connection which is open already."""
     line = ["-o", f"ControlPath={path}"]
     keeper = subprocess.Popen(

@@ -31,7 +31,8 @@ from spot_connect.store import moves, tables
 from spot_connect.store.keys import KeyFiles
 from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.settings import Settings
-from spot_connect.store.state import local_is_chosen, realm
+from spot_connect.store.state import realm
+from spot_connect.store.where import local_is_chosen
 from spot_connect.store.workloads import split_to_files
 
 __all__ = [

@@ -88,6 +88,12 @@ def _connect(words: list[str]) -> int:
 
 
 def _connect_as(arguments: argparse.Namespace) -> int:
+    if arguments.command is not None and not arguments.terminate:
+        from spot_connect.console.commanding import run_at_once
+
+        status = run_at_once(arguments)
+        if status is not None:
+            return status
     from spot_connect.console.connecting import connect
 
     return connect(arguments)

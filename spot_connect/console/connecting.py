@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from spot_connect.console import ended
+from spot_connect.console.commanding import run_last
 from spot_connect.console.runs import followed, resume_named
 from spot_connect.core.errors import RunInterrupted, ScriptFailed, UsageError
 from spot_connect.core.runs import Limits
@@ -15,7 +16,7 @@ from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import confirmed, say
 from spot_connect.spotted import SpotInstance
 from spot_connect.store.given import existing, existing_files
-from spot_connect.store.state import local_is_chosen
+from spot_connect.store.where import local_is_chosen
 
 
 def connect(arguments: argparse.Namespace) -> int:
@@ -36,7 +37,8 @@ def connect(arguments: argparse.Namespace) -> int:
             raise
         return resume_named(name, arguments)
     with machine:
-        screen.note(f"connected to {machine.name} ({machine.id}, {machine.region}) at {machine.address}")
+        if not _wants_command_alone(arguments, machine):
+            screen.note(f"connected to {machine.name} ({machine.id}, {machine.region}) at {machine.address}")
         if arguments.sync:
             machine.sync(arguments.sync)
         if arguments.upload:
@@ -56,6 +58,8 @@ def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen
                 raise
             screen.warn(str(failure))
             status = failure.exit_status
+    if arguments.command is not None and not status:
+        status = run_last(arguments, machine)
     if arguments.download:
         machine.download(list(arguments.download), arguments.localpath)
     if _wants_prompt(arguments):
@@ -85,8 +89,13 @@ def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen)
 def _wants_prompt(arguments: argparse.Namespace) -> bool:
     if arguments.activeprompt is not None:
         return bool(arguments.activeprompt)
-    work = (arguments.sync, arguments.upload, arguments.script, arguments.download)
+    work = (arguments.sync, arguments.upload, arguments.script, arguments.command, arguments.download)
     return bool(arguments.bare_name) and not any(work)
+
+
+def _wants_command_alone(arguments: argparse.Namespace, machine: SpotInstance) -> bool:
+    """Whether the words of a command on a running machine are all that is to be seen, as with ssh."""
+    return arguments.command is not None and not machine.launched
 
 
 def _name(arguments: argparse.Namespace) -> str:
@@ -107,6 +116,11 @@ def _check_paths(arguments: argparse.Namespace) -> None:
         raise UsageError("there is nothing to detach or to resume", advice="Name a script with -s.")
     if arguments.detach and arguments.download:
         raise UsageError("there is nothing to download yet from a run that goes on", advice="Leave out -d or --detach.")
+    if arguments.detach and arguments.command is not None:
+        raise UsageError(
+            "a command runs after the scripts, and those that are detached have not ended",
+            advice="Leave out --detach, or give -c in a command of its own.",
+        )
     Limits(arguments.resume, arguments.max_replacements, arguments.max_cost, arguments.fallback)
     if arguments.userdata:
         existing_files(arguments.userdata)

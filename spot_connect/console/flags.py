@@ -37,9 +37,10 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-u", "--upload", "comma_list", (), "PATH[,PATH]", "files and directories to upload"),
         ("-r", "--remotepath", "text", ".", "DIR", "where -u puts them (default: the home directory)"),
         ("", "--sync", "text", "", "DIR", "directory to bring up to date first, without what git ignores"),
-        ("-d", "--download", "comma_list", (), "PATH[,PATH]", "files and directories to download after the scripts"),
+        ("-d", "--download", "comma_list", (), "PATH[,PATH]", "files and directories to download after all that"),
         ("-lp", "--localpath", "text", ".", "DIR", "where -d puts them (default: here)"),
         ("-s", "--script", "comma_list", (), "PATH[,PATH]", "scripts to run, in order"),
+        ("-c", "--command", "command", None, "COMMAND", "command to run, as ssh does; over a line that is held open"),
         ("", "--detach", "boolean", False, "BOOL", "begin the scripts and leave; they go on without this computer"),
         ("", "--on-interrupt", "text", "", "COMMAND", "runs there when AWS announces that it takes the machine away"),
         ("", "--on-rebalance", "text", "", "COMMAND", "the same for the recommendation that may come before"),
@@ -80,6 +81,7 @@ examples:
   spot_connect -n vm1 -p t2.micro -a True    launch vm1 and open a prompt on it
   spot_connect vm1                           come back to its prompt
   spot_connect -n vm1 -u data.csv -s job.sh  upload a file and run a script
+  spot_connect -n vm1 -c 'nvidia-smi'        run one command, over the same line again and again
   spot_connect -n vm1 -t True                terminate it
   spot_connect --local -n vm1 -p t2.micro    rehearse on this computer, without AWS
 """

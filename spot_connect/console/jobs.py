@@ -17,7 +17,7 @@ from spot_connect.jobs.run import COLUMNS, JobRun, cells
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say, to_stdout
 from spot_connect.screen.tables import show_table
-from spot_connect.store.state import local_is_chosen
+from spot_connect.store.where import local_is_chosen
 
 SOME_FAILED, STILL_RUNNING = 1, 3
 """Exit statuses; 0 says that all jobs have succeeded."""

@@ -29,6 +29,24 @@ class _Longer(argparse.Action):
         setattr(namespace, self.dest, (*getattr(namespace, self.dest), *values))
 
 
+class _Command(argparse.Action):
+    """One command, which must say something: of two, one would be lost without a word."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error("-c was given twice; write one command: 'first; second'")
+        if not values.strip():
+            parser.error("the command of -c is empty")
+        setattr(namespace, self.dest, values)
+
+
+class _Help(argparse.HelpFormatter):
+    """Never asked for help, but made for every flag; how wide the terminal is takes long to find out."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 class _MainParser(Parser):
     def format_help(self) -> str:
         """The help that is shown without a parser, too."""
@@ -37,7 +55,7 @@ class _MainParser(Parser):
 
 def main_parser() -> Parser:
     """The parser of the command that launches and connects."""
-    parser = _MainParser(prog=PROGRAM, allow_abbrev=False, add_help=False)
+    parser = _MainParser(prog=PROGRAM, allow_abbrev=False, add_help=False, formatter_class=_Help)
     parser.add_argument("bare_name", nargs="?", metavar="NAME")
     for flags in FLAGS.values():
         for short, long, kind, default, _, _ in flags:
@@ -53,6 +71,8 @@ def _add(parser: Parser, words: list[str], kind: str, default: Any) -> None:
         parser.add_argument(*words, dest=name, action="store_true", default=default)
     elif kind == "repeated":
         parser.add_argument(*words, action="append", default=default)
+    elif kind == "command":
+        parser.add_argument(*words, action=_Command, default=default)
     elif kind == "comma_list":
         parser.add_argument(*words, type=read(kind), action=_Longer, default=default)
     else:

@@ -65,6 +65,30 @@ Host "{alias.name}"
 """
 
 
+def alias_of(block: str) -> SshAlias | None:
+    """The machine that a block of ``host_block`` leads to; none if it is not such a block.
+
+    Example:
+        >>> where = Path("/100%/k")
+        >>> alias = SshAlias("vm1", "i-1", "203.0.113.7", 22, "ubuntu", where / "a.pem", where / "known")
+        >>> alias_of(host_block(alias)) == alias
+        True
+    """
+    said = dict(line.strip().partition(" ")[::2] for line in block.splitlines())
+    try:
+        return SshAlias(
+            name=said["Host"].strip('"'),
+            instance_id=said["HostKeyAlias"],
+            host=said["HostName"],
+            port=int(said["Port"]),
+            username=said["User"],
+            key=_unquoted(said["IdentityFile"]),
+            known_hosts=_unquoted(said["UserKnownHostsFile"]),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
 def include_lines(files: str) -> str:
     """What a user adds to ``~/.ssh/config`` once; the first line ends whatever block stands before it.
 
@@ -79,3 +103,7 @@ def include_lines(files: str) -> str:
 def _quoted(path: Path) -> str:
     # A percent sign begins a token there.
     return '"' + path.as_posix().replace("%", "%%") + '"'
+
+
+def _unquoted(text: str) -> Path:
+    return Path(text.strip('"').replace("%%", "%"))

@@ -9,12 +9,13 @@ from spot_connect.core.errors import InstanceNotFound
 from spot_connect.core.models import Instance
 from spot_connect.core.names import is_instance_id
 from spot_connect.core.reporting import Reporter
+from spot_connect.holding.calling import part
 from spot_connect.launching import finding
 from spot_connect.launching.realm import Realm, typed
 
 
 def terminate(realm: Realm, doomed: Iterable[Instance]) -> None:
-    """End the machines, one call a Region; their pins go, their keys and groups stay for the next launch."""
+    """End the machines, one call a Region; their pins and held lines go, their keys and groups stay for a launch."""
     by_region: dict[str, list[Instance]] = {}
     for instance in doomed:
         by_region.setdefault(instance.region, []).append(instance)
@@ -23,6 +24,7 @@ def terminate(realm: Realm, doomed: Iterable[Instance]) -> None:
         for instance in group:
             realm.pins.forget(instance.id)
             realm.aliases.forget(instance.name, instance.id)
+            part(str(realm.state.root), instance.name)
 
 
 def terminate_names(realm: Realm, names: Sequence[str], region: str, reporter: Reporter) -> tuple[Instance, ...]:

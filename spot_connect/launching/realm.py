@@ -16,7 +16,8 @@ from spot_connect.store.profiles import ProfileFile
 from spot_connect.store.regions import RegionHints
 from spot_connect.store.settings import Settings
 from spot_connect.store.ssh_aliases import SshAliases
-from spot_connect.store.state import State, home, local_is_chosen, realm
+from spot_connect.store.state import State, home, realm
+from spot_connect.store.where import local_is_chosen
 
 _LOOPBACK = "127.0.0.1"
 _IDENTITY = (

@@ -192,6 +192,14 @@ class Ahead:
             message.add_int(number)
         return message
 
+    @property
+    def unopened(self) -> paramiko.Channel:
+        """The session while nobody knows yet whether it is opened.
+
+        It is addressed by the number 0, which OpenSSH gives to the first.
+        """
+        return self._channel
+
     def channel(self, seconds: float) -> paramiko.Channel | None:
         """The session; none when the server did not open it."""
         if not self._opened.wait(seconds) or self._transport._channels.get(self._number) is None:  # type: ignore[attr-defined]

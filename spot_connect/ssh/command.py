@@ -105,6 +105,7 @@ def run(
     """
     running = Running(connection, command, on_stdout, on_stderr, capture=capture, environment=environment)
     try:
+        running.start()
         return running.finish(stdin)
     except SshError:
         raise
@@ -123,10 +124,11 @@ class Running:
 
     Raises:
         UsageError: a name in ``environment`` is not a variable name.
-        SshLost: the server gives no session; nothing was run.
 
     Example:
-        >>> Running(connection, "echo hello", print, None).finish(None).exit_status  # doctest: +SKIP
+        >>> running = Running(connection, "echo hello", print, None)  # doctest: +SKIP
+        >>> running.start()  # doctest: +SKIP
+        >>> running.finish(None).exit_status  # doctest: +SKIP
         0
     """
 
@@ -144,17 +146,37 @@ class Running:
         self._mark = f"{_MARK}={secrets.token_hex(8)}"
         self._line = _wrapped(command, self._mark, environment)
         self._listener = Listener(on_stdout, on_stderr, capture=capture)
-        self._channel = connection.channel()
-        self._listener.attach(self._channel)
+        self._channel: paramiko.Channel | None = None
+
+    @property
+    def may_have_begun(self) -> bool:
+        """Whether the server was asked to run it; if not, nothing was run and nothing will be."""
+        return self._channel is not None
+
+    def start(self) -> None:
+        """Have it begun, in one flight with the login when the line is not open yet.
+
+        Raises:
+            SshError: the line cannot be opened; or it broke, see ``may_have_begun``.
+        """
+        self._connection.open(self._ask)
+        if self._channel is None:
+            self._ask(self._connection.channel())
+
+    def _ask(self, channel: paramiko.Channel) -> None:
+        self._listener.attach(channel)
+        self._channel = channel
+        with lost(self._connection, "the command"):
+            ask(channel, self._line)
 
     def finish(self, stdin: bytes | BinaryIO | None) -> Finished:
-        """Begin it, feed it and hear it to its end.
+        """Feed it and hear it to its end.
 
         Raises:
             SshLost: the line broke before the end was heard; it may still be running.
         """
-        with lost(self._connection, "the command"):
-            ask(self._channel, self._line)
+        if self._channel is None:
+            raise SshLost(f"the line to {self._connection} broke", "nothing was run")
         send_input(self._channel, stdin)
         self._listener.listen()
         return Finished(exit_status(self._connection, self._channel), self._listener.stdout, self._listener.stderr)
@@ -174,7 +196,8 @@ class Running:
 
     def close(self) -> None:
         """Let go of the session; a command that is not done loses its streams."""
-        self._channel.close()
+        if self._channel is not None:
+            self._channel.close()
 
 
 def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from spot_connect.ssh._transport import Ahead, Transport
 
+    First = Callable[[paramiko.Channel], None]
+
 WINDOW = 4 * 1024 * 1024
 """What one channel may hold of what nobody has read yet; many channels together stay small in memory."""
 PACKET = 252 * 1024
@@ -47,6 +49,7 @@ class Connection:
         verify: called with the server's host key before anything is sent to it; it raises to refuse.
         known: host keys that the server is known by; it is asked for keys of their kinds first.
         connect_seconds: the longest that connecting, and the key exchange, may take each.
+        dial: makes the first TCP connection, where that has begun already.
 
     It may be used from several threads. An authentication refusal is never retried.
 
@@ -66,6 +69,7 @@ class Connection:
         verify: Callable[[HostKey], None],
         known: tuple[HostKey, ...] = (),
         connect_seconds: float = 10.0,
+        dial: Callable[[], socket.socket] | None = None,
     ) -> None:
         self.address = address
         self.username = username
@@ -73,6 +77,7 @@ class Connection:
         self._verify = verify
         self._known = known
         self._seconds = connect_seconds
+        self._first_dial = dial
         self.round_trip = 0.0
         """The shortest time in seconds that the server has taken to answer; 0 before it has."""
         self._lock = threading.RLock()
@@ -99,8 +104,13 @@ class Connection:
         transport = self._transport
         return transport is not None and transport.is_active() and transport.is_authenticated()
 
-    def open(self) -> None:
+    def open(self, first: First | None = None) -> None:
         """Connect, check the host key and log in, unless that is done already.
+
+        Args:
+            first: for this package's own use: called with a session as soon as the host key was checked, where the
+                server takes what is asked of a session together with the login. Nothing is tried twice once it was
+                called.
 
         Raises:
             UsageError: the key file is missing, broken or protected by a passphrase.
@@ -113,7 +123,7 @@ class Connection:
             if self.is_open:
                 return
             self.close()
-            self._transport = self._connect()
+            self._transport = self._connect(first)
 
     def open_soon(self) -> None:
         """Begin to open it in the background; what goes wrong is raised by the next use, which tries again."""
@@ -236,17 +246,20 @@ class Connection:
         if seconds:
             self.round_trip = min(self.round_trip or seconds, seconds)
 
-    def _connect(self) -> Transport:
+    def _connect(self, first: First | None) -> Transport:
+        early = _Once(first)
         try:
-            return self._connected()
+            return self._connected(early)
         except SshLost:
             if not self._is_hasty:
                 raise
             # What calls itself OpenSSH may be something else, that hangs up at what comes too early.
             self._is_hasty = False
-            return self._connected()
+            if early.was_called:
+                raise
+            return self._connected(early)
 
-    def _connected(self) -> Transport:
+    def _connected(self, early: _Once) -> Transport:
         dialled = _beside(self._dial)
         try:
             # What this imports takes as long as a round trip.
@@ -258,7 +271,7 @@ class Connection:
         try:
             self._shake_hands(transport)
             self._check_host_key(transport)
-            self._log_in(transport, key)
+            self._log_in(transport, key, early)
         except BaseException:
             transport.close()
             raise
@@ -267,8 +280,9 @@ class Connection:
         return transport
 
     def _dial(self) -> socket.socket:
+        dial, self._first_dial = self._first_dial, None
         try:
-            return socket.create_connection((self.address.host, self.address.port), self._seconds)
+            return dial() if dial else socket.create_connection((self.address.host, self.address.port), self._seconds)
         except OSError as error:
             raise unreachable(self.address, reason(error)) from error
 
@@ -293,17 +307,18 @@ class Connection:
         key = transport.get_remote_server_key()
         self._verify(HostKey(key.get_name(), key.get_base64()))
 
-    def _log_in(self, transport: Transport, key: paramiko.PKey) -> None:
+    def _log_in(self, transport: Transport, key: paramiko.PKey, early: _Once) -> None:
         from paramiko import AuthenticationException
 
         done = threading.Event()
         error: Exception | None = None
         try:
-            self._ask_for_login(transport, key, done)
+            self._ask_for_login(transport, key, done, early)
             answered = done.wait(_AUTHENTICATION_SECONDS)
         except Exception as raised:  # noqa: BLE001 - paramiko raises whatever ended its thread
             answered, error = True, raised
         if transport.is_authenticated():
+            self._settle(early)
             return
         error = error or transport.get_exception()
         if answered and (isinstance(error, AuthenticationException) or (error is None and transport.is_active())):
@@ -311,7 +326,7 @@ class Connection:
         said = reason(error) if error else "no answer to the login" if not answered else "the server hung up"
         raise SshLost(f"the line to {self.address} broke while logging in", said, "Try again.") from error
 
-    def _ask_for_login(self, transport: Transport, key: paramiko.PKey, done: threading.Event) -> None:
+    def _ask_for_login(self, transport: Transport, key: paramiko.PKey, done: threading.Event, early: _Once) -> None:
         # How to sign with an RSA key is for the server to say first.
         if not (self._is_hasty and transport.takes_haste) or key.get_name() == "ssh-rsa":
             transport.auth_publickey(self.username, key, done)
@@ -320,6 +335,16 @@ class Connection:
 
         transport.log_in_hastily(self.username, key, done)
         self._ahead = Ahead(transport, WINDOW, PACKET)
+        early(self._ahead.unopened)
+
+    def _settle(self, early: _Once) -> None:
+        """See that a session that was used before it was open is what it was taken for."""
+        if not early.was_called:
+            return
+        ahead, self._ahead = self._ahead, None
+        session = ahead.channel(_CHANNEL_SECONDS) if ahead else None
+        if session is None or session.remote_chanid != 0:
+            raise SshLost(f"a session on {self} was lost", "the server opened another one than expected")
 
     def _refusal(self, error: Exception | None) -> SshRefused:
         said = f"{error}" if error and str(error) else "permission denied (publickey)"
@@ -349,6 +374,19 @@ def _beside(dial: Callable[[], socket.socket]) -> Future[socket.socket]:
 def _hang_up(dialled: Future[socket.socket]) -> None:
     if dialled.exception() is None:
         dialled.result().close()
+
+
+class _Once:
+    """A function that is called once at the most, or none."""
+
+    def __init__(self, function: First | None) -> None:
+        self._function = function
+        self.was_called = False
+
+    def __call__(self, channel: paramiko.Channel) -> None:
+        if self._function and not self.was_called:
+            self.was_called = True
+            self._function(channel)
 
 
 @contextlib.contextmanager

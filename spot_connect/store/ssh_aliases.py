@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from spot_connect.core.names import file_name
-from spot_connect.core.ssh_config import SshAlias, can_be_alias, host_block
+from spot_connect.core.ssh_config import SshAlias, alias_of, can_be_alias, host_block
 from spot_connect.store.state import State
 
 
@@ -26,13 +28,20 @@ class SshAliases:
         """
         if not can_be_alias(alias.name):
             return
-        path = self._state.path("ssh", f"{file_name(alias.name)}.conf")
+        path = self._path(alias.name)
         text = host_block(alias)
         if self._state.read_text(path) != text:
             self._state.write_atomic(path, text)
 
+    def find(self, name: str) -> SshAlias | None:
+        """The machine that the name led to when it was reached last from this computer."""
+        return alias_of(self._state.read_text(self._path(name)) or "")
+
     def forget(self, name: str, instance_id: str) -> None:
         """The machine is gone; another one that has the name by now stays."""
-        path = self._state.path("ssh", f"{file_name(name)}.conf")
+        path = self._path(name)
         if f"HostKeyAlias {instance_id}\n" in (self._state.read_text(path) or ""):
             self._state.remove(path)
+
+    def _path(self, name: str) -> Path:
+        return self._state.path("ssh", f"{file_name(name)}.conf")

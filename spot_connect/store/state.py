@@ -13,9 +13,7 @@ from pathlib import Path
 from spot_connect.core.errors import DeadlinePassed, StateError
 from spot_connect.core.names import file_name
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
-
-HOME_VARIABLE = "SPOT_CONNECT_HOME"
-LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
+from spot_connect.store.where import HOME_VARIABLE, home_directory, realm_directory
 
 _ADVICE = {
     errno.EACCES: f"Check who owns it, or set {HOME_VARIABLE} to a directory of your own.",
@@ -34,24 +32,7 @@ _ADVICE = {
 
 def home() -> Path:
     """The directory all state is in: ``$SPOT_CONNECT_HOME``, else ``.spot_connect`` in the user's home."""
-    chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".spot_connect"
-
-
-def local_is_chosen(choice: bool | None = None) -> bool:
-    """Whether the local cloud was asked for, by argument or else by ``SPOT_CONNECT_LOCAL``.
-
-    Raises:
-        UsageError: the variable holds something that is not a yes or no.
-    """
-    if choice is not None:
-        return choice
-    word = os.environ.get(LOCAL_VARIABLE, "")
-    if not word:
-        return False
-    from spot_connect.core.values import boolean
-
-    return boolean(word)
+    return Path(home_directory())
 
 
 def realm(local: bool = False) -> State:
@@ -60,8 +41,7 @@ def realm(local: bool = False) -> State:
     ``State.home`` is the same directory for the two: the local one reads the user's profiles there until it
     changes them.
     """
-    base = home()
-    return State(base / "local" / "client", base) if local else State(base, base)
+    return State(Path(realm_directory(local=local)), home())
 
 
 @contextmanager

@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "store": {"store", "core"},
     "screen": {"screen", "core"},
     "local": {"local", "core"},
-    "launching": {"launching", "aws", "ssh", "store", "core", "local.service"},
+    "holding": {"holding", "ssh", "store", "core"},
+    "launching": {"launching", "holding", "aws", "ssh", "store", "core", "local.service"},
     "market": {"market", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
     "crew": {"crew", "interruption"},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "many_instances": {"spotted", "sutils", "runs", "launching", "screen", "core"},
     "instance_manager": {"many_instances", "spotted", "jobs", "launching", "core"},
     "console": {
-        *("jobs", "instance_manager"),
+        *("jobs", "instance_manager", "holding"),
         *("console", "spotted", "sutils", "market", "runs", "launching", "aws", "store", "screen", "core"),
         *("local.service", ""),
     },

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import cast
 
 import asyncssh
+from asyncssh.constants import MSG_CHANNEL_REQUEST
 
 from spot_connect.local.boxes.layout import View
 from spot_connect.local.boxes.sessions import Account, BoxProcess, serve_session
@@ -57,6 +59,24 @@ class Lines:
         return count
 
 
+class BoxChannel(asyncssh.SSHServerChannel[bytes]):
+    """A session that takes requests while it is being opened, as OpenSSH's does: a client need not wait for that.
+
+    asyncssh opens it in a task of its own and hangs up at what comes before.
+    """
+
+    def process_packet(self, pkttype: int, pktid: int, packet: asyncssh.packet.SSHPacket) -> bool | Awaitable[None]:
+        """Handle one packet, once the session is open."""
+        if pkttype == MSG_CHANNEL_REQUEST and self._recv_state == "closed":
+            return self._process_later(pkttype, pktid, packet)
+        return super().process_packet(pkttype, pktid, packet)
+
+    async def _process_later(self, pkttype: int, pktid: int, packet: asyncssh.packet.SSHPacket) -> None:
+        while self._recv_state == "closed" and self._conn:
+            await asyncio.sleep(0)
+        super().process_packet(pkttype, pktid, packet)
+
+
 class BoxServer(asyncssh.SSHServer):
     """One connection to a box."""
 
@@ -92,6 +112,7 @@ class BoxServer(asyncssh.SSHServer):
     def session_requested(self) -> tuple[asyncssh.SSHServerChannel[bytes], BoxProcess]:
         """A session of the box's own kind."""
         channel = self._conn.create_server_channel(encoding=None)
+        channel.__class__ = BoxChannel
         return channel, BoxProcess(self._serve, self._sftp, 3, True)  # noqa: FBT003 - asyncssh's signature
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:

@@ -1,0 +1,38 @@
+"""Where the state is, and for which of the two clouds.
+
+It imports little: a command over a held line needs no more of the store than this.
+"""
+
+from __future__ import annotations
+
+import os
+
+HOME_VARIABLE = "SPOT_CONNECT_HOME"
+LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
+
+
+def home_directory() -> str:
+    """The directory all state is in: ``$SPOT_CONNECT_HOME``, else ``.spot_connect`` in the user's home."""
+    chosen = os.environ.get(HOME_VARIABLE) or os.path.join("~", ".spot_connect")
+    return os.path.join(os.getcwd(), os.path.expanduser(chosen))
+
+
+def realm_directory(*, local: bool) -> str:
+    """Where the state of the real cloud, or that of the local one, is."""
+    return os.path.join(home_directory(), "local", "client") if local else home_directory()
+
+
+def local_is_chosen(choice: bool | None = None) -> bool:
+    """Whether the local cloud was asked for, by argument or else by ``SPOT_CONNECT_LOCAL``.
+
+    Raises:
+        UsageError: the variable holds something that is not a yes or no.
+    """
+    if choice is not None:
+        return choice
+    word = os.environ.get(LOCAL_VARIABLE, "")
+    if not word:
+        return False
+    from spot_connect.core.values import boolean
+
+    return boolean(word)
