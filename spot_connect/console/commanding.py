@@ -53,12 +53,13 @@ def run_last(arguments: argparse.Namespace, machine: SpotInstance) -> int:
     seconds = hold_seconds()
     if seconds:
         begin(_root(arguments), Request(machine.name, seconds))
-    return run_alone(machine.connection, arguments.command, _streams())
+    # What is typed belongs to the prompt that follows, if one does: a reader could not be called off.
+    return run_alone(machine.connection, arguments.command, _streams(reads=not arguments.activeprompt))
 
 
-def _streams() -> Streams:
+def _streams(*, reads: bool = True) -> Streams:
     """The streams of this process as ssh passes them on: standard input, too, also when it is a terminal."""
-    return Streams(_stdin(), to_stdout(), to_stderr())
+    return Streams(_stdin() if reads else None, to_stdout(), to_stderr())
 
 
 def _stdin() -> io.FileIO | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spot_connect.holding.lines import Lines
 
 _LOOK_SECONDS = 1.0
+_REQUEST_SECONDS = 10.0
 _MOST_FILES = 65536
 
 
@@ -113,7 +114,9 @@ class Holder:
                 self._changed.notify_all()
 
     def _answer(self, wire: Wire) -> None:
+        wire.wait_at_most(_REQUEST_SECONDS)
         request = read_request(wire)
+        wire.wait_at_most(None)
         if request is None or self._is_leaving or not self._means_the_same():
             self._go(wire)
         elif request.name != self._name:

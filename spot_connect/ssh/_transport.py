@@ -200,6 +200,10 @@ class Ahead:
         """
         return self._channel
 
+    def is_first(self, seconds: float) -> bool:
+        """Whether the server has opened it under the number 0, even if what was asked for there has ended by now."""
+        return self._opened.wait(seconds) and bool(self._channel.active) and self._channel.remote_chanid == 0
+
     def channel(self, seconds: float) -> paramiko.Channel | None:
         """The session; none when the server did not open it."""
         if not self._opened.wait(seconds) or self._transport._channels.get(self._number) is None:  # type: ignore[attr-defined]

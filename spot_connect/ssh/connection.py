@@ -342,8 +342,7 @@ class Connection:
         if not early.was_called:
             return
         ahead, self._ahead = self._ahead, None
-        session = ahead.channel(_CHANNEL_SECONDS) if ahead else None
-        if session is None or session.remote_chanid != 0:
+        if ahead is None or not ahead.is_first(_CHANNEL_SECONDS):
             raise SshLost(f"a session on {self} was lost", "the server opened another one than expected")
 
     def _refusal(self, error: Exception | None) -> SshRefused:

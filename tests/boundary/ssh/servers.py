@@ -64,7 +64,7 @@ def make_key(path: Path, kind: str = "ed25519", *options: str) -> HostKey:
 
 
 @contextlib.contextmanager
-def openssh(folder: Path, rekey: str = "8M") -> Iterator[Server]:
+def openssh(folder: Path, rekey: str = "8M", sessions: int = 100) -> Iterator[Server]:
     """OpenSSH's server as the current user.
 
     The limit is far below OpenSSH's own, so that every large test meets new session keys.
@@ -75,7 +75,7 @@ def openssh(folder: Path, rekey: str = "8M") -> Iterator[Server]:
     others = make_key(folder / "host_ecdsa", "ecdsa"), make_key(folder / "host_rsa", "rsa", "-b", "2048")
     make_key(key_file)
     address = Address("127.0.0.1", free_port())
-    (folder / "config").write_text(_CONFIG.format(folder=folder, port=address.port, rekey=rekey))
+    (folder / "config").write_text(_CONFIG.format(folder=folder, port=address.port, rekey=rekey, sessions=sessions))
     with (folder / "log").open("wb") as log:
         command = [*_surroundings(folder), SSHD, "-D", "-e", "-f", str(folder / "config")]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
@@ -117,7 +117,7 @@ KbdInteractiveAuthentication no
 PrintMotd no
 PrintLastLog no
 MaxStartups 100
-MaxSessions 100
+MaxSessions {sessions}
 RekeyLimit {rekey}
 Subsystem sftp internal-sftp
 """
@@ -378,6 +378,7 @@ class Proxy:
         self.address = Address("127.0.0.1", self._listener.getsockname()[1])
         self._lines: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
+        self._is_mute = False
         self._start(self._accept)
 
     def __enter__(self) -> Proxy:
@@ -398,6 +399,10 @@ class Proxy:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
 
+    def mute(self) -> None:
+        """Swallow all from now on, as a network does that has forgotten the line; neither end is told."""
+        self._is_mute = True
+
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)
         self._threads.append(thread)
@@ -415,7 +420,8 @@ class Proxy:
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                target.sendall(data)
+                if not self._is_mute:
+                    target.sendall(data)
         for line in (source, target):
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)

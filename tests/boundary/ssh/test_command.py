@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from spot_connect.core.errors import UsageError
+from spot_connect.core.errors import SshLost, UsageError
+from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.ssh.command import run, run_commands
 from spot_connect.ssh.connection import Connection
+from tests.boundary.ssh.servers import Proxy, Server
 
 MEGABYTE = 1024 * 1024
 
@@ -178,3 +180,56 @@ def test_the_line_is_good_after_ctrl_c(connection: Connection, tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         run(connection, "echo x; sleep 1000", on_stdout=interrupt)
     assert run(connection, "echo fine").stdout == b"fine\n"
+
+
+def test_the_first_command_may_have_ended_before_its_session_is_known_to_be_open(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = Connection._settle
+
+    def late(self: Connection, early: object) -> None:
+        if self._ahead and early.was_called:  # type: ignore[attr-defined]
+            first = self._ahead.unopened
+            wait_for("end of the command", lambda: Seen(first.closed or None), seconds=20, every=0.01)
+        settle(self, early)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Connection, "_settle", late)
+    with server.connection() as connection:
+        assert run(connection, "echo first; exit 3").exit_status == 3
+        assert run(connection, "echo second").stdout == b"second\n"
+
+
+def test_a_server_that_hangs_up_at_a_command_that_comes_early_is_given_time_at_the_next(server: Server) -> None:
+    class Wrong(Connection):
+        def _settle(self, early: object) -> None:
+            if early.was_called:  # type: ignore[attr-defined]
+                raise SshLost("a session was lost", "too early")
+
+    connection = Wrong(server.address, server.username, server.key_file, verify=lambda key: None)
+    with connection:
+        ran = [_status(connection, "exit 4") for _ in range(3)]
+    assert ran[-1] == 4
+    assert None not in ran[1:]
+
+
+def _status(connection: Connection, command: str) -> int | None:
+    try:
+        return run(connection, command).exit_status
+    except SshLost:
+        return None
+
+
+def test_a_server_gives_a_sign_of_life_and_a_closed_line_gives_none(connection: Connection) -> None:
+    connection.open()
+    assert connection.answers(20)
+    assert connection.answers(0, unless_heard_within=100)
+    connection.close()
+    assert not connection.answers(20)
+
+
+def test_a_line_that_only_looks_alive_is_found_out(server: Server, proxy: Proxy) -> None:
+    with server.connection(address=proxy.address) as connection:
+        assert run(connection, "echo hello").stdout == b"hello\n"
+        proxy.mute()
+        assert connection.is_open
+        assert not connection.answers(0.5)
