@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 # TCP asks again after one second. Where nobody answers soon, the machine is looked up and its door is opened.
-CONNECT_SECONDS = 2.5
+_CONNECT_SECONDS = 2.5
 
 
 def begin_to_dial(host: str, port: int) -> Callable[[], socket.socket]:
@@ -16,7 +16,7 @@ def begin_to_dial(host: str, port: int) -> Callable[[], socket.socket]:
 
     def dial() -> None:
         try:
-            outcome.append(socket.create_connection((host, port), CONNECT_SECONDS))
+            outcome.append(socket.create_connection((host, port), _CONNECT_SECONDS))
         except OSError as error:
             outcome.append(error)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from spot_connect.core.errors import HostKeyChanged, SshLost
 from spot_connect.core.models import Address
 from spot_connect.core.ssh_config import SshAlias
-from spot_connect.holding.dialling import CONNECT_SECONDS
 from spot_connect.ssh.command import Running
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.host_keys import HostKey
@@ -129,6 +128,5 @@ def _connection(target: SshAlias, pins: Pins, dial: Callable[[], socket.socket])
         target.key,
         verify=verify,
         known=pinned,
-        connect_seconds=CONNECT_SECONDS,
         dial=dial,
     )
