@@ -91,7 +91,7 @@ def _started(root: str, name: str) -> Wire | None:
             os.posix_spawn(
                 sys.executable,
                 [sys.executable, _PROGRAM, root, name],
-                os.environ,
+                _environment(),
                 file_actions=[(os.POSIX_SPAWN_DUP2, far.fileno(), 0), *quiet],
             )
         except (OSError, TypeError):
@@ -100,17 +100,31 @@ def _started(root: str, name: str) -> Wire | None:
     return Wire(near)
 
 
+def _environment() -> dict[str, str]:
+    """A holder has no business with AWS, and lives for long."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+
+
 def _begun(wire: Wire, request: Request, tell: Callable[[str], None]) -> bool:
     """Whether the holder takes the command on; if not, it will never run it."""
     wire.wait_at_most(_BEGIN_SECONDS)
     try:
         wire.send(frames.REQUEST, request.to_bytes())
-        kind, said = wire.receive()
+        kind, said = _first_answer(wire)
     except (OSError, EOFError) as error:
-        # Who holds a line says so before a command begins.
+        # A holder says that it takes the command on before it sends it anywhere.
         tell(str(error) or type(error).__name__)
         return False
     wire.wait_at_most(None)
     if kind != frames.BEGUN:
         tell(said.decode())
     return kind == frames.BEGUN
+
+
+def _first_answer(wire: Wire) -> tuple[bytes, bytes]:
+    try:
+        return wire.receive()
+    except TimeoutError:
+        # Who wakes up later and wants to take it on will find that out.
+        wire.refuse_more()
+    return wire.receive()

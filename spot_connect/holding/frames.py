@@ -89,6 +89,10 @@ class Wire:
         """Give up waiting for the other side after so long, with ``TimeoutError``."""
         self._socket.settimeout(seconds)
 
+    def refuse_more(self) -> None:
+        """Have whatever the other side sends from now on fail there; what has arrived can still be received."""
+        self._socket.shutdown(socket.SHUT_RD)
+
     def close(self) -> None:
         """Hang up, also on a thread that is receiving."""
         with contextlib.suppress(OSError):

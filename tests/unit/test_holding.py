@@ -11,7 +11,7 @@ from spot_connect.console.commanding import _says_only_a_name
 from spot_connect.console.parser import main_parser
 from spot_connect.core.errors import UsageError
 from spot_connect.core.ssh_config import alias_of
-from spot_connect.holding import frames
+from spot_connect.holding import calling, frames
 from spot_connect.holding.frames import Request, Wire
 from spot_connect.holding.place import hold_seconds, socket_of
 
@@ -136,3 +136,19 @@ def test_a_command_says_something_and_there_is_one(words):
 def test_a_file_that_says_nothing_of_a_machine_leads_nowhere():
     assert alias_of("") is None
     assert alias_of('Host "vm1"\n    Port many\n') is None
+
+
+def test_a_holder_that_wakes_up_too_late_cannot_take_the_command_on(ends, monkeypatch):
+    ours, there = ends
+    monkeypatch.setattr(calling, "_BEGIN_SECONDS", 0.01)
+    told = []
+    assert not calling._begun(ours, Request("vm1", 600, "true"), told.append)
+    assert told
+    with pytest.raises(BrokenPipeError):
+        there.sendall(frames.BEGUN + bytes(4))
+
+
+def test_a_holder_is_told_nothing_of_aws(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert "secret" not in calling._environment().values()
+    assert "SPOT_CONNECT_HOME" in calling._environment()
