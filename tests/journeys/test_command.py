@@ -47,8 +47,8 @@ def test_the_same_name_is_another_machine_after_it_was_launched_again(person, na
         assert holder
         assert person.types("terminate", name).returncode == 0
         until_gone(holder)
-        ended = person.types("-n", name, "-c", "echo here")
-        assert (ended.stdout, ended.returncode) == ("", 1)
+    ended = person.types("-n", name, "-c", "echo here")
+    assert (ended.stdout, ended.returncode) == ("", 1)
 
 
 def test_a_machine_that_somebody_else_has_replaced_is_never_taken_for_its_successor(person, machine, tmp_path):
