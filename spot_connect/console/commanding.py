@@ -66,10 +66,18 @@ def _stdin() -> io.FileIO | None:
     if sys.stdin is None:
         return None
     number = sys.stdin.fileno()
-    # A process in the background is stopped when it reads from its terminal.
-    if sys.platform != "win32" and os.isatty(number) and os.tcgetpgrp(number) != os.getpgrp():
-        return None
-    return io.FileIO(number, closefd=False)
+    return None if _is_in_background(number) else io.FileIO(number, closefd=False)
+
+
+def _is_in_background(terminal: int) -> bool:
+    """Whether this process would be stopped if it read from its terminal, if it is one."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:
+        # No terminal, or not the one that this process belongs to.
+        return False
 
 
 def _root(arguments: argparse.Namespace) -> str:

@@ -6,13 +6,13 @@ import contextlib
 import io
 import threading
 from functools import partial
+from queue import SimpleQueue
 from typing import BinaryIO, cast
 
 from spot_connect.core.errors import SpotConnectError, SshError, SshRefused
 from spot_connect.holding import frames
 from spot_connect.holding.frames import Wire
 from spot_connect.holding.lines import Lines
-from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.command import LIVE_PYTHON, Running, as_one
 from spot_connect.ssh.connection import Connection
 
@@ -98,7 +98,7 @@ class _Inlet(io.RawIOBase):
     def __init__(self, wire: Wire) -> None:
         super().__init__()
         self._wire = wire
-        self._pieces = Pieces(threading.Condition())
+        self._pieces: SimpleQueue[bytes] = SimpleQueue()
         self._given = 0
 
     def open(self) -> None:
@@ -107,15 +107,12 @@ class _Inlet(io.RawIOBase):
 
     def put(self, piece: bytes) -> None:
         """Take a piece; an empty one is the end."""
-        if piece:
-            self._pieces.feed(piece)
-        else:
-            self._pieces.close()
+        self._pieces.put(piece)
 
-    def read1(self, size: int) -> bytes:
-        """The next bytes; those that were given before have gone on."""
+    def read1(self, _size: int) -> bytes:
+        """The next piece, smaller than anybody asks for; those that were given before have gone on."""
         if self._given:
             self._wire.send(frames.ROOM, b"%d" % self._given)
-        piece = self._pieces.read(size)
+        piece = self._pieces.get()
         self._given = len(piece)
         return piece

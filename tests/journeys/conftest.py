@@ -48,8 +48,12 @@ class Person:
 
     def sits_at(self, *words: str, size: tuple[int, int] = (30, 100)) -> pexpect.spawn:
         """Start the command under a pseudo-terminal."""
+        return self.sits_at_program(SCRIPT, *words, size=size)
+
+    def sits_at_program(self, program: str, *words: str, size: tuple[int, int] = (30, 100)) -> pexpect.spawn:
+        """Start any program under a pseudo-terminal."""
         return pexpect.spawn(
-            SCRIPT,
+            program,
             list(words),
             cwd=str(self.directory),
             env=self.environment,

@@ -145,3 +145,13 @@ def test_output_can_be_cut_short(person, machine):
     )
     assert result.stdout == "y\n141\n"
     assert "bug" not in result.stderr
+
+
+def test_in_the_background_of_a_shell_it_leaves_the_terminal_alone(person, machine):
+    terminal = person.sits_at_program("bash", "--norc", "-i")
+    terminal.sendline(f"'{SCRIPT}' -n '{machine}' -c 'cat; echo do''ne' & wait; echo status''=$?")
+    terminal.expect("done")
+    terminal.expect("status=0")
+    terminal.sendline("exit")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
