@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spot_connect.core.errors import RunNotFound, SpotConnectError
+from spot_connect.core.errors import RunNotFound, SpotConnectError, UsageError
 from spot_connect.core.jobs import JobsRecord, Plan, Terms, jobs_record, slots_of
 from spot_connect.core.joining import last_resort
 from spot_connect.core.models import Instance
@@ -16,12 +16,16 @@ from spot_connect.core.names import file_system_token
 from spot_connect.core.orders import Order
 from spot_connect.core.side_by_side import side_by_side
 from spot_connect.core.values import dollars
-from spot_connect.jobs import starting
+from spot_connect.jobs import own_crew, starting
 from spot_connect.jobs.crew import Crew
+from spot_connect.jobs.desk import begin
 from spot_connect.jobs.mapping import CALL, MapRun, jobs_for, write_calls
+from spot_connect.jobs.own_crew import CLIENT, OwnCrew
+from spot_connect.jobs.own_run import run_of
 from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
 from spot_connect.jobs.supply import supply
+from spot_connect.jobs.versions import dask_here, same_dask, same_python, told_by
 from spot_connect.jobs.yard import Line, Yard
 from spot_connect.launching import doors, finding, fleets
 from spot_connect.many_instances import ManyInstances
@@ -103,7 +107,9 @@ class InstanceManager(ManyInstances):
             types: further instance types that will do.
             head: ``"worker"``: one of the instances hands the jobs out, too, and another does when it is lost.
                 ``"on-demand"``: a small one, ``<prefix>_head``, is launched for it at the full price, which AWS does
-                not take away; then jobs are safe without a file system, too.
+                not take away; then jobs are safe without a file system, too. ``"client"``: this process
+                (``pip install 'spot-connect[jobs]'``); if it ends, or this computer is off, the jobs are lost. What is
+                known of them is kept here, and a file system is there for the scripts alone.
             max_hours: after this long the jobs are stopped, and an instance ends itself, whatever happens.
             max_cost: the jobs are stopped when the instances have cost this many US dollars, at the prices that held
                 when each was launched.
@@ -144,7 +150,7 @@ class InstanceManager(ManyInstances):
         )
         count = min(n_jobs if n_instances is None else n_instances, len(planned.jobs))
         launch = {"profile": profile, "types": types, **settings}
-        run = JobRun(*self._begin_jobs(prefix, planned, terms, count, filesystem, launch))
+        run = run_of(*self._begin_jobs(prefix, planned, terms, count, filesystem, launch))
         if wait:
             run.stay()
         return run
@@ -192,6 +198,7 @@ class InstanceManager(ManyInstances):
 
         Raises:
             UsageError: the function or an item cannot be sent, or a number makes no sense; nothing was launched.
+            VersionsDiffer: the instances have another minor version of Python; they were ended again.
             AwsError: AWS gave not a single instance.
 
         Example:
@@ -212,15 +219,73 @@ class InstanceManager(ManyInstances):
             calls = write_calls(function, given, jobs_for(len(given), n_instances, terms.slots, chunks), Path(place))
             planned = plan(len(calls), CALL, calls)
             launch = {"profile": profile, "types": types, **settings}
-            return MapRun(*self._begin_jobs(name, planned, terms, min(n_instances, len(calls)), filesystem, launch))
+            count = min(n_instances, len(calls))
+            return MapRun(*self._begin_jobs(name, planned, terms, count, filesystem, launch, _takes_functions))
+
+    def cluster(
+        self,
+        n_instances: int,
+        profile: str | Mapping[str, Any],
+        *,
+        name: str = "cluster",
+        filesystem: str | None = None,
+        slots: int | str = 1,
+        idle: float = 600.0,
+        types: Sequence[str] = (),
+        head: str = "worker",
+        max_hours: float = 24.0,
+        **settings: Any,
+    ) -> JobRun:
+        """Spot instances for a :class:`dask.distributed.Client`, without jobs: see :meth:`JobRun.client`.
+
+        They end themselves when no client has been connected for ``idle`` seconds, or at ``close()``.
+
+        Args:
+            n_instances: how many.
+            profile: settings for the instances, as for :class:`spot_connect.spotted.SpotInstance`.
+            name: prefix of their names.
+            filesystem: as for :meth:`run_distributed_jobs`, like all that follow but for ``idle``.
+            slots: calls at once on an instance; ``"cpus"`` is one for each CPU.
+            idle: seconds without a client until the instances end.
+            types: further instance types that will do.
+            head: ``"on-demand"`` keeps what a client has submitted from being lost with the head.
+            max_hours: after this long an instance ends itself, whatever happens.
+            settings: further ones, as for :meth:`launch_fleet`.
+
+        Raises:
+            UsageError: a number makes no sense, or dask is not installed here; nothing was launched.
+            VersionsDiffer: the instances have another minor version of Python, or another dask; they were ended again.
+            AwsError: AWS gave not a single instance.
+
+        Example:
+            >>> with manager.cluster(8, "c6i.large").client() as c:  # doctest: +SKIP
+            ...     c.gather(c.map(simulate, range(1000)))
+            [0.1, 0.4, ...]
+        """
+        dask_here()
+        if head == CLIENT:
+            raise UsageError("a cluster cannot have its head here", "its instances would not reach each other")
+        terms = Terms(slots=slots_of(slots), head=head, max_hours=max_hours, linger=30.0, stay=idle)
+        launch = {"profile": profile, "types": types, **settings}
+        return JobRun(*self._begin_jobs(name, Plan((), ()), terms, n_instances, filesystem, launch, _takes_clients))
 
     def _begin_jobs(
-        self, prefix: str, planned: Plan, terms: Terms, count: int, filesystem: str | None, launch: Mapping[str, Any]
+        self,
+        prefix: str,
+        planned: Plan,
+        terms: Terms,
+        count: int,
+        filesystem: str | None,
+        launch: Mapping[str, Any],
+        check: Callable[[Sequence[Line]], None] = lambda _: None,
     ) -> tuple[str, Crew]:
-        """Launch ``count`` instances and begin the jobs on them; the id of the run, and its crew."""
+        """Launch ``count`` instances and begin the jobs on those that pass; the id of the run, and its crew."""
         token = file_system_token(filesystem) if filesystem else self.efs
         if token is None and terms.head == "worker":
             self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
+        if terms.head == CLIENT:
+            dask_here()
+            self._reporter.warn("this process hands the jobs out: if it ends, or this computer is off, they are lost")
         # Whatever becomes of this computer and of the jobs, the bill has an end.
         boot = f"#!/bin/bash\n{last_resort(terms.max_hours)}"
         fleet = self.launch_fleet(count, name=prefix, user_data=boot, **launch)
@@ -230,21 +295,29 @@ class InstanceManager(ManyInstances):
         try:
             by_name = {one.name: one for one in fleet.instances}
             lines = list(side_by_side(lambda one: self._reach(one, token or ""), by_name).values())
+            check(lines)
             doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
             if terms.head == "on-demand":
                 head = yard.keeper(lines[0], token or "")
-            if token is not None:
+            if token is not None and terms.head != CLIENT:
                 order = yard.write_order(fleet, token, run_id, terms.max_hours)
             supplied = supply(run_id, fleet, [line.seen for line in lines], head.seen if head else None, order)
-            starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head)
+            crew = self._crew(prefix, fleet.region, [head, *lines] if head else lines)
+            if terms.head == CLIENT:
+                kept = self._realm.state.directory()
+                batch, desk = begin(kept, lines, prefix, planned, terms, supply=supplied, reporter=self._reporter)
+                crew = OwnCrew(batch, lines, yard, self._reporter, desk)
+            else:
+                starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head)
         except BaseException:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
             if order is not None:
                 yard.withdraw(order)
             raise
-        self._reporter.note(f"{len(planned.jobs)} jobs run as {run_id} on {len(lines)} instances {prefix}_*")
-        return run_id, self._crew(prefix, fleet.region, [head, *lines] if head else lines)
+        what = f"{len(planned.jobs)} jobs run" if planned.jobs else "a cluster runs"
+        self._reporter.note(f"{what} as {run_id} on {len(lines)} instances {prefix}_*")
+        return run_id, crew
 
     def attach(self, prefix: str, run_id: str = "", *, region: str = "", on: str = "") -> JobRun:
         """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer.
@@ -266,10 +339,15 @@ class InstanceManager(ManyInstances):
         """
         [place, *_] = finding.likely_regions(self._realm, on or f"{prefix}_0", region, "")
         crew = self._crew(prefix, place, [self.launch_instance(on, region=region or None)] if on else ())
-        known = [told["run"] for told in crew.ask("jobs-list", {}) if told["name"] == prefix]
-        if not known or run_id not in ("", *known):
+        own = {} if on else {one.id: one for one in own_crew.known(self._realm.state.path(), prefix)}
+        known = [] if own_crew.suffices(own, run_id) else own_crew.ids(crew, prefix, own)
+        chosen = run_id or max([*known, *own], default="")
+        if chosen in own:
+            yard = self._yard(prefix, place)
+            return run_of(chosen, OwnCrew(own[chosen], (), yard, self._reporter))
+        if chosen not in known:
             raise RunNotFound(f"{prefix} knows no jobs {run_id}".rstrip(), f"there are {', '.join(known) or 'none'}")
-        return JobRun(run_id or known[-1], crew)
+        return JobRun(chosen, crew)
 
     def runs(self, region: str = "") -> list[JobsRecord]:
         """The distributed jobs that live instances know, the newest last.
@@ -287,6 +365,7 @@ class InstanceManager(ManyInstances):
                 self._reporter.note(str(error))
                 continue
             found.update((one["run"], jobs_record(one)) for one in told)
+        found.update(own_crew.records(self._realm.state.path(), found))
         return [found[run_id] for run_id in sorted(found)]
 
     def _crew(self, prefix: str, region: str, lines: Sequence[Line]) -> Crew:
@@ -299,3 +378,13 @@ class InstanceManager(ManyInstances):
     def _reach(self, one: Instance, token: str) -> SpotInstance:
         mounted = {"filesystem": token} if token else {}
         return self.launch_instance(one.name, region=one.region, **mounted)
+
+
+def _takes_functions(lines: Sequence[Line]) -> None:
+    same_python(told_by(lines))
+
+
+def _takes_clients(lines: Sequence[Line]) -> None:
+    told = told_by(lines)
+    same_python(told)
+    same_dask(told)

@@ -46,6 +46,10 @@ class UnknownProfile(UsageError):
     """No profile has that name."""
 
 
+class VersionsDiffer(SpotConnectError):
+    """Functions cannot be sent: this computer and the instances have other versions of Python or of dask."""
+
+
 class InstanceNotFound(SpotConnectError):
     """No live instance has that name or id."""
 

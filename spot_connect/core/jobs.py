@@ -50,15 +50,15 @@ class Plan:
     """What to run. Many jobs may share a script.
 
     Raises:
-        UsageError: there is nothing to run, or too much.
+        UsageError: there is too much to run.
     """
 
     scripts: tuple[Script, ...]
     jobs: tuple[Job, ...]
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.jobs) <= _MOST_JOBS:
-            raise UsageError(f"cannot run {len(self.jobs)} jobs", advice=f"Give 1 to {_MOST_JOBS} scripts.")
+        if len(self.jobs) > _MOST_JOBS:
+            raise UsageError(f"cannot run {len(self.jobs)} jobs", advice=f"Give at most {_MOST_JOBS} scripts.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,13 @@ class Terms:
         environment: variables for the scripts.
         upload_path: where files are put, from the home directory.
         head: ``"worker"``: one of the instances hands the jobs out, too; ``"on-demand"``: a small one launched for it,
-            which AWS does not take away.
+            which AWS does not take away; ``"client"``: the process that begins them.
         max_hours: the run ends after this long, and so does an instance, whatever happens.
         max_cost: the run ends when its instances have cost this many US dollars; ``None`` is any amount.
         on_demand_after: after AWS has taken away so many instances, others are launched on demand; ``None`` is never.
         linger: seconds that one instance stays after the end, so that results can be fetched.
         lease: an attempt without a sign of life for so many seconds is lost.
+        stay: the run ends when no client has been connected for so many seconds, and no job is left.
 
     Raises:
         UsageError: one of them makes no sense.
@@ -98,10 +99,11 @@ class Terms:
     on_demand_after: int | None = None
     linger: float = 600.0
     lease: float = 60.0
+    stay: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.head not in ("worker", "on-demand"):
-            raise UsageError(f"head cannot be {self.head!r}", advice="Use worker or on-demand.")
+        if self.head not in ("worker", "on-demand", "client"):
+            raise UsageError(f"head cannot be {self.head!r}", advice="Use worker, on-demand or client.")
         for name in ("slots", "retries", "max_interruptions", "on_demand_after"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
@@ -121,11 +123,13 @@ class Terms:
             "on_interrupt": self.on_interrupt,
             "on_rebalance": "",
             "upload_path": self.upload_path,
+            "head": self.head,
             "max_hours": self.max_hours,
             "max_cost": None if self.max_cost is None else str(self.max_cost),
             "on_demand_after": self.on_demand_after,
             "linger": self.linger,
             "lease": self.lease,
+            "stay": self.stay,
         }
 
 
@@ -157,6 +161,7 @@ class JobsRecord:
     ``workers`` is how many jobs can run at this moment; ``troubles`` tells, by instance, what keeps one from working.
     ``cost`` is US dollars for its instances, at the prices that held when each was launched; ``gone`` is how many of
     them are gone, ``capacity`` what keeps others from being launched in their place by the run itself.
+    While ``clients`` of :meth:`spot_connect.jobs.run.JobRun.client` are connected, the run goes on.
     """
 
     id: str
@@ -168,6 +173,7 @@ class JobsRecord:
     directory: str = ""
     head: str = ""
     workers: int = 0
+    clients: int = 0
     troubles: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
     cost: Decimal | None = None
@@ -200,8 +206,12 @@ class JobsRecord:
             'sweep r1: 1 job: 1 running; 0 interruptions'
         """
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.counts.items()))
-        words = [f"{_number(len(self.jobs), 'job')}: {counts}", _number(self.interruptions, "interruption")]
+        words = [
+            f"{_number(len(self.jobs), 'job')}: {counts or self.state}",
+            _number(self.interruptions, "interruption"),
+        ]
         words += [f"${self.cost:.2f}"] if self.cost else []
+        words += [f"{_number(self.clients, 'client')} connected"] if self.clients else []
         words += [self.why] if self.why else []
         return f"{self.name} {self.id}: {'; '.join(words)}"
 
@@ -218,6 +228,7 @@ def jobs_record(told: Mapping[str, Any]) -> JobsRecord:
         directory=told.get("directory") or "",
         head=told.get("head") or "",
         workers=len(_listed(told.get("workers"))),
+        clients=int(told.get("clients") or 0),
         troubles={one["instance"]: one["trouble"] for one in _listed(told.get("members")) if one.get("trouble")},
         why=told.get("why") or "",
         cost=Decimal(told["cost"]) if told.get("cost") else None,

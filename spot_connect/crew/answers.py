@@ -5,44 +5,30 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spot_connect.crew import enlisting
-from spot_connect.crew.batch import Batch, directory, everything, find, reopen, row
+from spot_connect.crew import asking, door, enlisting
+from spot_connect.crew.batch import directory, everything, find
 from spot_connect.crew.capacity import DISMISSED, Capacity
-from spot_connect.interruption import files
 from spot_connect.interruption.__main__ import UNKNOWN, show_log, start_watching
-from spot_connect.interruption.ledger import Run, base, home
+from spot_connect.interruption.ledger import base, home
 from spot_connect.interruption.metadata import Metadata
-
-_FRESH_SECONDS = 10.0
-_OF_THE_JOBS = ("retries", "max_interruptions", "timeout", "on_interrupt", "on_rebalance", "upload_path")
 
 
 def make(asked: dict[str, Any]) -> int:
     """Make the jobs' directory under a name that nobody looks at, and tell where. Scripts come on standard input."""
-    where = base() if asked["spec"]["shared"] else home()
-    batch = Batch(_staging(where, asked["run"]))
-    shutil.rmtree(batch.directory, ignore_errors=True)
-    (batch.directory / "jobs").mkdir(mode=0o700, parents=True)
-    secret = batch.directory / "tls.pem"
-    secret.touch(mode=0o600)
-    secret.write_text(asked["tls"])
     texts = [(name, sys.stdin.buffer.read(size)) for name, size in asked["scripts"]]
-    for number, job in enumerate(asked["jobs"]):
-        _make_job(batch.job(number), job, [texts[index] for index in job["scripts"]], asked["spec"])
-    files.write(batch.directory / "spec.json", {**asked["spec"], "jobs": len(asked["jobs"]), "created": time.time()})
+    batch = asking.made(base() if asked["spec"]["shared"] else home(), asked, texts)
     return _tell({"directory": str(batch.directory)})
 
 
 def submit(asked: dict[str, Any]) -> int:
     """Put the directory in its place: from now on the jobs exist. Asked for twice it is done once."""
     for where in (base(), home()):
-        if _staging(where, asked["run"]).exists():
-            _staging(where, asked["run"]).rename(directory(where, asked["run"]))
+        if asking.staging(where, asked["run"]).exists():
+            asking.staging(where, asked["run"]).rename(directory(where, asked["run"]))
     batch = find(asked["run"])
     return UNKNOWN if batch is None else _tell({"directory": str(batch.directory)})
 
@@ -78,7 +64,7 @@ def wanted(asked: dict[str, Any]) -> int:
         else:
             capacity.say_gone(instance, why)
     placed = {lost: capacity.say_placed(lost, machine) for lost, machine in asked["placed"].items()}
-    told = status(batch)
+    told = asking.status(batch)
     left = sum(one["ended"] is None for one in told["jobs"])
     return _tell({"wanted": capacity.wanted(left, told["workers"]), "placed": placed})
 
@@ -102,23 +88,8 @@ def head(asked: dict[str, Any]) -> int:
 def list_batches(asked: dict[str, Any]) -> int:
     """All jobs that this machine can see."""
     for batch in everything():
-        _tell(status(batch))
+        _tell(asking.status(batch))
     return 0
-
-
-def show(asked: dict[str, Any]) -> int:
-    """What is known of the jobs."""
-    batch = find(asked["run"])
-    return UNKNOWN if batch is None else _tell(status(batch))
-
-
-def outputs(asked: dict[str, Any]) -> int:
-    """What jobs have left as results: the number of each, and the path."""
-    batch = find(asked["run"])
-    if batch is None:
-        return UNKNOWN
-    left = [[int(job.id), str(path)] for job in batch.jobs() for path in sorted((job.directory / "out").iterdir())]
-    return _tell({"paths": left})
 
 
 def log(asked: dict[str, Any]) -> int:
@@ -128,71 +99,6 @@ def log(asked: dict[str, Any]) -> int:
         return UNKNOWN
     job = batch.job(asked["job"])
     return show_log(job, asked, lambda attempt: attempt.end() is not None or job.end() is not None)
-
-
-def stop(asked: dict[str, Any]) -> int:
-    """Ask the jobs of those numbers to stop; all of them, and for good, without numbers."""
-    batch = find(asked["run"])
-    if batch is None:
-        return UNKNOWN
-    if asked.get("jobs") is None:
-        batch.ask_to_stop()
-    for number in asked.get("jobs") or ():
-        batch.job(number).ask_to_stop()
-    batch.say_changed()
-    return _tell(status(batch))
-
-
-def retry(asked: dict[str, Any]) -> int:
-    """Try jobs again that have failed or were stopped, with all their budgets anew; those that succeeded stay."""
-    batch = find(asked["run"])
-    if batch is None:
-        return UNKNOWN
-    for job in (batch.job(number) for number in asked["jobs"]):
-        if (job.end() or {}).get("outcome") not in (None, "succeeded"):
-            reopen(job)
-    batch.say_changed()
-    if batch.end() is not None:
-        reopen(batch)
-    return _tell(status(batch))
-
-
-def close(asked: dict[str, Any]) -> int:
-    """Have the machines end themselves; jobs that have not ended are stopped."""
-    batch = find(asked["run"])
-    if batch is None:
-        return UNKNOWN
-    batch.ask_to_stop()
-    batch.ask_to_close()
-    return 0
-
-
-def status(batch: Batch) -> dict[str, Any]:
-    """What the head has written last, or what the files say when nobody has for a while."""
-    end = batch.end() or {}
-    known = files.read(batch.directory / "status.json") or {}
-    is_fresh = end or time.time() - float(known.get("time") or 0.0) < _FRESH_SECONDS
-    rows = known["jobs"] if "jobs" in known and is_fresh else [row(job) for job in batch.jobs()]
-    spec = batch.spec
-    term = batch.term()
-    return {
-        "run": batch.id,
-        "name": spec.get("name"),
-        "state": end.get("outcome") or ("running" if term else "waiting"),
-        "created": spec.get("created"),
-        "ended": end.get("ended"),
-        "shared": batch.is_shared,
-        "directory": str(batch.directory),
-        "head": term.start().get("instance") if term else None,
-        "members": batch.members(),
-        "workers": known.get("workers") or [],
-        "why": end.get("why") or "",
-        "cost": known.get("cost"),
-        "gone": len(Capacity(batch).gone()),
-        "capacity": known.get("capacity") or "",
-        "order": Capacity(batch).order(),
-        "jobs": rows,
-    }
 
 
 def _member(asked: dict[str, Any]) -> int:
@@ -208,7 +114,18 @@ def _lead(asked: dict[str, Any]) -> int:
     return lead(asked)
 
 
+def _about(verb: str) -> Callable[[dict[str, Any]], int]:
+    """The verb that asks this question about jobs which this machine may not know."""
+
+    def answer(asked: dict[str, Any]) -> int:
+        batch = find(asked["run"])
+        return UNKNOWN if batch is None else _tell(asking.QUESTIONS[verb](batch, asked))
+
+    return answer
+
+
 VERBS: dict[str, Callable[[dict[str, Any]], int]] = {
+    **{verb: _about(verb) for verb in asking.QUESTIONS},
     "jobs-make": make,
     "jobs-submit": submit,
     "jobs-begin": begin,
@@ -216,31 +133,14 @@ VERBS: dict[str, Callable[[dict[str, Any]], int]] = {
     "jobs-join": join,
     "jobs-head": head,
     "jobs-list": list_batches,
-    "jobs-show": show,
-    "jobs-outputs": outputs,
     "jobs-log": log,
-    "jobs-stop": stop,
-    "jobs-retry": retry,
-    "jobs-close": close,
+    "jobs-door": door.show,
+    "jobs-python": door.python,
+    "jobs-ports": door.ports,
     "jobs-enlist": enlisting.enlist,
     "jobs-member": _member,
     "jobs-lead": _lead,
 }
-
-
-def _staging(where: Path, run_id: str) -> Path:
-    return directory(where, f".{run_id}")
-
-
-def _make_job(job: Run, asked: dict[str, Any], texts: list[tuple[str, bytes]], spec: dict[str, Any]) -> None:
-    for name in ("scripts", "state", "out"):
-        (job.directory / name).mkdir(parents=True)
-    for index, (name, text) in enumerate(texts):
-        path = job.directory / "scripts" / f"{index}-{name}"
-        path.write_bytes(text)
-        path.chmod(0o700)
-    limits = {key: spec[key] for key in _OF_THE_JOBS}
-    files.write(job.directory / "spec.json", {**limits, "title": asked["title"], "environment": asked["environment"]})
 
 
 def _tell(record: dict[str, Any]) -> int:

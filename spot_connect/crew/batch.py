@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,11 @@ def row(job: Run, title: str = "") -> dict[str, Any]:
         "began": begun[0].get("time") if begun else None,
         "ended": end.get("ended"),
     }
+
+
+def slots_of(asked: int) -> int:
+    """How many slots this machine has when so many were asked for; 0 asks for one for each CPU."""
+    return int(asked) or os.cpu_count() or 1
 
 
 def directory(where: Path, run_id: str) -> Path:

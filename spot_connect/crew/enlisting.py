@@ -82,10 +82,7 @@ def made(packages: Sequence[str]) -> str:
     What was downloaded is kept on the file system, so that the machines that come later neither wait for the network
     nor get another version.
     """
-    python = (
-        next((found for found in map(shutil.which, _NAMES) if found and _succeeds([found, "-c", _FITS])), None)
-        or _installed()
-    )
+    python = likely() or _installed()
     _call([python, "-m", "venv", "--clear", str(home() / "crew-python")])
     wanted = [_VERSIONS.get(name, name) for name in packages]
     wheels = base() / "wheels" / f"{'-'.join(packages)}-{DASK}-{_tag(python)}"
@@ -94,6 +91,11 @@ def made(packages: Sequence[str]) -> str:
     pip = [str(_own_python()), "-m", "pip", "install", "-q", "--no-index", "--find-links", str(wheels)]
     _call([*pip, *wanted])
     return str(_own_python())
+
+
+def likely() -> str:
+    """The Python of this machine that a virtual environment can be made of; empty where one has to be installed."""
+    return next((found for found in map(shutil.which, _NAMES) if found and _succeeds([found, "-c", _FITS])), "")
 
 
 def unpacked() -> Path:

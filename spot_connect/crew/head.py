@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import sys
+import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,14 +15,16 @@ from typing import Any
 from distributed import Client, Future, Scheduler
 
 from spot_connect.crew import links, tasks
-from spot_connect.crew.batch import Batch, row
+from spot_connect.crew.batch import Batch, directory, row
 from spot_connect.crew.capacity import LOST, Capacity
 from spot_connect.crew.replacing import Replacer
+from spot_connect.crew.visitors import JOB, Visitors
 from spot_connect.interruption import files, hooks
-from spot_connect.interruption.ledger import INTERRUPTIONS, Attempt, Run
+from spot_connect.interruption.ledger import INTERRUPTIONS, Attempt, Run, home
 from spot_connect.interruption.metadata import own_address
 from spot_connect.interruption.runner import whoami
 
+log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 _BEAT_SECONDS = 2.0
 _WORKER_TTL = 60.0
@@ -74,7 +76,8 @@ class Head:
         self._client = client
         self._lease = batch.lease
         self._shared = batch.is_shared
-        self._place = str(batch.directory.relative_to(Path.home()))
+        # Without a common directory each machine has one of its own.
+        self._place = directory(home().relative_to(Path.home()), batch.id).as_posix()
         self._jobs: list[_Job] = []
         self._backlog = _Backlog()
         self._handed: dict[int, Future[Any]] = {}
@@ -86,6 +89,7 @@ class Head:
         self._replacer = Replacer(self._capacity)
         self._met: set[str] = set()
         self._absent: dict[str, float] = {}
+        self._visitors = Visitors(scheduler, client.id, stay=float(batch.spec.get("stay") or 0.0))
 
     async def run(self) -> None:
         """See every job to its end; how all of it ended is in the directory afterwards."""
@@ -99,7 +103,7 @@ class Head:
 
     async def _see_to_the_jobs(self) -> None:
         looked = 0.0
-        while not all(job.has_ended for job in self._jobs):
+        while not all(job.has_ended for job in self._jobs) or self._is_visited():
             await self._gather()
             if time.monotonic() - looked >= _LOOK_SECONDS:
                 looked = time.monotonic()
@@ -117,6 +121,9 @@ class Head:
             # The file system may be slow to answer; the next look is soon.
             with suppress(OSError):
                 await asyncio.to_thread(self._replacer.look, left, self._workers())
+
+    def _is_visited(self) -> bool:
+        return self._visitors.may_come() and not self._batch.is_to_close()
 
     def _read(self) -> None:
         """Learn from the files what is to be done."""
@@ -141,7 +148,7 @@ class Head:
 
     async def _hand_out(self) -> None:
         """One job for each slot that lives, and no more: what waits is ours."""
-        slots = sum(worker.nthreads for worker in self._scheduler.running)
+        slots = sum(worker.nthreads for worker in self._scheduler.running) - self._visitors.slots()
         while self._backlog.heap and len(self._handed) < slots:
             number = self._backlog.take()
             job = self._jobs[number]
@@ -152,7 +159,7 @@ class Head:
             future.add_done_callback(lambda _: self._wake.set())
 
     async def _submitted(self, number: int, job: _Job) -> Future[Any]:
-        key = f"job-{number}-{job.tries}-{time.monotonic_ns()}"
+        key = f"{JOB}{number}-{job.tries}-{time.monotonic_ns()}"
         if self._shared:
             return self._client.submit(tasks.attempt, str(job.run.directory), job.tries, key=key, pure=False)
         packed = await asyncio.to_thread(tasks.pack, job.run.directory)
@@ -183,7 +190,7 @@ class Head:
         job.look()
         job.starts = job.starts + 1 if failure and job.tries < wanted else 0
         if failure:
-            sys.stderr.write(f"{time.strftime('%FT%T')} job {number}: {failure}\n")
+            log.warning("%s job %s: %s", time.strftime("%FT%T"), number, failure)
         if job.starts >= _MOST_STARTS:
             job.run.finish("failed", None, f"it could not be started: {failure}")
             job.look()
@@ -281,6 +288,7 @@ class Head:
                 job.row.update(state="running", instance=places[number], attempts=job.tries)
         told = {
             "time": time.time(),
+            "clients": self._visitors.count(),
             "workers": self._workers(),
             "cost": str(self._capacity.cost()),
             "capacity": self._replacer.trouble,
@@ -313,21 +321,25 @@ class Head:
             await self._client.run(tasks.finish_sent, self._place, outcome, on_error="ignore")
 
 
-async def hold_office(batch: Batch, instance: str) -> None:
-    """Be the head until the jobs have ended, this machine is to go, or another is the head."""
+async def hold_office(batch: Batch, instance: str, host: str, who: dict[str, Any]) -> None:
+    """Be the head until the jobs have ended, this machine is to go, or another is the head.
+
+    It listens at ``host``; ``who`` tells this process from all others.
+    """
     # Several machines saw that there was none; one of them was first.
     term = None if batch.term() else batch.head.claim(len(batch.head.attempts()) + 1)
     if term is None:
         return
-    start = {**whoami(instance), "time": time.time()}
+    start = {**who, "time": time.time()}
     files.write(term.directory / "start.json", start)
     security = links.security(batch)
     async with Scheduler(
-        host=own_address(), port=0, protocol="tls", security=security, dashboard=False, allowed_failures=0,
-        worker_ttl=_WORKER_TTL,
+        host=host, port=0, protocol="tls", security=security, dashboard=False, allowed_failures=0,
+        worker_ttl=_WORKER_TTL, dashboard_address="127.0.0.1:0",
     ) as scheduler:  # fmt: skip
         files.write(term.directory / "start.json", {**start, "address": scheduler.address})
-        async with Client(scheduler.address, asynchronous=True, security=security) as client:
+        given = {"asynchronous": True, "security": security, "set_as_default": False}
+        async with Client(scheduler.address, **given) as client:
             head = Head(batch, instance, scheduler, client)
             reason = await _first([head.run(), _until_relieved(batch, term)])
     term.close(reason)
@@ -358,7 +370,8 @@ async def _until_relieved(batch: Batch, term: Attempt) -> str:
 def lead(asked: dict[str, Any]) -> int:
     """Be the head."""
     links.settle()
-    asyncio.run(hold_office(Batch(Path(asked["directory"])), asked["instance"]))
+    instance = asked["instance"]
+    asyncio.run(hold_office(Batch(Path(asked["directory"])), instance, own_address(), whoami(instance)))
     return 0
 
 

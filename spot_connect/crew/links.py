@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import dask
 from distributed import Security
 
@@ -16,13 +18,18 @@ _SETTINGS = {
 }
 
 
-def settle() -> None:
-    """Set dask up for this process."""
-    dask.config.set(_SETTINGS)
+def settle() -> AbstractContextManager[object]:
+    """Set dask up for this process; where others use it too, until the context that is returned is left."""
+    settings: AbstractContextManager[object] = dask.config.set(_SETTINGS)
+    return settings
 
 
 def security(batch: Batch) -> Security:
     """Who does not have the run's key is refused, and can read nothing."""
-    key = str(batch.directory / "tls.pem")
+    return secured(str(batch.directory / "tls.pem"))
+
+
+def secured(key: str) -> Security:
+    """The same with the key itself, as text, or as the path of its file."""
     parts = {f"tls_{role}_{kind}": key for role in ("scheduler", "worker", "client") for kind in ("cert", "key")}
     return Security(require_encryption=True, tls_ca_file=key, **parts)

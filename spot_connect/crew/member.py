@@ -8,16 +8,19 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from distributed import Worker
 
 from spot_connect.crew import links, tasks
-from spot_connect.crew.batch import Batch
+from spot_connect.crew.batch import Batch, slots_of
 from spot_connect.crew.capacity import INTERRUPTED, Capacity
 from spot_connect.crew.enlisting import CHOSEN
+from spot_connect.crew.visitors import is_job
 from spot_connect.interruption import files, hooks
 from spot_connect.interruption.ledger import home
 from spot_connect.interruption.metadata import own_address
@@ -25,7 +28,9 @@ from spot_connect.interruption.metadata import own_address
 _LOOK_SECONDS = 0.2
 _AGAIN_SECONDS = 0.5
 _JOIN_SECONDS = 20
-_ORPHANED_SECONDS = 120.0
+_ORPHANED_LEASES = 2
+_ASK_SECONDS = 5.0
+_LAST_SHARE = 1 / 8
 
 
 class Member:
@@ -36,13 +41,18 @@ class Member:
         instance: this machine's id.
         slots: how many jobs run here at once.
         head: where the head listens, if it cannot be read from the jobs' directory.
+        ways: for each slot the port it listens at, and where the head finds it, if that is not at this machine's
+            own address.
     """
 
-    def __init__(self, batch: Batch, instance: str, slots: int, head: str = "") -> None:
+    def __init__(
+        self, batch: Batch, instance: str, slots: int, head: str = "", ways: Sequence[tuple[int, str]] = ()
+    ) -> None:
         self._batch = batch
         self._instance = instance
         self._slots = slots
         self._head = head
+        self._ways = ways
         self._security = links.security(batch)
         self._office: asyncio.subprocess.Process | None = None
         self._met = time.monotonic()
@@ -50,7 +60,8 @@ class Member:
     async def serve(self) -> None:
         """Work until the run is over."""
         python = list(sys.version_info[:2])
-        self._batch.sign_up(self._instance, slots=self._slots, python=python, joined=time.time())
+        versions = {"python": python, "dask": version("distributed")}
+        self._batch.sign_up(self._instance, slots=self._slots, joined=time.time(), **versions)
         # For the jobs: the Python that has dask, and cloudpickle with it.
         os.environ[CHOSEN] = sys.executable
         names = [f"{self._instance}/{number}" for number in range(self._slots)]
@@ -69,7 +80,7 @@ class Member:
         until = time.monotonic() + stays
         while time.monotonic() < until and not self._batch.is_to_close() and self._batch.end() is not None:
             await asyncio.sleep(_AGAIN_SECONDS)
-        return self._batch.end() is None
+        return self._batch.end() is None and not self._is_orphaned()
 
     async def _until_over(self) -> None:
         has_said = False
@@ -92,7 +103,7 @@ class Member:
 
     def _is_orphaned(self) -> bool:
         """Nobody can become the head in the place of one that is known by its address alone."""
-        return bool(self._head) and time.monotonic() - self._met > _ORPHANED_SECONDS
+        return bool(self._head) and time.monotonic() - self._met > _ORPHANED_LEASES * self._batch.lease
 
     async def _serve_slot(self, name: str) -> None:
         """Be a worker of whoever is the head, and of the next one when it is lost."""
@@ -104,24 +115,44 @@ class Member:
                 if address:
                     with suppress(OSError, asyncio.TimeoutError):
                         await self._work_for(address, name, keeper)
+                    if not self._batch.is_shared:
+                        # Who has lost us takes the job for lost, and gives it to somebody else.
+                        keeper.abandon()
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _work_for(self, address: str, name: str, keeper: tasks.Keeper) -> None:
         async with Worker(
-            address, nthreads=1, name=name, security=self._security, protocol="tls", host=own_address(),
+            address, nthreads=1, name=name, security=self._security, protocol="tls", **self._listening(name),
             memory_limit=0, death_timeout=_JOIN_SECONDS, local_directory=str(home() / "dask"),
             dashboard=False,
         ) as worker:  # fmt: skip
             leaves = False
             while worker.status.name in ("running", "paused", "closing_gracefully"):
-                self._met = time.monotonic()
+                await self._meet(worker)
                 if _is_leaving() and not leaves:
                     leaves = True
-                    await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=False)
-                if leaves and not keeper.is_busy:
-                    # What was queued here goes elsewhere at once.
+                    await _move_off(worker)
+                if leaves and not keeper.is_busy and (_is_late() or not _has_work(worker)):
+                    # What was queued here goes elsewhere at once, and what calls of a client have brought since.
+                    if not self._ways:
+                        await _move_off(worker)
                     return
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _meet(self, worker: Worker) -> None:
+        """Ask the head for a sign of life: a connection through SSH stands for hours after its other end has gone."""
+        if not self._head or time.monotonic() - self._met < _ASK_SECONDS:
+            return
+        with suppress(OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(worker.scheduler.identity(n_workers=0), _ASK_SECONDS)
+            self._met = time.monotonic()
+
+    def _listening(self, name: str) -> dict[str, Any]:
+        """Where the worker of that slot listens."""
+        if not self._ways:
+            return {"host": own_address()}
+        port, contact = self._ways[int(name.rpartition("/")[2])]
+        return {"host": "127.0.0.1", "port": port, "contact_address": contact}
 
     def _address(self) -> str:
         if self._head:
@@ -139,12 +170,29 @@ def _is_leaving() -> bool:
     return _notice() is not None
 
 
+async def _move_off(worker: Worker) -> None:
+    """Have it given nothing more, and what it holds moved elsewhere."""
+    await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=False)
+
+
+def _has_work(worker: Worker) -> bool:
+    """Whether it does something, or has what the head has not fetched: that would be done again elsewhere."""
+    return bool(worker.state.executing_count) or any(is_job(key) for key in worker.data)
+
+
+def _is_late() -> bool:
+    """Whether calls of a client, which no signal reaches, have had the time there was."""
+    notice = files.read(hooks.notice_file()) or {}
+    deadline, seen = float(notice.get("deadline") or 0.0), float(notice.get("seen") or 0.0)
+    return time.time() > deadline - (deadline - seen) * _LAST_SHARE
+
+
 def serve(asked: dict[str, Any]) -> int:
     """Be a member until the run is over, then end the machine."""
     links.settle()
     batch = Batch(Path(asked["directory"]))
-    slots = asked["slots"] if "slots" in asked else int(batch.spec["slots"]) or os.cpu_count() or 1
-    asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "")))
+    slots = asked["slots"] if "slots" in asked else slots_of(batch.spec["slots"])
+    asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "", asked.get("ways") or ())))
     subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)
     return 0
 

@@ -31,6 +31,7 @@ class Keeper:
         self._instance = instance
         self._turn = Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._job = Path()
 
     @property
     def is_busy(self) -> bool:
@@ -44,11 +45,17 @@ class Keeper:
             KeeperLost: how it ended is not known.
         """
         with self._turn:
+            self._job = directory
             asked, answers = self._lines()
             asked.write(json.dumps({"directory": str(directory), "number": number}) + "\n")
             asked.flush()
             if not answers.readline():
                 raise KeeperLost(f"attempt {number} at {directory}")
+
+    def abandon(self) -> None:
+        """Stop the job that runs, because nobody would hear of its end."""
+        if self.is_busy and self._job.exists():
+            (self._job / "stop").touch()
 
     def dismiss(self) -> None:
         """Let it go once it has nothing to do."""
@@ -78,6 +85,9 @@ def attempt_sent(directory: str, job: str, number: int, packed: bytes) -> bytes:
     place = _sent(directory, job)
     shutil.rmtree(place, ignore_errors=True)
     unpack(packed, place)
+    for script in (place / "scripts").iterdir():
+        # It may come from a computer that knows no such thing.
+        script.chmod(0o700)
     keepers[get_worker().name].attempt(place, number)
     answer = pack(place, leave=("in", "scripts"))
     shutil.rmtree(place)

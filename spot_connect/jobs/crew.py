@@ -83,6 +83,14 @@ class Crew:
             raise RunNotFound(f"no instance of {self.name} knows of it") from trouble
         raise trouble or InstanceNotFound(f"no instance of {self.name} lives", advice=_ELSEWHERE)
 
+    def line_to(self, instance: str) -> Line:
+        """The line to that machine, or, where there is none, to whichever is known.
+
+        Raises:
+            RunInterrupted: none lives.
+        """
+        return self.using(lambda known: next((line for line in self._lines if line.id == instance), known))
+
 
 def _raise_unless_local(error: SpotConnectError) -> None:
     """Pass over a machine that knows nothing: whoever launched it did not live to mount the file system there."""

@@ -5,17 +5,23 @@ from __future__ import annotations
 import html
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spot_connect.core.errors import RunNotFound, UsageError
 from spot_connect.core.fleets import member_names
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
 from spot_connect.core.orders import SPOT
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
+from spot_connect.jobs.client import client
 from spot_connect.jobs.crew import NOBODY, Crew, agent
 from spot_connect.jobs.replacing import Replacing
 from spot_connect.jobs.supply import machine
 from spot_connect.transfers.download import download
+
+if TYPE_CHECKING:
+    from spot_connect.crew.visiting import Client
 
 Show = Callable[[bytes], None]
 COLUMNS = ("job", "state", "exit", "attempts", "failures", "interruptions", "instance", "took", "what")
@@ -28,12 +34,15 @@ class JobRun:
     Attributes:
         id: what they are called together; ids sort by age.
         name: the prefix of their instances' names.
+        ends_with_us: whether they end with this process, which hands them out.
 
     Example:
         >>> run = manager.run_distributed_jobs("sweep", 8, scripts, "t3.small", "data")  # doctest: +SKIP
         >>> run.wait().counts  # doctest: +SKIP
         {'succeeded': 8}
     """
+
+    ends_with_us = False
 
     def __init__(self, run_id: str, crew: Crew, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.id = run_id
@@ -91,14 +100,23 @@ class JobRun:
         Raises:
             UsageError: there is no such job, or no such attempt.
         """
-        found = self._job(job)
-        number = found.attempts + 1 + attempt if attempt < 0 else attempt
-        if not 1 <= number <= found.attempts:
-            raise UsageError(f"job {job} of {self.id} has no attempt {attempt}", f"there are {found.attempts}")
+        number = self.attempt_number(job, attempt)
         parts: list[bytes] = []
         asked = {"run": self.id, "job": job, "attempt": number, "offset": 0, "more": follow}
         self._crew.using(lambda line: agent(line).stream("jobs-log", asked, show or parts.append))
         return b"".join(parts)
+
+    def attempt_number(self, job: int, attempt: int) -> int:
+        """The number of an attempt, from 1; negative ones count from the last.
+
+        Raises:
+            UsageError: there is no such job, or no such attempt.
+        """
+        found = self._job(job)
+        number = found.attempts + 1 + attempt if attempt < 0 else attempt
+        if not 1 <= number <= found.attempts:
+            raise UsageError(f"job {job} of {self.id} has no attempt {attempt}", f"there are {found.attempts}")
+        return number
 
     def results(self, directory: str | Path = ".") -> list[Path]:
         """Copy what jobs have put into ``$SPOT_CONNECT_OUT_DIR``, to ``directory/<job>`` each; the directories.
@@ -173,6 +191,27 @@ class JobRun:
         replacing = Replacing(self._crew, self.id, order)
         with replacing.going_on():
             return self._awaited(timeout, self._crew.reporter.note, lambda: replacing.has_hope)
+
+    def client(self) -> AbstractContextManager[Client]:
+        """A :class:`dask.distributed.Client` of the instances, for what scripts and ``map`` cannot do.
+
+        It reaches the head through SSH. While it is connected the run does not end and the instances stay, so
+        :meth:`wait` for it afterwards. What it submits runs in the slots that jobs leave free, and is known to dask
+        alone: calls on an instance that is lost are made again elsewhere, so they should do no harm twice, and results
+        lie in the instances' memory. If the instance with the head is lost, so is all of it.
+
+        Raises:
+            VersionsDiffer: this computer has another minor version of Python, or another of dask.
+            UsageError: dask is not installed here (``pip install 'spot-connect[jobs]'``).
+            RunInterrupted: no machine lives any more; in the ``with`` block, the head was lost.
+            RunNotFound: its jobs have ended, and nobody hands anything out any more.
+
+        Example:
+            >>> with run.client() as c:  # doctest: +SKIP
+            ...     c.submit(sum, [1, 2, 3]).result()
+            6
+        """
+        return client(self._crew, self.id)
 
     def close(self) -> None:
         """Stop what has not ended, and have the machines end themselves now."""

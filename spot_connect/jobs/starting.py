@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -43,7 +43,7 @@ def start(
         "spec": {**terms.wire(), "name": name, "shared": shared, "role": supply.has_role},
     }
     keeper, others = (head, lines) if head else (lines[0], lines[1:])
-    _submit(keeper, made, plan, terms, reporter)
+    submit(keeper, made, plan, terms.environment, reporter)
     agent(keeper).ask("jobs-begin", {"run": run_id, **supply.wire()})
     if shared and head is None:
         _join(lines, run_id)
@@ -55,7 +55,7 @@ def start(
     if shared:
         _join(others, run_id)
         return
-    _on_each(others, lambda line: _submit(line, made, None, terms, reporter))
+    _on_each(others, lambda line: submit(line, made, None, {}, reporter))
     _on_each(others, lambda line: agent(line).ask("jobs-join", {"run": run_id, "head": address}))
 
 
@@ -69,27 +69,35 @@ def _join(lines: Iterable[Line], run_id: str) -> None:
     _on_each(lines, lambda line: agent(line).ask("jobs-join", {"run": run_id}))
 
 
-def _submit(line: Line, made: dict[str, Any], plan: Plan | None, terms: Terms, reporter: Reporter) -> None:
+def submit(
+    line: Line, made: Mapping[str, Any], plan: Plan | None, environment: Mapping[str, str], reporter: Reporter
+) -> None:
+    """Make the jobs' directory on the machine; without a plan, that of a machine that only works for the jobs."""
+    asked = asked_of(made, plan, environment)
+    scripts = b"".join(script.content for script in plan.scripts) if plan else b""
+    [told] = agent(line).ask("jobs-make", asked, stdin=scripts)
+    for number, job in enumerate(plan.jobs if plan else ()):
+        if job.uploads:
+            place = f"{told['directory']}/jobs/{number:05d}/in"
+            upload(line.connection, job.uploads, place, reporter=reporter)
+    agent(line).ask("jobs-submit", {"run": made["run"]})
+
+
+def asked_of(made: Mapping[str, Any], plan: Plan | None, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the jobs' directory is made from."""
     scripts = plan.scripts if plan else ()
-    jobs = plan.jobs if plan else ()
-    asked: dict[str, Any] = {
+    return {
         **made,
         "scripts": [[script.name, len(script.content)] for script in scripts],
         "jobs": [
             {
                 "title": scripts[job.script].name,
                 "scripts": [job.script],
-                "environment": {**terms.environment, "SPOT_CONNECT_JOB": str(number)},
+                "environment": {**environment, "SPOT_CONNECT_JOB": str(number)},
             }
-            for number, job in enumerate(jobs)
+            for number, job in enumerate(plan.jobs if plan else ())
         ],
     }
-    [told] = agent(line).ask("jobs-make", asked, stdin=b"".join(script.content for script in scripts))
-    for number, job in enumerate(jobs):
-        if job.uploads:
-            place = f"{told['directory']}/jobs/{number:05d}/in"
-            upload(line.connection, job.uploads, place, reporter=reporter)
-    agent(line).ask("jobs-submit", {"run": made["run"]})
 
 
 def _address(line: Line, run_id: str) -> str:

@@ -12,7 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from spot_connect.core.errors import DeadlinePassed, SpotConnectError, SshLost, SshRefused, SshUnreachable, UsageError
+from spot_connect.core.errors import (
+    DeadlinePassed,
+    SpotConnectError,
+    SshError,
+    SshLost,
+    SshRefused,
+    SshUnreachable,
+    UsageError,
+)
 from spot_connect.core.models import Address
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.ssh._pieces import Pieces
@@ -33,6 +41,7 @@ PACKET = 252 * 1024
 """Just below the 256 KB that OpenSSH takes as the longest packet, with room for its header."""
 _AUTHENTICATION_SECONDS = 30.0
 _CHANNEL_SECONDS = 30.0
+_PROHIBITED = 1  # RFC 4254, 5.1
 _USER_NAMES = (
     "The user name depends on the image: ec2-user on Amazon Linux, ubuntu on Ubuntu, admin on Debian, rocky, centos or"
     " fedora on those; give it with -un. The key must be the one the instance was launched with"
@@ -202,6 +211,54 @@ class Connection:
                 if attempt == 2 or self.is_open:
                     raise
         raise AssertionError("unreachable")
+
+    def way_to(self, target: Address) -> paramiko.Channel:
+        """A TCP connection that the instance makes to ``target``, for this package's own use.
+
+        Raises:
+            SshError: the server allows no forwarding, or nothing listens there.
+            SshLost: the line broke; and all that ``open`` raises.
+        """
+        from paramiko import ChannelException
+
+        self.open()
+        with self._lock:
+            transport = self._transport
+        with lost(self, f"the way to {target}"):
+            if transport is None:
+                raise EOFError("the connection was closed")
+            ends = (target.host, target.port), ("127.0.0.1", 0)
+            try:
+                return transport.open_channel("direct-tcpip", *ends, WINDOW, PACKET, _CHANNEL_SECONDS)
+            except ChannelException as error:
+                advice = "Is AllowTcpForwarding off in its sshd_config?" if error.code == _PROHIBITED else ""
+                raise SshError(f"{self} does not connect us to {target}", error.text.lower(), advice) from error
+
+    def let_in(self, port: int, called: Callable[[paramiko.Channel], None]) -> int:
+        """Have the instance listen at a port of its loopback, at any for 0, and hand on who connects; the port.
+
+        It ends with the line. ``called`` is not to wait for anything.
+
+        Raises:
+            SshError: the server allows no forwarding, or the port is taken.
+            SshLost: the line broke; and all that ``open`` raises.
+        """
+        from paramiko import SSHException
+
+        self.open()
+        with self._lock:
+            transport = self._transport
+        if transport is None:
+            raise SshLost(f"the line to {self} was lost", "the connection was closed", "Try again.")
+        try:
+            return transport.request_port_forward("127.0.0.1", port, lambda far, *_: called(far))
+        except (OSError, EOFError, SSHException) as error:
+            if not self.is_open:
+                raise SshLost(f"the line to {self} was lost", reason(error), "Try again.") from error
+            # A way that is not there is found at the next look only while the line is not open.
+            self.close()
+            advice = "Is AllowTcpForwarding off in its sshd_config?"
+            raise SshError(f"{self} does not let instances reach us", reason(error), advice) from error
 
     def sftp(self) -> paramiko.SFTPClient:
         """The connection's SFTP client, opened once, for this package's own use."""

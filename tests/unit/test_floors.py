@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "market": {"market", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
     "crew": {"crew", "interruption"},
-    "jobs": {"jobs", "runs", "market", "launching", "transfers", "ssh", "store", "core"},
+    "jobs": {"jobs", "crew", "runs", "market", "launching", "transfers", "ssh", "store", "core"},
     "transfers": {"transfers", "ssh", "core"},
     "runs": {"runs", "market", "launching", "ssh", "aws", "store", "core"},
     "keras_callback": {"interruption"},

@@ -1,0 +1,60 @@
+"""What a client of the user's own needs to come in: the way, the key, and the versions to have."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+from spot_connect.crew import enlisting
+from spot_connect.crew.batch import find, slots_of
+from spot_connect.interruption.__main__ import UNKNOWN
+
+_HERE = "127.0.0.1"
+_VERSIONS = (
+    "import json, sys; from importlib.metadata import version;"
+    "print(json.dumps({'python': sys.version_info[:2], 'dask': %s}))"
+)
+
+
+def show(asked: dict[str, Any]) -> int:
+    """How to reach the head; without an address while there is none."""
+    batch = find(asked["run"])
+    if batch is None:
+        return UNKNOWN
+    term = batch.term()
+    start = term.start() if term else {}
+    return _tell(
+        {
+            "outcome": (batch.end() or {}).get("outcome") or "",
+            "instance": start.get("instance") or "",
+            "address": start.get("address") or "",
+            "tls": (batch.directory / "tls.pem").read_text(),
+            "members": batch.members(),
+        }
+    )
+
+
+def python(asked: dict[str, Any]) -> int:
+    """The versions that this machine works with; none where a Python has to be installed first."""
+    known = enlisting.suitable()
+    likely = known or enlisting.likely()
+    if not likely:
+        return _tell({})
+    program = _VERSIONS % ("version('distributed')" if known else repr(enlisting.DASK))
+    return _tell(json.loads(subprocess.check_output([likely, "-c", program])))
+
+
+def ports(asked: dict[str, Any]) -> int:
+    """A port of the loopback for each slot, at which nobody listens; somebody outside leads others there."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server((_HERE, 0))) for _ in range(slots_of(asked["slots"]))]
+        return _tell({"ports": [one.getsockname()[1] for one in listeners]})
+
+
+def _tell(record: dict[str, Any]) -> int:
+    sys.stdout.write(json.dumps(record) + "\n")
+    return 0
