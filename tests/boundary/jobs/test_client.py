@@ -66,7 +66,7 @@ def test_calls_run_on_the_instances_beside_the_jobs(start, filesystem):
     with run.client() as client:
         assert client.gather(client.map(lambda number: number + offset, range(30))) == list(range(2, 32))
         places = client.run(lambda: os.environ["SPOT_CONNECT_BOX"])
-    assert set(places.values()) == {job.instance for job in run.wait(PATIENCE).jobs}
+    assert set(places.values()) >= {job.instance for job in run.wait(PATIENCE).jobs}
 
 
 def test_the_run_goes_on_while_a_client_is_connected_and_says_so(start):
