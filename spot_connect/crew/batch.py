@@ -50,7 +50,7 @@ class Batch(Run):
         terms = self.head.attempts()
         if not terms or terms[-1].end() is not None:
             return None
-        return terms[-1] if time.time() - _last_sign(terms[-1]) < HEAD_LEASE_SECONDS else None
+        return terms[-1] if time.time() - terms[-1].last_sign() < HEAD_LEASE_SECONDS else None
 
     @property
     def lease(self) -> float:
@@ -154,10 +154,3 @@ def everything() -> list[Batch]:
     """All jobs that this machine can see, oldest first."""
     found = {path.name: Batch(path) for where in (home(), base()) for path in (where / "jobs").glob("[!.]*")}
     return [found[run_id] for run_id in sorted(found)]
-
-
-def _last_sign(term: Attempt) -> float:
-    try:
-        return term.last_sign() or term.directory.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

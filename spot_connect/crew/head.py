@@ -52,6 +52,14 @@ class _Job:
         self.row = row(self.run, self.row["title"])
         self.tries = self.row["attempts"]
 
+    def settle(self) -> None:
+        """Say that its last attempt has ended it, if it has: who made that is about to, or has died before."""
+        if self.row["outcome"] in ("", "stopped"):
+            return
+        last = self.run.attempts()[-1].end() or {}
+        self.run.settle(self.row["outcome"], last.get("exit_code"))
+        self.look()
+
 
 @dataclass
 class _Backlog:
@@ -136,6 +144,8 @@ class Head:
     def _sort(self, number: int) -> None:
         """A job that is in nobody's hands: ended, under way somewhere, or to be handed out."""
         job = self._jobs[number]
+        if job.row["state"] == "waiting":
+            job.settle()
         if job.has_ended:
             return
         if job.row["state"] == "running":

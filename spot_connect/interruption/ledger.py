@@ -113,9 +113,15 @@ class Attempt:
         return (self.directory / "handover").exists()
 
     def last_sign(self) -> float:
-        """When it last showed that it lives, by its own machine's clock."""
+        """When it last showed that it lives, by its own machine's clock; when it was claimed, as long as it has not."""
         beat = files.read(self.directory / "heartbeat") or self.start()
-        return float(beat.get("time") or 0.0)
+        return float(beat.get("time") or self._claimed())
+
+    def _claimed(self) -> float:
+        try:
+            return self.directory.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
 
 class Run:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spot_connect.core.errors import RunNotFound, UsageError
+from spot_connect.core.errors import InstanceNotFound, RunInterrupted, RunNotFound, UsageError
 from spot_connect.core.fleets import member_names
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
 from spot_connect.core.orders import SPOT
@@ -214,9 +214,12 @@ class JobRun:
         return client(self._crew, self.id)
 
     def close(self) -> None:
-        """Stop what has not ended, and have the machines end themselves now."""
-        order = self.record().order
-        self._crew.ask("jobs-close", {"run": self.id})
+        """Stop what has not ended, and have the machines end themselves now; done also when none lives any more."""
+        with suppress(RunInterrupted, InstanceNotFound):
+            # The last of them may end itself before it has answered.
+            self.record()
+            self._crew.ask("jobs-close", {"run": self.id})
+        order = self._last.order if self._last else None
         if order is not None:
             self._crew.yard.withdraw(order)
 

@@ -123,6 +123,20 @@ def test_everything_ends_itself_when_the_jobs_have_ended(start, manager):
     assert run.record().state == "succeeded"
 
 
+def test_what_is_closed_already_can_be_closed_again(start, manager):
+    run = start("echo done", 1)
+    run.wait(PATIENCE)
+    run.close()
+    [line] = manager.instances.values()
+    wait_for(
+        "end of the machine",
+        lambda: Seen(finding.again(manager._realm, [line.seen])[line.id].state == "terminated" or None),
+        seconds=PATIENCE,
+        every=0.5,
+    )
+    run.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings"),
     [
