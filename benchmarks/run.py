@@ -26,6 +26,7 @@ MEASUREMENTS = {
     "fan_out": "a command on many instances at once against fabric, parallel-ssh and GNU parallel",
     "fleet": "many instances started and answering",
     "jobs": "how busy distributed jobs keep their instances, and what each costs, against GNU parallel",
+    "jobs_acceptance": "what may happen to distributed jobs, one thing at a time",
     "jobs_chaos": "distributed jobs while instances, heads and clients are taken away",
     "interruption": "from the notice to the work going on elsewhere",
     "interruptions_in_a_row": "one counting job through many interruptions",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HELPERS = ("calls", "counting", "delay", "ground", "installed", "options", "run", "timing")
+HELPERS = ("calls", "counting", "delay", "ground", "installed", "options", "run", "timing", "trial")
 
 
 @pytest.fixture(autouse=True)

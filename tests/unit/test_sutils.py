@@ -343,6 +343,12 @@ def test_ranges_are_even_and_complete(length, parts):
     assert not sizes or max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.parametrize(("length", "jobs", "sizes"), [(10, 3, [4, 3, 3]), (7, 4, [2, 2, 2, 1]), (3, 5, [1, 1, 1])])
+def test_there_is_a_file_for_each_job_as_far_as_the_workload_goes(tmp_path, length, jobs, sizes):
+    paths = sutils.split_workloads(jobs, list(range(length)), tmp_path, "part")
+    assert [len(pickle.loads(Path(path).read_bytes())) for path in paths] == sizes
+
+
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 8))
 def test_a_workload_is_split_without_loss(tmp_path_factory, workload, jobs):
     directory = tmp_path_factory.mktemp("work")
