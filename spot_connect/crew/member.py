@@ -31,6 +31,7 @@ _JOIN_SECONDS = 20
 _ORPHANED_LEASES = 2
 _ASK_SECONDS = 5.0
 _LAST_SHARE = 1 / 8
+_HEAD_SECONDS = 2.0
 
 
 class Member:
@@ -126,7 +127,7 @@ class Member:
             memory_limit=0, death_timeout=_JOIN_SECONDS, local_directory=str(home() / "dask"),
             dashboard=False,
         ) as worker:  # fmt: skip
-            leaves = False
+            leaves, looked = False, time.monotonic()
             while worker.status.name in ("running", "paused", "closing_gracefully"):
                 await self._meet(worker)
                 if _is_leaving() and not leaves:
@@ -137,6 +138,11 @@ class Member:
                     if not self._ways:
                         await _move_off(worker)
                     return
+                if time.monotonic() - looked > _HEAD_SECONDS:
+                    looked = time.monotonic()
+                    if self._address() not in ("", address):
+                        # Ours hangs: its line would hold for as long as it does.
+                        return
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _meet(self, worker: Worker) -> None:

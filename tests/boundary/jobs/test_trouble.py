@@ -92,6 +92,17 @@ def test_when_the_head_is_lost_another_machine_takes_over(start, manager, notice
     assert record.head != lost
 
 
+def test_when_the_head_hangs_the_others_go_on_with_another(start, manager):
+    run = start(counting(30), 3, n_jobs=9, lease=20)
+    head = until(run, "three jobs", lambda record: len(running(record)) == 3).head
+    [machine] = [line for line in manager.instances.values() if line.id == head]
+    machine.run("pkill -STOP -f '[j]obs-lead'", cmd=True)
+    record = run.wait(2 * PATIENCE)
+    assert states(record) == ["succeeded"] * 9
+    assert [job.attempts for job in record.jobs] == [1] * 9
+    assert record.gone == 0
+
+
 def test_interruptions_are_counted_against_their_own_budget(start, manager):
     run = start(counting(200), 2, n_jobs=2, max_interruptions=0, lease=20)
     victim = victim_of(run)
