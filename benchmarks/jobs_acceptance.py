@@ -34,11 +34,12 @@ from spot_connect.core.errors import SpotConnectError
 from spot_connect.core.reporting import Silent
 
 if TYPE_CHECKING:
-    from spot_connect.core.jobs import JobsRecord
+    from spot_connect.core.jobs import JobRecord, JobsRecord
     from spot_connect.spotted import SpotInstance
 
 _NOTICE_SECONDS = 10.0
 _FROZEN_SECONDS = 60.0
+_FENCED_SECONDS = 5.0
 _HEAD_FROZEN_SECONDS = 8.0
 _ROLE = "jobs-acceptance"
 _SUBMIT = f"""
@@ -66,7 +67,7 @@ class Acceptance:
         return (
             (self.instance_killed,),
             (self.notice, self.silence, self.client_killed, self.exit_0),
-            (self.frozen, self.head_lost, self.asked_without_head, self.budgets, self.two_heads),
+            (self.frozen, self.head_frozen, self.head_lost, self.asked_without_head, self.budgets, self.two_heads),
         )
 
     def instance_killed(self) -> list[Number]:
@@ -113,29 +114,36 @@ class Acceptance:
 
     def frozen(self) -> list[Number]:
         """An instance freezes for longer than the lease, and thaws."""
-        trial = self._trial("frozen", [counting(400), counting(400), "true"], 3)
-        [victim] = trial.victims()
+        trial = self._trial("frozen", [counting(260), counting(260), "true"], 3)
+        return [self._frozen("an instance", trial, trial.victims()[0])]
+
+    def head_frozen(self) -> list[Number]:
+        """The instance with the head freezes for longer than the lease, and thaws."""
+        trial = self._trial("head-frozen", [counting(260)] * 3, 3)
+        record = self._at_work(trial, 3)
+        return [
+            self._frozen("the head's instance", trial, next(job for job in record.jobs if job.instance == record.head))
+        ]
+
+    def _frozen(self, what: str, trial: Trial, victim: JobRecord) -> Number:
         trial.signal("STOP", victim.instance, ANYTHING)
         time.sleep(_FROZEN_SECONDS)
         thawed = trial.signal("CONT", victim.instance, ANYTHING)
         ledger = self._ledger(trial)
         steps = ledger.steps[victim.number]
-        late = [one for one in steps if one.attempt == 1 and one.moment > thawed]
-        ends = [path.name for path in ledger.batch.job(victim.number).directory.glob("end.json*")]
-        fenced = max((one.moment - thawed for one in late), default=0.0)
-        whole = {one.number for one in steps if one.attempt != 1 or one.moment < thawed} == set(range(1, 401))
-        return [
-            Number(
-                f"an instance frozen for {_FROZEN_SECONDS:g} s and thawed",
-                f"job ended {len(ends)} x: attempts {', '.join(ledger.outcomes(victim.number))}",
-                "",
-                f"{len(late)} steps by the first attempt after that",
-                "1 end, the first attempt fenced",
-                len(ends) == 1 and whole and ledger.outcomes(victim.number) == ["lost", "succeeded"] and fenced < 5,
-                (f"the lease is {LEASE_SECONDS:g} s; the last of these steps came {fenced:.1f} s after the thaw",),
-                {"ends": len(ends), "late_steps": len(late)},
-            )
-        ]
+        late = [one.moment - thawed for one in steps if one.attempt == 1 and one.moment > thawed]
+        ends, outcomes = ledger.ends(victim.number), ledger.outcomes(victim.number)
+        whole = {one.number for one in steps} == set(range(1, 261))
+        return Number(
+            f"{what} frozen for {_FROZEN_SECONDS:g} s and thawed",
+            f"job ended {ends} x; attempts {', '.join(outcomes)}",
+            "",
+            f"the first attempt made {len(late)} steps more",
+            f"1 end; fenced within {_FENCED_SECONDS:g} s",
+            ends == 1 and whole and outcomes == ["lost", "succeeded"] and max(late, default=0) <= _FENCED_SECONDS,
+            (f"the lease is {LEASE_SECONDS:g} s",),
+            {"ends": ends, "late_steps": len(late)},
+        )
 
     def client_killed(self) -> list[Number]:
         """The client is killed 1 s after the submit."""

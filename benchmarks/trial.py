@@ -89,6 +89,10 @@ class Ledger:
         """How the attempts at a job ended."""
         return self.batch.job(number).outcomes()
 
+    def ends(self, number: int) -> int:
+        """How often it was said how a job has ended."""
+        return len(list(self.batch.job(number).directory.glob("end.json*")))
+
     def began(self, number: int, attempt: int) -> float:
         """When an attempt at a job began, in seconds since the epoch."""
         return float(self.batch.job(number).attempts()[attempt - 1].start()["time"])
