@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +27,8 @@ def batch(tmp_path, monkeypatch):
 
 def begun(batch):
     """A head that has read the files, and talks to nobody."""
-    head = Head(batch, "i-head", None, None)
+    nobody = SimpleNamespace(workers={}, tasks={}, clients={}, add_plugin=lambda _: None)
+    head = Head(batch, "i-head", nobody, SimpleNamespace(id="of the head"))
     head._read()
     return head
 
@@ -38,7 +40,6 @@ def waits(head):
 def test_an_attempt_that_has_not_said_a_word_yet_is_not_lost(batch):
     attempt = batch.job(0).claim(1)
     head = begun(batch)
-    head._scheduler = type("Nobody", (), {"workers": {}, "tasks": {}})
     head._look()
     assert attempt.end() is None
     assert head._under_way == {0}
