@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _MEGABYTES = 512
 _BIG_GOALS = {0: 1.3, 20: 2.8, 80: 5.0, 150: 4.0}
 _SMALL_GOALS = {0: 1.7, 80: 1.8}
 _AGAIN_GOALS = {0: 1.8, 80: 2.0}
+_PARTS = 20
+_PART_MEGABYTES = 256
+_MEMORY_GOAL = 150
 _TIME = 1_700_000_000
 
 Sides = dict[str, Callable[[], object]]
@@ -105,7 +109,11 @@ def measure(options: Options) -> list[Number]:
     folder = Path(tempfile.mkdtemp(prefix="sc-", dir=place))
     try:
         with _server(folder) as door:
-            return [number for take in (_big, _small, _few, _again, _command) for number in take(door, folder, options)]
+            return [
+                number
+                for take in (_big, _memory, _small, _few, _again, _command)
+                for number in take(door, folder, options)
+            ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -139,6 +147,42 @@ def _big(door: Door, folder: Path, options: Options) -> list[Number]:
                 numbers.append(_compared(what, sides, line, options.rounds or (3 if milliseconds < 80 else 1), goal))
     source.unlink()
     return numbers
+
+
+def _memory(door: Door, folder: Path, _options: Options) -> list[Number]:
+    """The most that a process of ours has while it moves 5 GB, of which a fraction at a time lies on the disk."""
+    source = folder / "much"
+    source.mkdir()
+    first = source / "0"
+    with first.open("wb") as file:
+        for _ in range(_PART_MEGABYTES):
+            file.write(os.urandom(1024 * 1024))
+    for number in range(1, _PARTS):
+        (source / f"{number}").hardlink_to(first)
+    numbers = []
+    with _line(door, 80, source) as line:
+        for way in ("up", "down"):
+            _prepare(line.target, None)
+            most = _moved(way, line) / 1024 / 1024
+            what = f"memory while {_PARTS * _PART_MEGABYTES / 1024:g} GB go {way}, 80 ms"
+            goal = f"< {_MEMORY_GOAL} MB"
+            numbers.append(
+                Number(what, f"{most:.0f} MB", "", "", goal, most < _MEMORY_GOAL, figures={"megabytes": most})
+            )
+    shutil.rmtree(source)
+    return numbers
+
+
+def _moved(way: str, line: Line) -> int:
+    door = line.door
+    command = [sys.executable, "-m", "benchmarks.moving", way, door.host, door.port, door.user, str(door.key_file)]
+    with subprocess.Popen([*command, str(line.source), str(line.target)], stdout=subprocess.PIPE, text=True) as moving:
+        while moving.poll() is None:
+            time.sleep(0.1)
+            for whole in (line.target / line.source.name).glob("[0-9]*"):
+                whole.unlink()
+        assert moving.stdout
+        return int(moving.stdout.read())
 
 
 def _small(door: Door, folder: Path, options: Options) -> list[Number]:

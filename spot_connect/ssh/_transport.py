@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable, Iterable
 
 import paramiko
-from paramiko.auth_handler import AuthHandler
 from paramiko.common import (
     MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_DATA,
@@ -20,11 +19,10 @@ from paramiko.common import (
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_WINDOW_ADJUST,
-    cMSG_CHANNEL_OPEN,
     cMSG_GLOBAL_REQUEST,
 )
 
-from spot_connect.core.waiting import SYSTEM_CLOCK
+from spot_connect.ssh._ahead import Exchange, Login
 
 # Without a handler of its own, Python prints paramiko's tracebacks into our users' terminals.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -54,6 +52,8 @@ _HOST_KEYS = (
 _REKEY_BYTES = 2**36 + 2**33
 _REKEY_PACKETS = 2**31
 _READ = 256 * 1024
+_LEAST_UNDER_WAY = 512 * 1024
+_CHANNEL_RATE = 250_000_000
 _KEEPALIVE_SECONDS = 15
 _DEAD_MILLISECONDS = 60_000
 
@@ -150,65 +150,19 @@ def _note_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
     _TABLE[MSG_CHANNEL_REQUEST](channel, message)
 
 
-class _Hasty(AuthHandler):
-    """Sends its request right behind the one for the service, which no OpenSSH refuses."""
+def _note_room(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    """Take up more room for what we send; of OpenSSH's first grant no more than the line needs to be full.
 
-    round_trip = 0.0
-
-    def auth_publickey(self, username: str, key: paramiko.PKey, event: threading.Event) -> None:
-        """Ask for the service and for the login."""
-        self._asked = SYSTEM_CLOCK.now()
-        super().auth_publickey(username, key, event)
-        accepted = paramiko.Message()
-        accepted.add_string("ssh-userauth")
-        accepted.rewind()
-        super()._parse_service_accept(accepted)  # type: ignore[misc]
-
-    def _parse_service_accept(self, _message: paramiko.Message) -> None:
-        # Nothing is left to do; but this is the one answer that costs the server nothing.
-        self.round_trip = SYSTEM_CLOCK.now() - self._asked
-
-
-class Ahead:
-    """A session that was asked for before the login was answered."""
-
-    def __init__(self, transport: Transport, window: int, packet: int) -> None:
-        self._transport = transport
-        with transport.lock:
-            self._number = transport._next_channel()  # type: ignore[attr-defined]
-            self._channel = paramiko.Channel(self._number)
-            self._opened = transport.channel_events[self._number] = threading.Event()
-            transport.channels_seen[self._number] = True
-            transport._channels.put(self._number, self._channel)  # type: ignore[attr-defined]
-            self._channel._set_transport(transport)  # type: ignore[attr-defined]
-            self._channel._set_window(window, packet)  # type: ignore[attr-defined]
-        transport._send_user_message(self._request(window, packet))  # type: ignore[attr-defined]
-
-    def _request(self, window: int, packet: int) -> paramiko.Message:
-        message = paramiko.Message()
-        message.add_byte(cMSG_CHANNEL_OPEN)
-        message.add_string("session")
-        for number in (self._number, window, packet):
-            message.add_int(number)
-        return message
-
-    @property
-    def unopened(self) -> paramiko.Channel:
-        """The session while nobody knows yet whether it is opened.
-
-        It is addressed by the number 0, which OpenSSH gives to the first.
-        """
-        return self._channel
-
-    def is_first(self, seconds: float) -> bool:
-        """Whether the server has opened it under the number 0, even if what was asked for there has ended by now."""
-        return self._opened.wait(seconds) and bool(self._channel.active) and self._channel.remote_chanid == 0
-
-    def channel(self, seconds: float) -> paramiko.Channel | None:
-        """The session; none when the server did not open it."""
-        if not self._opened.wait(seconds) or self._transport._channels.get(self._number) is None:  # type: ignore[attr-defined]
-            return None
-        return self._channel
+    OpenSSH moves all that waits for a slow program in memory, again for each packet that comes: with its whole window
+    waiting, that is most of what it does. It is known by opening a session without any room, and it grants again long
+    before half of its window is used up, which other servers do not.
+    """
+    transport: Transport = channel.get_transport()  # type: ignore[assignment]
+    _TABLE[MSG_CHANNEL_WINDOW_ADJUST](channel, message)
+    if channel.chanid in transport.without_room:
+        transport.without_room.discard(channel.chanid)
+        with channel.lock:
+            channel.out_window_size = min(channel.out_window_size, transport.most_under_way)
 
 
 class Transport(paramiko.Transport):
@@ -217,11 +171,17 @@ class Transport(paramiko.Transport):
     _channel_handler_table = {  # noqa: RUF012 - paramiko's own form
         **_TABLE,
         MSG_CHANNEL_REQUEST: _note_request,
+        MSG_CHANNEL_WINDOW_ADJUST: _note_room,
     }
 
-    def __init__(self, line: Line, *, host_key_algorithms: Iterable[str], seconds: float) -> None:
+    def __init__(self, line: Line, *, host_key_algorithms: Iterable[str], seconds: float, hasty: bool) -> None:
         self.closed_channels: set[int] = set()
         self._line = line
+        self.without_room: set[int] = set()
+        self._hasty = hasty
+        self._exchange: Exchange | None = None
+        self.farewell = ""
+        """What the server said when it ended the line, if it said why."""
         super().__init__(line)
         self.banner_timeout = self.handshake_timeout = seconds
         self.packetizer.REKEY_BYTES = self.packetizer.REKEY_BYTES_OVERFLOW_MAX = _REKEY_BYTES
@@ -245,26 +205,62 @@ class Transport(paramiko.Transport):
         super()._send_message(data)  # type: ignore[misc]
 
     def _parse_channel_open_success(self, message: paramiko.Message) -> None:
-        message.get_int()
+        number = message.get_int()
         # The server uses the number of a closed channel again.
         self.closed_channels.discard(message.get_int())
+        if not message.get_int():
+            self.without_room.add(number)
         message.rewind()
         super()._parse_channel_open_success(message)  # type: ignore[misc]
+
+    def _check_banner(self) -> None:
+        # What the server says in its greeting changes nothing of what we say next.
+        if self._hasty and self.preferred_kex[0] == _EXCHANGES[0]:
+            self._send_kex_init()
+            self._exchange = Exchange(self)
+            self._exchange.begin()
+        super()._check_banner()  # type: ignore[misc]
+
+    def _send_kex_init(self) -> None:
+        if self.local_kex_init is None:
+            super()._send_kex_init()  # type: ignore[misc]
+
+    def _parse_kex_init(self, message: paramiko.Message) -> None:
+        super()._parse_kex_init(message)  # type: ignore[misc]
+        begun, self._exchange = self._exchange, None
+        if begun and not isinstance(begun, type(self.kex_engine)):
+            raise paramiko.SSHException("the server wants another key exchange than the one that was begun")
+        self.kex_engine = begun or self.kex_engine
+
+    def _parse_disconnect(self, message: paramiko.Message) -> None:
+        message.get_int()
+        self.farewell = message.get_text() or "the server hung up"
+
+    @property
+    def greeted(self) -> bool:
+        """Whether an SSH server is at the other end."""
+        return bool(self.remote_version)
 
     @property
     def takes_haste(self) -> bool:
         """Whether the server is known to read on while it checks a login."""
-        return self.remote_version.startswith("SSH-2.0-OpenSSH_")
+        return self._hasty and self.remote_version.startswith("SSH-2.0-OpenSSH_")
 
     def log_in_hastily(self, username: str, key: paramiko.PKey, done: threading.Event) -> None:
         """Ask for the login without waiting for the service that it needs."""
-        self.auth_handler = _Hasty(self)
+        self.auth_handler = Login(self)
         self.auth_handler.auth_publickey(username, key, done)
 
     @property
     def round_trip(self) -> float:
         """How long a hasty login's first answer took, in seconds; 0 when there was none."""
         return getattr(self.auth_handler, "round_trip", 0.0)
+
+    @property
+    def most_under_way(self) -> int:
+        """How many bytes may be under way on one channel."""
+        seconds = self.round_trip
+        return max(_LEAST_UNDER_WAY, int(seconds * _CHANNEL_RATE)) if seconds else sys.maxsize
 
     def keep_alive(self) -> None:
         """From now on ask for a sign of life whenever nothing was sent for a while."""

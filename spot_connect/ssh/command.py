@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from spot_connect.core.errors import SshError, SshLost, UsageError
 from spot_connect.core.waiting import SYSTEM_CLOCK
@@ -164,10 +164,12 @@ class Running:
             self._ask(self._connection.channel())
 
     def _ask(self, channel: paramiko.Channel) -> None:
+        from spot_connect.ssh._ahead import ask_to_run
+
         self._listener.attach(channel)
         self._channel = channel
         with lost(self._connection, "the command"):
-            ask(channel, self._line)
+            ask_to_run(channel, self._line)
 
     def finish(self, stdin: bytes | BinaryIO | None) -> Finished:
         """Feed it and hear it to its end.
@@ -207,20 +209,6 @@ def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:
     variables = " ".join(shlex.quote(f"{name}={value}") for name, value in environment.items())
     # The level keeps bash from reading .bashrc a second time; the mark's number is the process that becomes bash.
     return f"exec env SHLVL=1 {mark}.$$ {variables} bash -c {shlex.quote(command)}"
-
-
-def ask(channel: Any, command: str) -> None:
-    """Ask for the command as paramiko does, but leave the answer to come: it would cost a round trip."""
-    from paramiko import Message
-    from paramiko.common import cMSG_CHANNEL_REQUEST
-
-    message = Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("exec")
-    message.add_boolean(True)  # noqa: FBT003
-    message.add_string(command)
-    channel.transport._send_user_message(message)
 
 
 def exit_status(connection: Connection, channel: paramiko.Channel) -> int:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     import paramiko
 
-    from spot_connect.ssh._transport import Ahead, Transport
+    from spot_connect.ssh._ahead import Session
+    from spot_connect.ssh._transport import Transport
 
     First = Callable[[paramiko.Channel], None]
 
@@ -92,7 +93,7 @@ class Connection:
         self._lock = threading.RLock()
         self.transfers = threading.RLock()
         self._transport: Transport | None = None
-        self._ahead: Ahead | None = None
+        self._ahead: Session | None = None
         self._is_hasty = True
         self._sftp: paramiko.SFTPClient | None = None
 
@@ -128,18 +129,25 @@ class Connection:
             HostKeyChanged: whatever ``verify`` raised.
             SshLost: the line broke while logging in.
         """
+        self._open(_Early(first, ""))
+
+    def _open(self, early: _Early) -> None:
         with self._lock:
             if self.is_open:
                 return
             self.close()
-            self._transport = self._connect(first)
+            self._transport = self._connect(early)
 
-    def open_soon(self) -> None:
-        """Begin to open it in the background; what goes wrong is raised by the next use, which tries again."""
+    def open_soon(self, command: str = "") -> None:
+        """Begin to open it in the background; what goes wrong is raised by the next use, which tries again.
+
+        Args:
+            command: what :meth:`start` will be called with, if that is known; the login takes it along.
+        """
 
         def begin() -> None:
             with contextlib.suppress(SpotConnectError):
-                self.open()
+                self._open(_Early(None, command))
 
         if not self.is_open:
             threading.Thread(target=begin, daemon=True, name="ssh-open").start()
@@ -148,9 +156,9 @@ class Connection:
         """Ask for a session now, so that the next command need not wait for one: it costs one round trip then."""
         with self._lock:
             if self.is_open and self._transport and self._ahead is None:
-                from spot_connect.ssh._transport import Ahead
+                from spot_connect.ssh._ahead import Session
 
-                self._ahead = Ahead(self._transport, WINDOW, PACKET)
+                self._ahead = Session(self._transport, WINDOW, PACKET)
 
     def answers(self, seconds: float, *, unless_heard_within: float = 0.0) -> bool:
         """Whether the server gives a sign of life within ``seconds``, or has given one that lately.
@@ -202,10 +210,23 @@ class Connection:
         Raises:
             SshLost: the line broke, or the server opens no more sessions; and all that ``open`` raises.
         """
+        return self._in_session("")
+
+    def start(self, command: str) -> paramiko.Channel:
+        """A new session in which ``command`` is asked for, for this package's own use.
+
+        Its answer is left to come; its streams are kept in ``Pieces``.
+
+        Raises:
+            SshLost: as :meth:`channel`; the command may have been started twice.
+        """
+        return self._in_session(command)
+
+    def _in_session(self, command: str) -> paramiko.Channel:
         for attempt in (1, 2):
-            self.open()
+            self._open(_Early(None, command))
             try:
-                return self._session()
+                return self._session(command)
             except SshLost:
                 # The line had died while idle. Nothing has been asked of the server, so ask again on a new one.
                 if attempt == 2 or self.is_open:
@@ -284,39 +305,55 @@ class Connection:
             channel.invoke_subsystem("sftp")
             return SFTPClient(channel)
 
-    def _session(self) -> paramiko.Channel:
+    def _session(self, command: str) -> paramiko.Channel:
+        from spot_connect.ssh._ahead import ask_to_run, keep_pieces
+
+        with lost(self, "a session"):
+            session, asked = self._session_ahead(command) or (self._new_session(), "")
+            if command and not asked:
+                keep_pieces(session)
+                ask_to_run(session, command)
+            return session
+
+    def _session_ahead(self, command: str) -> tuple[paramiko.Channel, str] | None:
+        """The session that came with the login, unless it is for something else; and the command that runs in it."""
+        with self._lock:
+            ahead = self._ahead
+            if not ahead or ahead.command not in ("", command):
+                return None
+            self._ahead = None
+        if session := ahead.channel(_CHANNEL_SECONDS):
+            return session, ahead.command
+        self._is_hasty = False
+        return None
+
+    def _new_session(self) -> paramiko.Channel:
         with self._lock:
             transport = self._transport
-        with lost(self, "a session"):
-            if transport is None:
-                raise EOFError("the connection was closed")
-            with self._lock:
-                ahead, self._ahead = self._ahead, None
-            if ahead and (session := ahead.channel(_CHANNEL_SECONDS)):
-                return session
-            asked = SYSTEM_CLOCK.now()
-            session = transport.open_session(WINDOW, PACKET, timeout=_CHANNEL_SECONDS)
-            self._note_round_trip(SYSTEM_CLOCK.now() - asked)
-            return session
+        if transport is None:
+            raise EOFError("the connection was closed")
+        asked = SYSTEM_CLOCK.now()
+        session = transport.open_session(WINDOW, PACKET, timeout=_CHANNEL_SECONDS)
+        self._note_round_trip(SYSTEM_CLOCK.now() - asked)
+        return session
 
     def _note_round_trip(self, seconds: float) -> None:
         if seconds:
             self.round_trip = min(self.round_trip or seconds, seconds)
 
-    def _connect(self, first: First | None) -> Transport:
-        early = _Once(first)
+    def _connect(self, early: _Early) -> Transport:
         try:
             return self._connected(early)
         except SshLost:
             if not self._is_hasty:
                 raise
-            # What calls itself OpenSSH may be something else, that hangs up at what comes too early.
+            # It may want another key exchange, or hang up at what comes too early.
             self._is_hasty = False
             if early.was_called:
                 raise
             return self._connected(early)
 
-    def _connected(self, early: _Once) -> Transport:
+    def _connected(self, early: _Early) -> Transport:
         dialled = _beside(self._dial)
         try:
             # What this imports takes as long as a round trip.
@@ -347,7 +384,7 @@ class Connection:
         from spot_connect.ssh._transport import Line, Transport
 
         algorithms = (key.algorithm for key in self._known)
-        return Transport(Line(connected), host_key_algorithms=algorithms, seconds=self._seconds)
+        return Transport(Line(connected), host_key_algorithms=algorithms, seconds=self._seconds, hasty=self._is_hasty)
 
     def _shake_hands(self, transport: Transport) -> None:
         done = threading.Event()
@@ -358,14 +395,16 @@ class Connection:
             return
         error = transport.get_exception()
         said = reason(error) if error else "the key exchange did not end in time"
+        if transport.greeted and self._is_hasty:
+            raise SshLost(f"the line to {self.address} broke while logging in", said, "Try again.") from error
         raise unreachable(self.address, said) from error
 
     def _check_host_key(self, transport: Transport) -> None:
         key = transport.get_remote_server_key()
         self._verify(HostKey(key.get_name(), key.get_base64()))
 
-    def _log_in(self, transport: Transport, key: paramiko.PKey, early: _Once) -> None:
-        from paramiko import AuthenticationException
+    def _log_in(self, transport: Transport, key: paramiko.PKey, early: _Early) -> None:
+        from paramiko import AuthenticationException, SSHException
 
         done = threading.Event()
         error: Exception | None = None
@@ -380,21 +419,24 @@ class Connection:
         error = error or transport.get_exception()
         if answered and (isinstance(error, AuthenticationException) or (error is None and transport.is_active())):
             raise self._refusal(error) from error
+        if transport.farewell and not self._is_hasty:
+            # A server that forgives no failure says good-bye rather than no.
+            raise self._refusal(SSHException(transport.farewell))
         said = reason(error) if error else "no answer to the login" if not answered else "the server hung up"
         raise SshLost(f"the line to {self.address} broke while logging in", said, "Try again.") from error
 
-    def _ask_for_login(self, transport: Transport, key: paramiko.PKey, done: threading.Event, early: _Once) -> None:
+    def _ask_for_login(self, transport: Transport, key: paramiko.PKey, done: threading.Event, early: _Early) -> None:
         # How to sign with an RSA key is for the server to say first.
-        if not (self._is_hasty and transport.takes_haste) or key.get_name() == "ssh-rsa":
+        if not transport.takes_haste or key.get_name() == "ssh-rsa":
             transport.auth_publickey(self.username, key, done)
             return
-        from spot_connect.ssh._transport import Ahead
+        from spot_connect.ssh._ahead import Session
 
         transport.log_in_hastily(self.username, key, done)
-        self._ahead = Ahead(transport, WINDOW, PACKET)
+        self._ahead = Session(transport, WINDOW, PACKET, early.command)
         early(self._ahead.unopened)
 
-    def _settle(self, early: _Once) -> None:
+    def _settle(self, early: _Early) -> None:
         """See that a session that was used before it was open is what it was taken for."""
         if not early.was_called:
             return
@@ -432,12 +474,13 @@ def _hang_up(dialled: Future[socket.socket]) -> None:
         dialled.result().close()
 
 
-class _Once:
-    """A function that is called once at the most, or none."""
+class _Early:
+    """What goes out with the login: a command that may be asked for twice, or whatever a function asks for, once."""
 
-    def __init__(self, function: First | None) -> None:
-        self._function = function
+    def __init__(self, function: First | None, command: str) -> None:
+        self.command = command
         self.was_called = False
+        self._function = function
 
     def __call__(self, channel: paramiko.Channel) -> None:
         if self._function and not self.was_called:

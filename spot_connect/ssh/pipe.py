@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 
 from spot_connect.core.errors import SshLost
-from spot_connect.ssh._pieces import Pieces
-from spot_connect.ssh.command import ask
 from spot_connect.ssh.connection import Connection, lost
 
 _WORDS = 4096
@@ -35,12 +32,7 @@ class Pipe:
         self._connection = connection
         self._rest = b""
         self._at = 0
-        self._channel = connection.channel()
-        changed = threading.Condition()
-        self._channel.in_buffer = Pieces(changed)  # type: ignore[assignment]
-        self._channel.in_stderr_buffer = Pieces(changed)  # type: ignore[assignment]
-        with lost(connection, "a session"):
-            ask(self._channel, command)
+        self._channel = connection.start(command)
 
     def __enter__(self) -> Pipe:
         return self

@@ -13,10 +13,10 @@ from spot_connect.core.errors import SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Reporter
 from spot_connect.ssh.connection import Connection, reason
 from spot_connect.ssh.files import from_home
-from spot_connect.transfers import helper
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
 from spot_connect.transfers.entries import Entry, local_entries, local_entry, sifted_tree
 from spot_connect.transfers.far import NoHelper
+from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
 from spot_connect.transfers.plain import PlainReceiving
 from spot_connect.transfers.receiving import Receiving, discard
 from spot_connect.transfers.work import Advance, Item, label
@@ -153,12 +153,12 @@ def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], adva
 
 def _link(item: Item) -> None:
     target = os.fsencode(item.local)
-    helper.make(os.path.dirname(target))
-    beside = helper.partial_of(target, item.token)
+    make(os.path.dirname(target))
+    beside = partial_of(target, item.token)
     os.symlink(item.entry.link, beside)
     if os.utime in os.supports_follow_symlinks:
         os.utime(beside, ns=(item.entry.time, item.entry.time), follow_symlinks=False)
-    helper.move(beside, target)
+    move(beside, target)
 
 
 def _removed(tree: _Wanted) -> list[bytes]:
@@ -169,7 +169,7 @@ def _removed(tree: _Wanted) -> list[bytes]:
     rules = sifted_tree(tree.local, b"").rules
     gone = excess(tree.entries.values(), {entry.name: entry for entry in local_entries(tree.local)}, rules)
     for name in gone:
-        helper.remove(os.fsencode(tree.local / os.fsdecode(name)))
+        remove(os.fsencode(tree.local / os.fsdecode(name)))
     return gone
 
 
@@ -179,9 +179,9 @@ def _settle(tree: _Wanted, removed: Sequence[bytes]) -> None:
     paths = [(os.fsencode(tree.item(entry).local), entry) for entry in todo]
     for path, entry in paths:
         if entry.kind == "d":
-            helper.make(path)
+            make(path)
     for path, entry in paths:
-        helper.settle(path, ready(entry).mode, entry.time)
+        settle(path, ready(entry).mode, entry.time)
 
 
 def _targets(sources: Sequence[str], destinations: Path | Sequence[Path]) -> list[Path]:

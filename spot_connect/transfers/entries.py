@@ -7,18 +7,21 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from spot_connect.core.errors import UsageError
 from spot_connect.ssh.connection import reason
-from spot_connect.transfers.helper import MARK
+from spot_connect.transfers.helper.files import MARK
 from spot_connect.transfers.ignoring import Rules, above
 
 _MODE = 0o777
-_OURS = os.fsdecode(MARK)
-"""What begins like this is what a transfer works with, and is no file of the user's."""
 _POSIX = os.name == "posix"
+_SEPARATOR = os.sep.encode()
+_NO_NAMES = frozenset({b"", b".", b".."})
+_ENDS = frozenset({b".", b"-"})
+_KINDS = {b"f": "f", b"l": "l", b"?": "?"}
 
 
 class Entry(NamedTuple):
@@ -49,7 +52,7 @@ class Tree:
 
     def local(self, entry: Entry) -> str:
         """Where an entry lies on this machine."""
-        return os.path.join(self.path, os.fsdecode(entry.name)) if entry.name else str(self.path)
+        return f"{self.path}{os.sep}{os.fsdecode(entry.name)}" if entry.name else str(self.path)
 
     def remote(self, entry: Entry) -> bytes:
         """What an entry is called at the other end."""
@@ -62,14 +65,20 @@ def local_trees(sources: Sequence[Path]) -> list[Tree]:
     Raises:
         UsageError: a source is missing, broken or no file, or two have one name.
     """
+    return [Tree(source, top, tuple(local_entries(source))) for source, top in zip(sources, tops(sources), strict=True)]
+
+
+def tops(sources: Sequence[Path]) -> list[bytes]:
+    """What the sources are called at the other end.
+
+    Raises:
+        UsageError: two have one name.
+    """
     names = [_name(source) for source in sources]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two of the files to upload are called {name}", advice="Upload them one at a time.")
-    return [
-        Tree(source, os.fsencode(name), tuple(local_entries(source)))
-        for source, name in zip(sources, names, strict=True)
-    ]
+    return [os.fsencode(name) for name in names]
 
 
 def sifted_tree(path: Path, top: bytes) -> Tree:
@@ -94,18 +103,18 @@ def local_entries(path: Path, holding: Rules | None = None, rules: dict[bytes, R
     Raises:
         UsageError: it is missing, or something there is neither file, directory nor link.
     """
-    top = _entry(b"", _look(path), str(path))
+    top = _entry(b"", _look(path), path)
     yield top
-    waiting = [(str(path), b"", holding)] if top.kind == "d" else []
+    waiting = [(os.fsencode(path), b"", holding)] if top.kind == "d" else []
     while waiting:
         folder, name, above_it = waiting.pop()
-        inside = above_it.below(Path(folder), name) if above_it else None
+        inside = above_it.below(Path(os.fsdecode(folder)), name) if above_it else None
         if rules is not None and inside:
             rules[name] = inside
         prefix = name + b"/" if name else b""
         for one in _scan(folder):
-            below = prefix + os.fsencode(one.name)
-            if one.name.startswith(_OURS) or (inside and inside.leave_out(below, is_directory=_is_dir(one))):
+            below = prefix + one.name
+            if one.name.startswith(MARK) or (inside and inside.leave_out(below, is_directory=_is_dir(one))):
                 continue
             entry = _entry(below, one.stat(follow_symlinks=False), one.path)
             yield entry
@@ -134,56 +143,58 @@ def _look(path: Path) -> os.stat_result:
         raise UsageError(f"cannot upload {path}", said, "Check the path; nothing was copied.") from error
 
 
-def _is_dir(one: os.DirEntry[str]) -> bool:
+def _is_dir(one: os.DirEntry[bytes]) -> bool:
     return one.is_dir(follow_symlinks=False)
 
 
-def _scan(folder: str) -> list[os.DirEntry[str]]:
+def _scan(folder: bytes) -> list[os.DirEntry[bytes]]:
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return sorted(found, key=attrgetter("name"))
     except OSError as error:
-        raise UsageError(f"cannot read the directory {folder}", reason(error)) from error
+        raise UsageError(f"cannot read the directory {os.fsdecode(folder)}", reason(error)) from error
 
 
-def _entry(name: bytes, info: os.stat_result, path: str) -> Entry:
-    kind = info.st_mode
-    mode = kind & _MODE
-    if stat.S_ISREG(kind):
-        return Entry(name, "f", mode if _POSIX else 0o644, info.st_size, info.st_mtime_ns, b"")
-    if stat.S_ISDIR(kind):
-        return Entry(name, "d", mode if _POSIX else 0o755, 0, info.st_mtime_ns, b"")
-    if stat.S_ISLNK(kind):
-        return Entry(name, "l", _MODE, 0, info.st_mtime_ns, os.fsencode(os.readlink(path)))
-    raise UsageError(f"cannot upload {path}", "it is neither a file nor a directory")
+def _entry(name: bytes, info: os.stat_result, path: bytes | str | Path) -> Entry:
+    mode = info.st_mode
+    kind = stat.S_IFMT(mode)
+    if kind == stat.S_IFREG:
+        return Entry(name, "f", mode & _MODE if _POSIX else 0o644, info.st_size, info.st_mtime_ns, b"")
+    if kind == stat.S_IFDIR:
+        return Entry(name, "d", mode & _MODE if _POSIX else 0o755, 0, info.st_mtime_ns, b"")
+    if kind == stat.S_IFLNK:
+        return Entry(name, "l", _MODE, 0, info.st_mtime_ns, os.fsencode(os.readlink(os.fsencode(path))))
+    raise UsageError(f"cannot upload {os.fsdecode(path)}", "it is neither a file nor a directory")
 
 
-def parsed(listing: bytes, names: Sequence[bytes]) -> list[dict[bytes, Entry]]:
-    """The trees that the helper has listed, by name below each of ``names``; empty where nothing is.
+def parsed(listing: bytes, names: Sequence[bytes]) -> tuple[bytes, list[dict[bytes, Entry]]]:
+    """What the helper has told: the directory that it was in, and the trees, by name below each of ``names``.
+
+    A tree is empty where nothing is.
 
     Raises:
         OSError: a name would lead out of its tree.
     """
     fields = iter(listing.split(b"\0"))
-    return [_parsed_tree(name, fields) for name in names]
+    return next(fields), [_parsed_tree(name, fields) for name in names]
 
 
 def _parsed_tree(top: bytes, fields: Iterator[bytes]) -> dict[bytes, Entry]:
     tree: dict[bytes, Entry] = {}
     prefix = b""
-    for head in fields:
-        if head in (b".", b"-"):
+    # Always three fields at a time: the shortest way through hundreds of thousands.
+    for head, name, link in zip(fields, fields, fields, strict=False):
+        kind = head[:1]
+        if kind in _ENDS:
             break
-        kind, (mode, size, time) = head[:1].decode(), map(int, head[1:].split())
-        name, link = next(fields), next(fields)
-        if kind == "d":
-            name = _below(name[len(top) :].lstrip(b"/"))
-            prefix = name + b"/" if name else b""
-        else:
-            if name.startswith(MARK):
-                continue
-            name = prefix + checked(name) if tree else b""
-        tree[name] = Entry(name, kind, mode, size if kind == "f" else 0, time, link)
+        mode, size, time = head[1:].split()
+        if kind == b"d":
+            below = _below(name[len(top) :].lstrip(b"/"))
+            prefix = below + b"/" if below else b""
+            tree[below] = Entry(below, "d", int(mode), 0, int(time), b"")
+        elif not name.startswith(MARK):
+            below = prefix + checked(name) if tree else b""
+            tree[below] = Entry(below, _KINDS[kind], int(mode), int(size) if kind == b"f" else 0, int(time), link)
     return tree
 
 
@@ -201,6 +212,6 @@ def checked(name: bytes) -> bytes:
     Raises:
         OSError: it would lead elsewhere.
     """
-    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or os.sep.encode() in name:
+    if b"/" in name or name in _NO_NAMES or _SEPARATOR in name:
         raise OSError(f"the instance names a file {os.fsdecode(name)!r}")
     return name

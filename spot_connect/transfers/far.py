@@ -8,13 +8,15 @@ import os
 import shlex
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.pipe import Pipe
-from spot_connect.transfers import helper
+from spot_connect.transfers.helper import program
+from spot_connect.transfers.helper.frames import READY, frame
 
 _NOISE = 1000
+# Linux refuses a single argument of 128 KB.
+_LONGEST_OPENING = 32 * 1024
 
 
 class NoHelper(Exception):
@@ -26,23 +28,25 @@ class Far:
 
     Requests may be sent ahead of their answers, which come in the same order.
 
+    Args:
+        connection: the instance.
+        opening: the first requests, which travel with the command that starts it.
+
     Raises:
         NoHelper: at the first answer, where the instance cannot run the helper.
         OSError: at an answer, what the system there said, with its error number.
         SshLost: the line broke.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, opening: bytes) -> None:
         self._greeted = False
-        self.pipe = Pipe(connection, _command())
+        self.pipe = Pipe(connection, starting(opening))
+        if len(opening) > _LONGEST_OPENING:
+            self.write(opening)
 
     def ask(self, verb: bytes, *fields: bytes | int, words: Iterable[bytes] | None = None) -> None:
         """Send a request; ``words`` is a list that may be long."""
-        if words is None:
-            self.write(helper.frame(verb, *fields))
-            return
-        squeezed = zlib.compress(b"\0".join(words), 1)
-        self.write(helper.frame(verb, len(squeezed), *fields) + squeezed)
+        self.write(request(verb, *fields, words=words))
 
     def write(self, data: bytes) -> None:
         """Send the body of a request."""
@@ -69,6 +73,11 @@ class Far:
         _, size = self.hear()
         return zlib.decompress(self.pipe.read(int(size)))
 
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes of an answer that is no frame."""
+        self._greet()
+        return self.pipe.read(size)
+
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files there, in hexadecimal digits."""
         self.ask(b"digest", words=paths)
@@ -78,20 +87,15 @@ class Far:
         """Let it end."""
         self.pipe.close()
 
-    def enter(self, folder: bytes, *, make: bool) -> None:
-        """Ask it to work below ``folder``, relative to the home directory; the answer tells the whole path."""
-        self.ask(b"enter", folder, int(make))
-
     def _greet(self) -> None:
         if self._greeted:
             return
         try:
             # A start-up file of the user's shell may have its say first.
-            word = next((line for line in self._lines() if line in (helper.READY, helper.USELESS)), b"")
+            if READY not in self._lines():
+                raise NoHelper("something else answers")
         except EOFError as error:
             raise NoHelper(str(error)) from error
-        if word != helper.READY:
-            raise NoHelper(word.decode())
         self._greeted = True
 
     def _lines(self) -> Iterator[bytes]:
@@ -99,11 +103,36 @@ class Far:
             yield self.pipe.read_line()
 
 
-@functools.cache
-def _command() -> str:
-    # Text and nothing but: a command may not hold a zero byte, and the remote shell may be any.
-    packed = binascii.b2a_base64(zlib.compress(Path(helper.__file__).read_bytes(), 9), newline=False).decode()
-    program = f"import zlib,binascii\nexec(zlib.decompress(binascii.a2b_base64('{packed}')))\nmain()"
+def request(verb: bytes, *fields: bytes | int, words: Iterable[bytes] | None = None) -> bytes:
+    """A request, as the helper reads it."""
+    if words is None:
+        return frame(verb, *fields)
+    squeezed = zlib.compress(b"\0".join(words), 1)
+    return frame(verb, len(squeezed), *fields) + squeezed
+
+
+def entering(folder: bytes) -> bytes:
+    """The request to work below ``folder``, relative to the home directory, and to make it; nothing is answered."""
+    return request(b"enter", folder)
+
+
+def starting(opening: bytes) -> str:
+    """The command that starts a helper, which begins with the requests in ``opening``."""
+    first = opening if len(opening) <= _LONGEST_OPENING else b""
+    text = (
+        f"import zlib,binascii\ndef b(s):return zlib.decompress(binascii.a2b_base64(s))\n"
+        f"exec(b('{_packed_program()}'))\nmain(b('{_packed(first)}'))"
+    )
     # The system's own interpreter starts at once; what comes first in a user's path may be a wrapper.
     find = 'for p in /usr/bin/python3 python3; do command -v "$p" >/dev/null && exec "$p" -IS -c "$1"; done; exit 127'
-    return f"exec sh -c {shlex.quote(find)} sh {shlex.quote(program)}"
+    return f"exec sh -c {shlex.quote(find)} sh {shlex.quote(text)}"
+
+
+@functools.cache
+def _packed_program() -> str:
+    return _packed(program())
+
+
+def _packed(data: bytes) -> str:
+    # Text and nothing but: a command may not hold a zero byte, and the remote shell may be any.
+    return binascii.b2a_base64(zlib.compress(data, 9), newline=False).decode()

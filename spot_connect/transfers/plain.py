@@ -14,8 +14,8 @@ from spot_connect.core.errors import SshError
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import Files, Stat
-from spot_connect.transfers import helper
-from spot_connect.transfers.entries import Entry, Tree
+from spot_connect.transfers.entries import Entry
+from spot_connect.transfers.helper.files import make, move, partial_of, settle
 from spot_connect.transfers.sending import contents
 from spot_connect.transfers.work import Advance, Item, Range
 
@@ -25,14 +25,14 @@ _SECOND = 1_000_000_000
 class PlainSending:
     """What :class:`spot_connect.transfers.sending.Sending` does."""
 
-    def __init__(self, connection: Connection, trees: Sequence[Tree], folder: bytes) -> None:
+    def __init__(self, connection: Connection, tops: Sequence[bytes], folder: bytes) -> None:
         self._connection = connection
         self._under_way: Item | None = None
         with Files(connection) as files:
             base = posixpath.normpath(posixpath.join(files.home(), folder))
             files.make(base)
             self._base = base
-            self.there = [walked(files, posixpath.join(base, tree.top)) for tree in trees]
+            self.there = [walked(files, posixpath.join(base, top)) for top in tops]
         self.base = os.fsdecode(base)
 
     def send(self, items: Sequence[Item], advance: Advance) -> None:
@@ -75,7 +75,7 @@ class PlainSending:
         return posixpath.join(self._base, path)
 
     def _partial(self, item: Item) -> bytes:
-        return helper.partial_of(self._path(item.remote), item.token)
+        return partial_of(self._path(item.remote), item.token)
 
     def _put(self, files: Files, item: Item, advance: Advance) -> None:
         target, partial = self._path(item.remote), self._partial(item)
@@ -158,8 +158,8 @@ def _entry(files: Files, path: bytes, name: bytes, found: Stat) -> Entry:
 
 def _get(files: Files, item: Item, advance: Advance) -> None:
     target = os.fsencode(item.local)
-    partial, size = helper.partial_of(target, item.token), item.entry.size
-    helper.make(os.path.dirname(target) or b".")
+    partial, size = partial_of(target, item.token), item.entry.size
+    make(os.path.dirname(target) or b".")
     with open(partial, "ab") as file:
         done = file.tell()
         advance(min(done, size))
@@ -168,8 +168,8 @@ def _get(files: Files, item: Item, advance: Advance) -> None:
             advance(len(piece))
     if os.stat(partial).st_size != size:
         raise OSError(5, "the file became shorter meanwhile", target)
-    helper.settle(partial, item.entry.mode, item.entry.time)
-    helper.move(partial, target)
+    settle(partial, item.entry.mode, item.entry.time)
+    move(partial, target)
 
 
 def _counted(pieces: Iterator[bytes], advance: Advance) -> Iterator[bytes]:

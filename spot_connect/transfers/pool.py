@@ -94,29 +94,18 @@ class Pace:
         return True
 
 
-class _Entered:
-    """The answer that every new helper owes first."""
-
-    def ask(self, far: Far, advance: Advance) -> None:
-        """Nothing: it was asked when the helper was made."""
-
-    def hear(self, far: Far, advance: Advance) -> None:
-        """Take it."""
-        far.hear()
-
-
 class Pool:
     """Works off a heap with many hands; what one of them raises ends all, and is raised here.
 
     Args:
         connection: the one to begin with; more are opened to the same server.
-        enter: called with each new helper, to tell it where to work.
+        opening: what each new helper is told first: where to work.
         writes: whether the helpers write files, and so must have ended before one is taken away.
     """
 
-    def __init__(self, connection: Connection, enter: Callable[[Far], None], *, writes: bool) -> None:
+    def __init__(self, connection: Connection, opening: bytes, *, writes: bool) -> None:
         self._connection = connection
-        self._enter = enter
+        self._opening = opening
         self._writes = writes
         self._others: list[Connection] = []
         self._hands: list[threading.Thread] = []
@@ -184,9 +173,9 @@ class Pool:
     def _hand(self, connection: Connection, heap: Source, given: Far | None) -> None:
         try:
             if given:
-                self._work_off(given, heap, deque())
+                self._work_off(given, heap)
             elif far := self._new_helper(connection, heap):
-                self._work_off(far, heap, deque([_Entered()]))
+                self._work_off(far, heap)
                 far.close()
         except BaseException as error:  # noqa: BLE001 - raised again where the transfer is waited for
             self._events.put(error)
@@ -197,7 +186,7 @@ class Pool:
         if heap.is_empty:
             return None
         try:
-            far = Far(connection)
+            far = Far(connection, self._opening)
         except SshError:
             # The server may limit sessions and connections. Those that are there do the work.
             return None
@@ -206,14 +195,14 @@ class Pool:
             return None
         self._count(1)
         self._helpers.append(far)
-        self._enter(far)
         return far
 
     def _count(self, more: int) -> None:
         with self._lock:
             self._busy += more
 
-    def _work_off(self, far: Far, heap: Source, asked: deque[Task]) -> None:
+    def _work_off(self, far: Far, heap: Source) -> None:
+        asked: deque[Task] = deque()
         while True:
             task = None if self._stopped.is_set() else heap.take()
             if task:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spot_connect.ssh.connection import Connection
-from spot_connect.transfers import helper
 from spot_connect.transfers.entries import parsed
-from spot_connect.transfers.far import Far
-from spot_connect.transfers.packing import Unpacker
+from spot_connect.transfers.far import Far, request
+from spot_connect.transfers.helper import packs
+from spot_connect.transfers.helper.files import PIECE, partial_of, remove
+from spot_connect.transfers.helper.partial import Partial, leftovers, ranges
 from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, gaps
-
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivePack:
-    """Small files in one archive."""
+    """Small files in one stream."""
 
     items: tuple[Item, ...]
 
@@ -32,60 +31,49 @@ class ReceivePack:
 
         A file that went meanwhile is left out.
         """
-        wanted = {item.remote: item for item in self.items}
-        stages = _Stages()
-        try:
-            unpacker = Unpacker(far.pipe.read)
-            for name, size in unpacker.files():
-                stages.write(wanted[name], unpacker.contents(size))
-                advance(size)
+        with _Stages() as stages:
+            read, moved = far.read, 0
+            for item in self.items:
+                size = int.from_bytes(read(packs.SIZE), "big", signed=True)
+                if size >= 0:
+                    stages.file(item, packs.taken(read, size))
+                    moved += size
+                elif size == packs.REFUSED:
+                    break
+                if moved >= PIECE:
+                    advance(moved)
+                    moved = 0
             far.hear()
+            advance(moved)
             stages.merge()
-        finally:
-            stages.remove()
 
 
 class _Stages:
-    """Directories in which files wait for the others of their pack, each below the tree that they belong to."""
+    """One for each tree that files of a pack belong to."""
 
     def __init__(self) -> None:
-        self._stages: dict[bytes, bytes] = {}
-        self._made: set[bytes] = set()
+        self._stages: dict[bytes, packs.Stage] = {}
 
-    def write(self, item: Item, data: bytes) -> None:
+    def __enter__(self) -> _Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stage in self._stages.values():
+            stage.remove()
+
+    def file(self, item: Item, pieces: Iterable[bytes]) -> None:
         """Write a file, with its mode and time."""
-        path = self._place(item)
-        file = os.open(path, _NEW, item.entry.mode)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(file, view) :]
-        finally:
-            os.close(file)
-        helper.settle(path, item.entry.mode, item.entry.time)
+        path, name = os.fsencode(item.local), item.entry.name
+        root = path[: -len(name) - 1] if name else os.path.dirname(path)
+        stage = self._stages.get(root)
+        if not stage:
+            stage = self._stages[root] = packs.Stage(root)
+        stage.file(name or os.path.basename(path), item.entry.mode, item.entry.time, pieces)
 
     def merge(self) -> None:
         """Give all of them their names."""
-        for root, stage in self._stages.items():
-            helper.merge(stage, root)
-
-    def remove(self) -> None:
-        """Take away what is left."""
         for stage in self._stages.values():
-            helper.remove(stage)
-
-    def _place(self, item: Item) -> bytes:
-        path = os.fsencode(item.local)
-        root = path[: -len(item.entry.name) - 1] if item.entry.name else os.path.dirname(path)
-        if root not in self._stages:
-            helper.make(root)
-            self._stages[root] = os.path.join(root, helper.MARK + os.urandom(6).hex().encode() + b".part")
-        place = os.path.join(self._stages[root], path[len(root) :].lstrip(os.sep.encode()))
-        folder = os.path.dirname(place)
-        if folder not in self._made:
-            helper.make(folder)
-            self._made.add(folder)
-        return place
+            stage.merge()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +89,7 @@ class ReceiveStripe:
     def hear(self, far: Far, advance: Advance) -> None:
         """Take its bytes; with the last range the file has its name."""
         item, entry = self.part.item, self.part.item.entry
-        partial = helper.Partial(os.fsencode(item.local), item.token, entry.size)
+        partial = Partial(os.fsencode(item.local), item.token, entry.size)
         at = start = self.part.offset
         try:
             for at in self._take(far, partial):
@@ -116,7 +104,7 @@ class ReceiveStripe:
                 partial.place(entry.mode, entry.time)
             partial.close()
 
-    def _take(self, far: Far, partial: helper.Partial) -> Iterator[int]:
+    def _take(self, far: Far, partial: Partial) -> Iterator[int]:
         """Write what comes; up to where it is there."""
         while (answer := far.hear())[0] == b"data":
             at, left = int(answer[1]), int(answer[2])
@@ -136,11 +124,8 @@ class Receiving:
 
     def __init__(self, connection: Connection, paths: Sequence[bytes]) -> None:
         self._connection = connection
-        self._far = Far(connection)
-        self._enter(self._far)
-        self._far.ask(b"list", words=paths)
-        self._far.hear()
-        self.trees = parsed(self._far.hear_more(), paths)
+        self._far = Far(connection, request(b"list", words=paths))
+        _, self.trees = parsed(self._far.hear_more(), paths)
 
     def receive(self, items: Sequence[Item], advance: Advance) -> None:
         """Bring down the files.
@@ -154,7 +139,7 @@ class Receiving:
             advance(done)
         begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=2)
         heap = Heap(small, parts, begun.hands, ReceivePack, ReceiveStripe)
-        Pool(self._connection, self._enter, writes=False).work(heap, begun, advance, self._far)
+        Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files."""
@@ -164,21 +149,17 @@ class Receiving:
         """End the helper."""
         self._far.close()
 
-    @staticmethod
-    def _enter(far: Far) -> None:
-        far.enter(b".", make=False)
-
 
 def discard(items: Sequence[Item]) -> None:
     """Take away what there is of unfinished big files."""
     for item in items:
-        partial = helper.partial_of(os.fsencode(item.local), item.token)
+        partial = partial_of(os.fsencode(item.local), item.token)
         for path in (partial, partial + b".done", partial + b".all"):
-            helper.remove(path)
+            remove(path)
 
 
 def _there(item: Item) -> list[tuple[int, int]]:
     target = os.fsencode(item.local)
-    for left in helper.leftovers(target, item.token):
-        helper.remove(left)
-    return helper.ranges(helper.partial_of(target, item.token))
+    for left in leftovers(target, item.token):
+        remove(left)
+    return ranges(partial_of(target, item.token))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -12,37 +12,37 @@ from itertools import chain
 
 from spot_connect.core.errors import SshError, TransferFailed
 from spot_connect.ssh.connection import Connection, reason
-from spot_connect.transfers import helper, packing
-from spot_connect.transfers.entries import Entry, Tree, parsed
-from spot_connect.transfers.far import Far
+from spot_connect.transfers import packing
+from spot_connect.transfers.entries import Entry, parsed
+from spot_connect.transfers.far import Far, entering, request
+from spot_connect.transfers.helper.files import PIECE, partial_of
+from spot_connect.transfers.helper.packs import joined
+from spot_connect.transfers.helper.partial import segments
 from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Task, gaps
-
-_PIECE = 256 * 1024
-_RECENT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SendPack:
-    """Small files and links in one archive."""
+    """Small files and links in one stream."""
 
     items: tuple[Item, ...]
-    recent: int
     rate: Rate
 
     def ask(self, far: Far, advance: Advance) -> None:
-        """Send the archive, compressed where the link is slow and that helps."""
-        files = ((item.local, item.remote, item.entry) for item in self.items)
-        pieces = packing.archive(files, advance, self.recent)
+        """Send what they are, then what is in them, compressed where the link is slow and that helps."""
+        pieces = joined(packing.read(self.items))
         first = next(pieces)
         if self.rate.is_slow and packing.is_worth_squeezing(first):
             body = packing.squeezed(chain([first], pieces))
-            far.ask(b"unpack", len(body), 1)
+            far.ask(b"unpack", len(body), words=packing.table(self.items))
             self._write(far, body)
+            advance(sum(item.entry.size for item in self.items))
             return
-        far.ask(b"unpack", packing.length_of([(item.remote, item.entry) for item in self.items], self.recent), 0)
+        far.ask(b"unpack", 0, words=packing.table(self.items))
         for piece in chain([first], pieces):
             self._write(far, piece)
+            advance(len(piece))
 
     def _write(self, far: Far, data: bytes) -> None:
         far.write(data)
@@ -81,22 +81,20 @@ class Sending:
 
     Args:
         connection: the instance.
-        trees: what is to be there.
+        tops: what the trees are called there.
         folder: where, relative to the home directory; it is made when missing.
 
     Raises:
         NoHelper, OSError, SshLost: as :class:`Far`.
     """
 
-    def __init__(self, connection: Connection, trees: Sequence[Tree], folder: bytes) -> None:
+    def __init__(self, connection: Connection, tops: Sequence[bytes], folder: bytes) -> None:
         self._connection = connection
-        self._folder = folder
-        self._far = Far(connection)
-        self._enter(self._far)
-        tops = [tree.top for tree in trees]
-        self._far.ask(b"list", words=tops)
-        self.base = os.fsdecode(self._far.hear()[1])
-        self.there = parsed(self._far.hear_more(), tops)
+        self._entering = entering(folder)
+        self._far = Far(connection, opening(tops, folder))
+        self._far.write(self._entering)
+        home, self.there = parsed(self._far.hear_more(), _below(tops, folder))
+        self.base = posixpath.normpath(os.fsdecode(posixpath.join(home, folder)))
         self._owed: list[Task] = []
 
     def send(self, items: Sequence[Item], advance: Advance) -> None:
@@ -111,28 +109,25 @@ class Sending:
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
         begun = shape(
-            self._connection.round_trip, sum(item.entry.size for item in items), least_hands=8 if parts else 3
+            self._connection.round_trip, sum(item.entry.size for item in items), least_hands=8 if parts else 2
         )
-        recent = int(time.time()) - _RECENT_SECONDS
         rate = Rate()
-        heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, recent, rate), SendStripe)
+        heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, rate), SendStripe)
         if begun.hands == 1:
             self._owed = list(iter(heap.take, None))
             for task in self._owed:
                 task.ask(self._far, advance)
             return
-        Pool(self._connection, self._enter, writes=True).work(heap, begun, advance, self._far)
+        Pool(self._connection, self._entering, writes=True).work(heap, begun, advance, self._far)
 
     def discard(self, items: Sequence[Item]) -> None:
         """Take away what there is of unfinished big files."""
-        partial = [helper.partial_of(item.remote, item.token) for item in items if item.entry.size >= BIG]
+        partial = [partial_of(item.remote, item.token) for item in items if item.entry.size >= BIG]
         if not partial:
             return
         with contextlib.suppress(SshError, OSError):
-            far = Far(self._connection)
-            self._enter(far)
+            far = Far(self._connection, self._entering)
             far.ask(b"remove", words=[path + end for path in partial for end in (b"", b".done", b".all")])
-            far.hear()
             far.hear()
             far.close()
 
@@ -157,8 +152,14 @@ class Sending:
         """End the helper."""
         self._far.close()
 
-    def _enter(self, far: Far) -> None:
-        far.enter(self._folder, make=True)
+
+def opening(tops: Sequence[bytes], folder: bytes) -> bytes:
+    """What the first helper of an upload is asked before anything is made or changed: what is there already."""
+    return request(b"list", words=_below(tops, folder))
+
+
+def _below(tops: Sequence[bytes], folder: bytes) -> list[bytes]:
+    return [posixpath.join(folder, top) for top in tops]
 
 
 def _parts(far: Far, big: Sequence[Item]) -> list[Range]:
@@ -176,7 +177,7 @@ def _parts(far: Far, big: Sequence[Item]) -> list[Range]:
 
 def _segments(item: Item) -> list[tuple[int, int]]:
     with _opened(item.local) as file:
-        return list(helper.segments(file.fileno(), 0, item.entry.size))
+        return list(segments(file.fileno(), 0, item.entry.size))
 
 
 def _opened(path: str) -> FileIO:
@@ -196,7 +197,7 @@ def contents(path: str, part: Range) -> Iterator[bytes]:
     with _opened(path) as file:
         file.seek(at)
         while at < end:
-            piece = file.read(min(_PIECE, end - at))
+            piece = file.read(min(PIECE, end - at))
             if not piece:
                 raise TransferFailed(f"cannot upload {path}", "it became shorter meanwhile", "Upload it again.")
             at += len(piece)

@@ -14,10 +14,10 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.ssh.connection import Connection, reason
 from spot_connect.ssh.files import from_home
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
-from spot_connect.transfers.entries import Entry, Tree, local_trees, sifted_tree
-from spot_connect.transfers.far import NoHelper
+from spot_connect.transfers.entries import Entry, Tree, local_trees, sifted_tree, tops
+from spot_connect.transfers.far import NoHelper, starting
 from spot_connect.transfers.plain import PlainSending
-from spot_connect.transfers.sending import Sending
+from spot_connect.transfers.sending import Sending, opening
 from spot_connect.transfers.work import Advance, Item, label
 
 
@@ -45,8 +45,9 @@ def upload(
         >>> upload(connection, [Path("train.py")], "~/efs", reporter=Silent())  # doctest: +SKIP
         ('/home/ec2-user/efs/train.py',)
     """
-    connection.open_soon()
-    return _upload(connection, local_trees([Path(source) for source in sources]), remote_dir, reporter, delete=delete)
+    paths = [Path(source) for source in sources]
+    _start_soon(connection, tops(paths), from_home(remote_dir))
+    return _upload(connection, local_trees(paths), remote_dir, reporter, delete=delete)
 
 
 def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporter, delete: bool = False) -> str:
@@ -75,10 +76,15 @@ def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporte
         raise UsageError(f"cannot sync {folder} to {remote} and delete the rest", "a machine's own files are there")
     if not folder.is_dir():
         raise UsageError(f"cannot sync {folder}", "it is not a directory")
-    connection.open_soon()
     parent, top = posixpath.split(path)
+    _start_soon(connection, [top or b"."], parent or b".")
     tree = sifted_tree(folder, top or b".")
     return _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, delete=delete)[0]
+
+
+def _start_soon(connection: Connection, names: Sequence[bytes], folder: bytes) -> None:
+    """Let the instance look at what it has while this machine looks at its own."""
+    connection.open_soon(starting(opening(names, folder)))
 
 
 def _upload(
@@ -108,10 +114,11 @@ def _send_changes(
 
 
 def _begin(connection: Connection, trees: Sequence[Tree], folder: bytes) -> Sending | PlainSending:
+    names = [tree.top for tree in trees]
     try:
-        return Sending(connection, trees, folder)
+        return Sending(connection, names, folder)
     except NoHelper:
-        return PlainSending(connection, trees, folder)
+        return PlainSending(connection, names, folder)
 
 
 def _changes(side: Sending | PlainSending, tree: Tree, there: Mapping[bytes, Entry]) -> Changes:

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.transfers.entries import Entry
@@ -58,8 +58,7 @@ class Task(Protocol):
         """Take the answer, and what comes down with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A file or link to be moved: its path here, its name there."""
 
     local: str

@@ -27,7 +27,7 @@ def batch(tmp_path, monkeypatch):
 
 def begun(batch):
     """A head that has read the files, and talks to nobody."""
-    nobody = SimpleNamespace(workers={}, tasks={}, clients={}, add_plugin=lambda _: None)
+    nobody = SimpleNamespace(workers={}, tasks={}, clients={}, client_comms={}, add_plugin=lambda _: None)
     head = Head(batch, "i-head", nobody, SimpleNamespace(id="of the head"))
     head._read()
     return head

@@ -1,67 +1,88 @@
-"""Archives made here and read by tar, and the other way round."""
+"""Packs: what is read on one side, and put together on the other."""
 
 from __future__ import annotations
 
 import io
 import os
-import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 
+from spot_connect.core.errors import TransferFailed
+from spot_connect.transfers import packing
 from spot_connect.transfers.entries import Entry, local_entries
-from spot_connect.transfers.packing import Unpacker, archive, length_of
+from spot_connect.transfers.helper import packs, program
+from spot_connect.transfers.helper.files import PIECE
+from spot_connect.transfers.work import Item
 
-NEVER = 2**40
+
+def items(root: Path) -> list[Item]:
+    entries = [entry for entry in local_entries(root) if entry.kind != "d"]
+    return [Item(str(root / os.fsdecode(entry.name)), entry.name, entry) for entry in entries]
 
 
-@pytest.mark.parametrize("count", range(1, 22))
-def test_an_archive_of_any_length_is_read_to_its_end_and_no_further(tmp_path: Path, count: int) -> None:
-    for number in range(count):
-        (tmp_path / f"{number}").write_bytes(b"x" * (number % 3) * 300)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    made = subprocess.run(["tar", "-c", "--format=gnu", *names], cwd=tmp_path, stdout=subprocess.PIPE, check=True)
-    stream = io.BytesIO(made.stdout + b"what comes next")
-    unpacker = Unpacker(stream.read)
-    found = {name: unpacker.contents(size) for name, size in unpacker.files()}
-    assert found == {path.name.encode(): path.read_bytes() for path in tmp_path.iterdir()}
+@pytest.mark.parametrize("size", [0, 1, packs._SHORT - 1, packs._SHORT, packs._SHORT + 1, PIECE, 3 * PIECE + 7])
+def test_a_file_of_any_size_comes_out_as_it_went_in(tmp_path: Path, size: int) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(size))
+    stream = io.BytesIO(b"".join(packs.joined(packs.with_sizes([os.fsencode(tmp_path / "f")]))) + b"what comes next")
+    told = int.from_bytes(stream.read(packs.SIZE), "big", signed=True)
+    stage = packs.Stage(os.fsencode(tmp_path / "there"))
+    stage.file(b"deep/er/f", 0o640, 1_700_000_000_123_456_789, packs.taken(stream.read, told))
+    stage.merge()
+    stage.remove()
+    arrived = tmp_path / "there" / "deep" / "er" / "f"
+    assert arrived.read_bytes() == (tmp_path / "f").read_bytes()
+    assert arrived.stat().st_mode & 0o777 == 0o640
+    assert arrived.stat().st_mtime_ns == 1_700_000_000_123_456_789
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["deep"]
     assert stream.read() == b"what comes next"
 
 
-def packed(root: Path, recent: int) -> bytes:
-    entries = [entry for entry in local_entries(root) if entry.kind != "d"]
-    files = [(str(root / os.fsdecode(entry.name)), entry.name, entry) for entry in entries]
-    moved: list[int] = []
-    made = b"".join(archive(files, moved.append, recent))
-    assert len(made) == length_of([(entry.name, entry) for entry in entries], recent)
-    assert sum(moved) == sum(entry.size for entry in entries)
-    return made
+def test_a_file_that_went_meanwhile_is_told_and_the_next_one_follows(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"xyz")
+    paths = [os.fsencode(tmp_path / name) for name in ("gone", "f")]
+    stream = io.BytesIO(b"".join(packs.joined(packs.with_sizes(paths))))
+    assert int.from_bytes(stream.read(packs.SIZE), "big", signed=True) == packs.GONE
+    assert int.from_bytes(stream.read(packs.SIZE), "big", signed=True) == 3
+    assert stream.read() == b"xyz"
 
 
-def test_tar_reads_what_was_packed(tmp_path: Path) -> None:
-    (tmp_path / ("d" * 90)).mkdir()
-    (tmp_path / ("d" * 90) / ("f" * 120)).write_bytes(b"deep")
-    (tmp_path / "old").write_bytes(b"old")
-    os.utime(tmp_path / "old", ns=(-5_000_000_000, -5_000_000_000))
+def test_a_file_that_cannot_be_read_is_told_before_the_error(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+    with pytest.raises(IsADirectoryError):
+        sent += packs.joined(packs.with_sizes([os.fsencode(tmp_path)]))
+    assert b"".join(sent) == packs.REFUSED.to_bytes(packs.SIZE, "big", signed=True)
+
+
+def test_pieces_are_joined_to_what_is_worth_sending() -> None:
+    pieces = list(packs.joined(bytes([number % 256]) * 5000 for number in range(200)))
+    assert b"".join(pieces) == b"".join(bytes([number % 256]) * 5000 for number in range(200))
+    assert all(len(piece) >= PIECE for piece in pieces[:-1])
+
+
+def test_what_is_told_of_a_pack_is_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"four")
     (tmp_path / "link").symlink_to("x" * 300)
-    (tmp_path / "exact").write_bytes(b"y" * 512)
-    with tarfile.open(fileobj=io.BytesIO(packed(tmp_path, NEVER))) as read:
-        assert {one.name: one.size for one in read} == {
-            "d" * 90 + "/" + "f" * 120: 4,
-            "old": 3,
-            "link": 0,
-            "exact": 512,
-        }
-        assert read.getmember("old").mtime == -5
-        assert read.getmember("link").linkname == "x" * 300
+    os.utime(tmp_path / "f", ns=(-5_000_000_001, -5_000_000_001))
+    os.utime(tmp_path / "link", ns=(7, 7), follow_symlinks=False)
+    (tmp_path / "f").chmod(0o600)
+    words = list(packing.table(items(tmp_path)))
+    assert words == [
+        *(b"f", b"%d" % 0o600, b"4", b"-5000000001", b""),
+        *(b"link", b"%d" % 0o777, b"0", b"7", b"x" * 300),
+    ]
+    assert b"".join(packing.read(items(tmp_path))) == b"four"
 
 
-def test_a_fresh_time_is_kept_to_the_nanosecond(tmp_path: Path) -> None:
-    (tmp_path / "f").write_bytes(b"x")
-    os.utime(tmp_path / "f", ns=(1_700_000_000_123_456_789, 1_700_000_000_123_456_789))
-    with tarfile.open(fileobj=io.BytesIO(packed(tmp_path, 1_700_000_000))) as read:
-        assert read.getmember("f").pax_headers["mtime"] == "1700000000.123456789"
+def test_a_file_that_grew_is_cut_and_one_that_shrank_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x" * 100_000)
+    found = items(tmp_path)
+    with (tmp_path / "f").open("ab") as file:
+        file.write(b"more")
+    assert b"".join(packing.read(found)) == b"x" * 100_000
+    os.truncate(tmp_path / "f", 99_999)
+    with pytest.raises(TransferFailed, match="became shorter"):
+        list(packing.read(found))
 
 
 def test_an_entry_is_what_the_file_is(tmp_path: Path) -> None:
@@ -69,3 +90,11 @@ def test_an_entry_is_what_the_file_is(tmp_path: Path) -> None:
     os.utime(tmp_path / "f", ns=(5, 5))
     (tmp_path / "f").chmod(0o640)
     assert list(local_entries(tmp_path / "f")) == [Entry(b"", "f", 0o640, 3, 5, b"")]
+
+
+def test_the_helper_stands_alone() -> None:
+    text = program().decode()
+    assert "spot_connect.transfers" not in text.replace("`spot_connect.transfers", "").replace(":func:", "")
+    names: dict[str, object] = {"__name__": "helper"}
+    exec(text, names)
+    assert callable(names["main"])

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from spot_connect.transfers.entries import Entry, parsed
-from spot_connect.transfers.helper import covered
+from spot_connect.transfers.helper.partial import covered
 from spot_connect.transfers.pool import shape
 from spot_connect.transfers.work import Heap, Item, Range, gaps, packs
 
@@ -68,8 +68,8 @@ def test_delay_asks_for_connections_and_little_work_for_few() -> None:
 
 @pytest.mark.parametrize("name", [b"..", b"a/b", b"", b"."])
 def test_a_listing_leads_nowhere_else(name: bytes) -> None:
-    listing = b"d493 0 0\0top\0\0" + b"f420 1 0\0" + name + b"\0\0.\0"
+    listing = b"/home\0d493 0 0\0top\0\0" + b"f420 1 0\0" + name + b"\0\0.\0\0\0"
     with pytest.raises(OSError, match="names a file"):
         parsed(listing, [b"top"])
     with pytest.raises(OSError, match="names a file"):
-        parsed(b"d493 0 0\0top\0\0d493 0 0\0top/../x\0\0.\0", [b"top"])
+        parsed(b"/home\0d493 0 0\0top\0\0d493 0 0\0top/../x\0\0.\0\0\0", [b"top"])

@@ -16,7 +16,7 @@ import struct
 import subprocess
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,8 @@ def make_key(path: Path, kind: str = "ed25519", *options: str) -> HostKey:
 
 
 @contextlib.contextmanager
-def openssh(folder: Path, rekey: str = "8M", sessions: int = 100) -> Iterator[Server]:
-    """OpenSSH's server as the current user.
+def openssh(folder: Path, rekey: str = "8M", sessions: int = 100, settings: str = "") -> Iterator[Server]:
+    """OpenSSH's server as the current user; ``settings`` come before the usual ones, and win.
 
     The limit is far below OpenSSH's own, so that every large test meets new session keys.
     """
@@ -75,7 +75,8 @@ def openssh(folder: Path, rekey: str = "8M", sessions: int = 100) -> Iterator[Se
     others = make_key(folder / "host_ecdsa", "ecdsa"), make_key(folder / "host_rsa", "rsa", "-b", "2048")
     make_key(key_file)
     address = Address("127.0.0.1", free_port())
-    (folder / "config").write_text(_CONFIG.format(folder=folder, port=address.port, rekey=rekey, sessions=sessions))
+    usual = _CONFIG.format(folder=folder, port=address.port, rekey=rekey, sessions=sessions)
+    (folder / "config").write_text(f"{settings}\n{usual}")
     with (folder / "log").open("wb") as log:
         command = [*_surroundings(folder), SSHD, "-D", "-e", "-f", str(folder / "config")]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
@@ -173,8 +174,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def asyncssh_server(folder: Path) -> Iterator[Server]:
-    """A server of asyncssh's, in a thread, that runs real processes."""
+def asyncssh_server(folder: Path, **options: object) -> Iterator[Server]:
+    """A server of asyncssh's, in a thread, that runs real processes; ``options`` are more of asyncssh's own."""
     key_file = folder / "user"
     make_key(key_file)
     host_key = make_key(folder / "host")
@@ -184,7 +185,7 @@ def asyncssh_server(folder: Path) -> Iterator[Server]:
     thread.start()
     machine = _Machine(folder / "home")
     try:
-        port = _on(loop, machine.listen(folder / "host", folder / "user.pub")).result(20)
+        port = _on(loop, machine.listen(folder / "host", folder / "user.pub", options)).result(20)
         yield Server("asyncssh", Address("127.0.0.1", port), "somebody", key_file, host_key)
     finally:
         _on(loop, machine.stop()).result(20)
@@ -202,7 +203,7 @@ class _Machine:
         self._home = home
         self._children: set[asyncio.subprocess.Process] = set()
 
-    async def listen(self, host_key: Path, authorized: Path) -> int:
+    async def listen(self, host_key: Path, authorized: Path, options: Mapping[str, object]) -> int:
         home = self._home
 
         class Files(asyncssh.SFTPServer):
@@ -229,6 +230,7 @@ class _Machine:
             sftp_factory=Files,
             encoding=None,
             line_editor=False,
+            **options,
         )
         return int(self._server.get_port())
 
@@ -391,6 +393,11 @@ class Proxy:
 
     def __enter__(self) -> Proxy:
         return self
+
+    @property
+    def calls(self) -> int:
+        """How often a client has connected."""
+        return len(self._lines) // 2
 
     def __exit__(self, *_: object) -> None:
         # Only a shutdown wakes a thread that waits in accept.

@@ -12,5 +12,5 @@ __all__ = ["connection", "proxy", "server", "there", "way"]
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How files move: as fast as can be, or to an instance without Python or tar."""
     if request.param == "sftp":
-        monkeypatch.setattr(far, "_command", lambda: "echo no python3 >&2; exit 127")
+        monkeypatch.setattr(far, "starting", lambda _: "echo no python3 >&2; exit 127")
     return str(request.param)

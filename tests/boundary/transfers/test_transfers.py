@@ -99,6 +99,18 @@ def test_a_tree_goes_up_and_comes_back_the_same(
     assert (got[0] / "run.sh").stat().st_mode & 0o777 == 0o750
 
 
+def test_many_small_files_arrive_whole_by_several_hands(connection: Connection, tmp_path: Path, there: There) -> None:
+    tree = tmp_path / "t"
+    for number in range(200):
+        folder = tree / f"{number % 10}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}").write_bytes(os.urandom(30_000 + number))
+    upload(connection, [tree], there.folder, reporter=SILENT)
+    got = download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)[0]
+    assert snapshot(got) == snapshot(tree)
+    assert not [name for name in there.names() if b".spot-connect-" in name]
+
+
 def test_again_replaces_what_is_there(connection: Connection, tree: Path, there: There) -> None:
     upload(connection, [tree], there.folder, reporter=SILENT)
     (tree / "-dash").write_bytes(b"changed")

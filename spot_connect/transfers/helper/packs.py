@@ -1,0 +1,126 @@
+"""Many small files as one stream: their contents one after the other, in an order that both sides know."""
+
+from __future__ import annotations
+
+import os
+
+from spot_connect.transfers.helper.files import MARK, PIECE, make, merge, remove, settle
+from spot_connect.transfers.helper.frames import write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+SIZE = 8
+"""Bytes that tell the length of each file on the way down, where it may have changed since it was listed."""
+GONE = -1
+REFUSED = -2
+
+_SHORT = 32 * 1024
+_BINARY = getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | _BINARY
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+_BY_NUMBER = os.utime in os.supports_fd
+
+
+class Stage:
+    """A directory in ``root`` where files wait for the others of their pack, and are then given their names."""
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._path = os.path.join(root, MARK + os.urandom(6).hex().encode() + b".part")
+        self._made = set()  # type: set[bytes]
+        make(self._path)
+
+    def file(self, name: bytes, mode: int, time: int, pieces: Iterable[bytes]) -> None:
+        """Put a file there, under its name below ``root``."""
+        path = self._place(name)
+        file = os.open(path, _NEW, mode)
+        try:
+            for piece in pieces:
+                write_all(file, piece)
+            # By its number a file is found at once, which counts for thousands.
+            if _BY_NUMBER:
+                os.fchmod(file, mode)
+                os.utime(file, ns=(time, time))
+        finally:
+            os.close(file)
+        if not _BY_NUMBER:
+            settle(path, mode, time)
+
+    def link(self, name: bytes, target: bytes, time: int) -> None:
+        """Put a link there."""
+        path = self._place(name)
+        os.symlink(target, path)
+        os.utime(path, ns=(time, time), follow_symlinks=False)
+
+    def merge(self) -> None:
+        """Give all of them their names."""
+        merge(self._path, self._root)
+
+    def remove(self) -> None:
+        """Take away what is left."""
+        remove(self._path)
+
+    def _place(self, name: bytes) -> bytes:
+        folder, slash, _ = name.rpartition(b"/")
+        if slash and folder not in self._made:
+            make(os.path.join(self._path, folder))
+            self._made.add(folder)
+        return self._path + b"/" + name
+
+
+def contents(path: str | bytes) -> list[bytes]:
+    """All that is in a file, in pieces; it is small."""
+    file = os.open(path, _READ)
+    try:
+        pieces = [os.read(file, _SHORT)]
+        if len(pieces[0]) == _SHORT:
+            pieces += iter(lambda: os.read(file, PIECE), b"")
+        return pieces
+    finally:
+        os.close(file)
+
+
+def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that are large enough to be worth sending; those before an error come ahead of it."""
+    waiting, size = [], 0  # type: list[bytes], int
+    try:
+        for piece in pieces:
+            waiting.append(piece)
+            size += len(piece)
+            if size >= PIECE:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+    except OSError:
+        yield b"".join(waiting)
+        raise
+    yield b"".join(waiting)
+
+
+def taken(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
+    """The next ``size`` bytes of a stream, in pieces."""
+    while size > PIECE:
+        yield read(PIECE)
+        size -= PIECE
+    if size:
+        yield read(size)
+
+
+def with_sizes(paths: Iterable[bytes]) -> Iterator[bytes]:
+    """The contents of files, each behind its length; one that went meanwhile has none.
+
+    Raises:
+        OSError: one cannot be read, after the length that tells so.
+    """
+    for path in paths:
+        try:
+            pieces = contents(path)
+        except FileNotFoundError:
+            yield GONE.to_bytes(SIZE, "big", signed=True)
+            continue
+        except OSError:
+            yield REFUSED.to_bytes(SIZE, "big", signed=True)
+            raise
+        yield sum(map(len, pieces)).to_bytes(SIZE, "big")
+        yield from pieces

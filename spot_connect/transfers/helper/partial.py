@@ -1,0 +1,129 @@
+"""Big files, put together and taken apart in ranges."""
+
+from __future__ import annotations
+
+import os
+
+from spot_connect.transfers.helper.files import MARK, PIECE, make, move, partial_of, settle
+from spot_connect.transfers.helper.frames import write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Partial:
+    """A file that is put together by several hands, beside its true place.
+
+    Next to it lies a list of the ranges that are there, so that a broken transfer can go on.
+    """
+
+    def __init__(self, target: bytes, token: bytes, size: int) -> None:
+        self.target = target
+        self._path = partial_of(target, token)
+        self._size = size
+        make(os.path.dirname(target) or b".")
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        self._done = os.open(self._path + b".done", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        if os.fstat(self._file).st_size != size:
+            os.truncate(self._file, size)
+
+    def write(self, offset: int, piece: bytes) -> None:
+        """Put a piece where it belongs."""
+        os.lseek(self._file, offset, 0)
+        write_all(self._file, piece)
+
+    def close(self) -> None:
+        """Let go of it; it stays as it is."""
+        os.close(self._file)
+        os.close(self._done)
+
+    def note(self, offset: int, length: int) -> bool:
+        """Note a range that is there; whether the file is whole and this call is the one to place it."""
+        os.write(self._done, b"%d %d\n" % (offset, length))
+        if covered(ranges(self._path)) < self._size:
+            return False
+        try:
+            # Two hands may see the last range at once; one of them can rename.
+            os.rename(self._path + b".done", self._path + b".all")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def place(self, mode: int, time: int) -> None:
+        """Check its length and give it its name."""
+        if os.fstat(self._file).st_size != self._size:
+            raise OSError(5, "the file is not as long as it should be", self._path)
+        settle(self._path, mode, time)
+        move(self._path, self.target)
+        os.unlink(self._path + b".all")
+
+
+def ranges(partial: bytes) -> list[tuple[int, int]]:
+    """The ranges that are there of a partial file: offset and length."""
+    try:
+        with open(partial + b".done", "rb") as done:
+            lines = done.read().split(b"\n")[:-1]
+    except OSError:
+        return []
+    return sorted((int(line.split()[0]), int(line.split()[1])) for line in set(lines))
+
+
+def covered(parts: Iterable[tuple[int, int]]) -> int:
+    """How many bytes there are in ranges, which may overlap where a hand of a broken transfer was still at work.
+
+    Example:
+        >>> covered([(0, 10), (5, 10), (20, 5)])
+        20
+    """
+    total = end = 0
+    for offset, length in sorted(parts):
+        total += max(0, offset + length - max(end, offset))
+        end = max(end, offset + length)
+    return total
+
+
+def leftovers(target: bytes, token: bytes) -> list[bytes]:
+    """What transfers of another content to ``target`` have left."""
+    folder = os.path.dirname(target) or b"."
+    start, own = MARK + token.split(b"-")[0] + b"-", MARK + token + b"."
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [os.path.join(folder, name) for name in names if name.startswith(start) and not name.startswith(own)]
+
+
+def data_of(file: int, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """What is in a range of a file, in pieces with their offsets; holes are left out.
+
+    Raises:
+        OSError: the file is shorter than that.
+    """
+    if os.fstat(file).st_size < end:
+        raise OSError(5, "the file became shorter meanwhile")
+    for start, stop in segments(file, offset, end):
+        at = start
+        while at < stop:
+            os.lseek(file, at, 0)
+            piece = os.read(file, min(PIECE, stop - at))
+            if not piece:
+                raise OSError(5, "the file became shorter meanwhile")
+            yield at, piece
+            at += len(piece)
+
+
+def segments(file: int, offset: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of a range that are no holes, where the system can tell."""
+    if not hasattr(os, "SEEK_DATA"):
+        yield offset, end
+        return
+    while offset < end:
+        try:
+            offset = os.lseek(file, offset, os.SEEK_DATA)
+            stop = min(end, os.lseek(file, offset, os.SEEK_HOLE))
+        except OSError as error:
+            if error.errno == 6:  # ENXIO: nothing but a hole from here on
+                return
+            stop = end
+        if offset >= end:
+            return
+        yield offset, stop
+        offset = stop
