@@ -192,8 +192,8 @@ class Trial:
         self._witness.run(f"mkdir -p {base}/notices", cmd=True)
         self._witness.download([record.directory, f"{base}/notices"], place)
         self.run.close()
-        told = [files.read(path) or {} for path in (place / "notices").glob("*.json")]
-        return Ledger(Batch(place / Path(record.directory).name), {one["instance"]: float(one["seen"]) for one in told})
+        notices = {path.stem: files.read(path) or {} for path in (place / "notices").glob("*.json")}
+        return Ledger(Batch(place / Path(record.directory).name), notices)
 
 
 def running(record: JobsRecord) -> list[JobRecord]:

@@ -136,11 +136,12 @@ class Runner:
             self._beats = beats
             _forgiven(self._attempt.beat, beats)
             if not self._ending and self._is_superseded():
-                # We were taken for dead, and somebody else goes on: this machine was frozen or cut off.
+                # We were taken for dead, and somebody else goes on or will: this machine was frozen or cut off.
                 self._ending, self._term_at, self._kill_at = "fenced", 0.0, 0.0
 
     def _is_superseded(self) -> bool:
-        return self._run.attempts()[-1].number > self._attempt.number or self._run.end() is not None
+        is_last = self._run.attempts()[-1].number == self._attempt.number
+        return not is_last or self._attempt.end() is not None or self._run.end() is not None
 
     def _look(self) -> None:
         """Notice whatever has happened that ends this attempt."""

@@ -15,6 +15,7 @@ from spot_connect.interruption import notice as noticing
 from spot_connect.interruption import until_notice
 from spot_connect.interruption.ledger import ENDED, TRANSITIONS, Attempt, Run
 from spot_connect.interruption.mirror import Mirror
+from spot_connect.interruption.runner import begin
 from spot_connect.runs.agent import program
 
 INTERRUPTION = Path(noticing.__code__.co_filename).parent
@@ -105,6 +106,21 @@ def test_of_two_ends_the_first_stays(tmp_path):
     assert run.finish("succeeded", 0)
     assert not run.finish("failed", 1)
     assert run.end()["outcome"] == "succeeded"
+
+
+def test_an_attempt_that_was_taken_for_dead_ends_before_another_begins(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = Run(tmp_path / "run")
+    for name in ("scripts", "state", "out"):
+        (run.directory / name).mkdir(parents=True)
+    # It is declared lost by its own script, in the place of somebody who does not hear of it.
+    lost = '{"outcome": "lost", "ended": 0}'
+    text = f"sleep 1; echo '{lost}' > {run.directory}/attempts/0001/end.json; sleep 20; touch {tmp_path}/late"
+    (run.directory / "scripts" / "0-job.sh").write_text(text)
+    assert begin(run, 1, "i-1") == 0
+    assert not (tmp_path / "late").exists()
+    assert run.end() is None
+    assert run.outcomes() == ["lost"]
 
 
 def test_a_mirror_has_every_byte_once_also_after_trouble(tmp_path):
