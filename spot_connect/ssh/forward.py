@@ -43,7 +43,7 @@ class Forward:
         self.trouble: SpotConnectError | None = None
 
     def __enter__(self) -> Forward:
-        begin(self._accept)
+        self._acceptor = begin(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,6 +51,8 @@ class Forward:
         # On Linux, closing a socket wakes nobody who waits for it.
         with contextlib.suppress(OSError):
             socket.create_connection((self.address.host, self.address.port), _WAKE_SECONDS).close()
+            # While it waits in accept(), the port stays open whatever is closed here.
+            self._acceptor.join(_WAKE_SECONDS)
         self._listener.close()
         self._pairs.close()
 
