@@ -31,6 +31,7 @@ _WORKER_TTL = 60.0
 # A machine that has just joined has no slots for a moment.
 _ABSENT_SECONDS = 30.0
 _MOST_STARTS = 5
+_FAREWELL_SECONDS = 5.0
 _INTERRUPTED, _AGAIN, _FRESH = range(3)
 
 
@@ -328,7 +329,10 @@ class Head:
         await asyncio.to_thread(self._tell)
         self._batch.finish(outcome, None, self._batch.why_it_stops())
         if not self._shared:
-            await self._client.run(tasks.finish_sent, self._place, outcome, on_error="ignore")
+            # Who has heard it ends itself, often before it has answered.
+            with suppress(asyncio.TimeoutError):
+                farewell = self._client.run(tasks.finish_sent, self._place, outcome, on_error="ignore")
+                await asyncio.wait_for(farewell, _FAREWELL_SECONDS)
 
 
 async def hold_office(batch: Batch, instance: str, host: str, who: dict[str, Any]) -> None:

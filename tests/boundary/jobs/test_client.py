@@ -116,12 +116,18 @@ def test_a_machine_that_is_lost_costs_a_call_no_more_than_its_time(start, manage
     run = start("sleep 6", 2, n_jobs=2)
     record = until(run, "both machines", lambda record: len(running(record)) == 2)
     [other] = [line.id for line in manager.instances.values() if line.id != record.head]
+    [head] = [line for line in manager.instances.values() if line.id == record.head]
+
+    def marks():
+        return head.run(f"cat ~/efs/{run.name}", cmd=True, return_output=True)
+
     with run.client() as client:
         place = worker_on(client, other)
         ended = client.submit(called(), 0, run.name, key="ended", workers=[place], allow_other_workers=True)
         assert ended.result() == 0
         call = client.submit(called(), 12, run.name, key="call", workers=[place], allow_other_workers=True)
         client.submit(called(), 0, f"{run.name}-beside", key="beside").result()
+        wait_for("begin of the call", lambda: Seen(marks() == "xx" or None), seconds=PATIENCE, every=0.2)
         interrupt(manager, other, notice)
         assert call.result(PATIENCE) == 12
         wait_for(
@@ -131,10 +137,8 @@ def test_a_machine_that_is_lost_costs_a_call_no_more_than_its_time(start, manage
             every=0.2,
         )
         assert (ended.result(), call.result()) == (0, 12)
-        [head] = [line for line in manager.instances.values() if line.id == record.head]
-        marks = head.run(f"cat ~/efs/{run.name}", cmd=True, return_output=True)
-    # With notice it ends where it began, and what it brought is moved; without, it is made again.
-    assert marks[:3] == begun
+        # With notice it ends where it began, and what it brought is moved; without, it is made again.
+        assert marks() == begun
 
 
 def test_another_python_or_dask_is_refused(start, manager):
