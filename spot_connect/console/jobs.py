@@ -73,6 +73,7 @@ def _run(arguments: argparse.Namespace, manager: InstanceManager) -> int:
         max_hours=arguments.max_hours,
         max_cost=arguments.max_cost,
         on_demand_after=arguments.on_demand_after,
+        instance_profile=arguments.instanceprofile,
         **({"region": arguments.region} if arguments.region else {}),
     )
     if arguments.detach:

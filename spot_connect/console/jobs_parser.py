@@ -73,4 +73,6 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-cost", type=read("dollars"), default=None, metavar="D", help=cost)
     on_demand = "once AWS has taken away so many instances, launch others on demand"
     parser.add_argument("--on-demand-after", type=int, default=None, metavar="N", help=on_demand)
+    profile = "instance profile; if its role may launch instances, they replace one another while nobody stays, too"
+    parser.add_argument("-ip", "--instanceprofile", default="", metavar="NAME", help=profile)
     parser.add_argument("--detach", type=read("boolean"), default=False, metavar="BOOL", help="begin them and leave")
