@@ -12,6 +12,7 @@ from typing import Any
 
 from spot_connect.core.errors import UsageError
 from spot_connect.core.orders import Order, order_of
+from spot_connect.core.prices import money
 from spot_connect.core.runs import ENDED, Script, moment
 
 ALL_CPUS = 0
@@ -210,7 +211,7 @@ class JobsRecord:
             f"{_number(len(self.jobs), 'job')}: {counts or self.state}",
             _number(self.interruptions, "interruption"),
         ]
-        words += [f"${self.cost:.2f}"] if self.cost else []
+        words += [money(self.cost)] if self.cost else []
         words += [f"{_number(self.clients, 'client')} connected"] if self.clients else []
         words += [self.why] if self.why else []
         return f"{self.name} {self.id}: {'; '.join(words)}"

@@ -129,7 +129,7 @@ class Capacity:
         spec = self._batch.spec
         most, hours = spec.get("max_cost"), float(spec.get("max_hours") or 0)
         if most is not None and self.cost() >= Decimal(most):
-            return f"it has cost ${self.cost():.2f}, which is the limit"
+            return f"it has cost ${most}, which is the limit"
         if hours and time.time() - float(spec.get("created") or time.time()) > hours * _HOUR:
             return f"it has taken {hours:g} hours, which is the limit"
         return ""

@@ -146,7 +146,7 @@ def test_the_jobs_are_stopped_when_they_have_cost_too_much(start):
     run = start(counting(1000), 2, n_jobs=3, max_cost="0.00004")
     record = run.wait(2 * PATIENCE)
     assert set(states(record)) == {"stopped"}
-    assert record.why == "it has cost $0.00, which is the limit"
+    assert record.why == "it has cost $0.00004, which is the limit"
     assert 0.00004 <= record.cost < 0.001
 
 
