@@ -13,9 +13,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Mapping  # noqa: UP035 - what it is subscripted for below, Python 3.7 does at the import
 
 from spot_connect.crew.batch import Batch
 from spot_connect.interruption import files

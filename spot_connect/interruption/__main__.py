@@ -288,12 +288,14 @@ def _show(path: Path, offset: int, target: IO[bytes]) -> int:
 
 def _tell(run: Run, instance: str) -> int:
     """The run as one JSON line."""
+    # The state comes first: one that has ended in between would be told without its exit status.
+    state = state_of(run, instance)
     spec, end, attempts = run.spec, run.end() or {}, run.attempts()
     record = {
         "run": run.id,
         "name": spec.get("name"),
         "title": spec.get("title"),
-        "state": state_of(run, instance),
+        "state": state,
         "exit_code": end.get("exit_code"),
         "script": ((attempts[-1].end() if attempts else None) or {}).get("script"),
         "created": spec.get("created"),

@@ -13,13 +13,14 @@ import pytest
 
 from spot_connect.interruption import notice as noticing
 from spot_connect.interruption import until_notice
+from spot_connect.interruption.__main__ import _tell as tell
 from spot_connect.interruption.ledger import ENDED, TRANSITIONS, Attempt, Run
 from spot_connect.interruption.mirror import Mirror
 from spot_connect.interruption.runner import begin
 from spot_connect.runs.agent import program
 
 INTERRUPTION = Path(noticing.__code__.co_filename).parent
-OLD_ENOUGH = ("__init__", "__main__", "answers", "batch", "enlisting")
+OLD_ENOUGH = ("__init__", "__main__", "answers", "asking", "batch", "capacity", "enlisting")
 """Of what jobs need on an instance, what has to run before there is a Python with dask."""
 MODULES = sorted((*INTERRUPTION.glob("*.py"), *(INTERRUPTION.parent / "crew" / f"{name}.py" for name in OLD_ENOUGH)))
 
@@ -54,6 +55,16 @@ def test_the_program_is_the_same_bytes_each_time_and_runs_from_its_one_file(tmp_
         env={"HOME": str(tmp_path)},
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_run_that_ends_while_it_is_told_is_not_told_without_its_exit_status(tmp_path, monkeypatch, capsys):
+    run = Run(tmp_path / "run")
+    run.claim(1).close("succeeded")
+    ends = iter([None])
+    monkeypatch.setattr(Run, "end", lambda _: next(ends, {"outcome": "succeeded", "exit_code": 0}))
+    tell(run, "i-1")
+    told = json.loads(capsys.readouterr().out)
+    assert told["state"] not in ENDED or told["exit_code"] == 0
 
 
 def test_every_state_that_may_follow_is_a_state():
