@@ -77,11 +77,16 @@ class Member:
 
     async def linger(self) -> bool:
         """Whoever was the head stays a while, so that results can be fetched; whether there is work again."""
-        stays = float(self._batch.spec.get("linger") or 0.0) if self._office else 0.0
+        stays = float(self._batch.spec.get("linger") or 0.0) if self._was_the_head() else 0.0
         until = time.monotonic() + stays
         while time.monotonic() < until and not self._batch.is_to_close() and self._batch.end() is not None:
             await asyncio.sleep(_AGAIN_SECONDS)
         return self._batch.end() is None and not self._is_orphaned()
+
+    def _was_the_head(self) -> bool:
+        """Whether it was this machine at the end; others that saw none may have been a moment too late."""
+        terms = self._batch.head.attempts()
+        return bool(terms) and terms[-1].start().get("instance") == self._instance
 
     async def _until_over(self) -> None:
         has_said = False
