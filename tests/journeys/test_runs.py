@@ -326,7 +326,7 @@ def test_coming_back_by_name_offers_to_go_on(person, kept):
 
 
 def test_a_new_machine_of_the_name_tells_of_the_run_that_waits(person, kept):
-    run = begun(person, kept, count(90))
+    run = begun(person, kept, count(600))
     taken_away(person, kept)
     launched = person.types("-n", kept, "-p", "t2.micro", "-f", "kept")
     assert launched.returncode == 0

@@ -65,6 +65,7 @@ def test_calls_run_on_the_instances_beside_the_jobs(start, filesystem):
     offset = 2
     with run.client() as client:
         assert client.gather(client.map(lambda number: number + offset, range(30))) == list(range(2, 32))
+        client.wait_for_workers(2, PATIENCE)
         places = client.run(lambda: os.environ["SPOT_CONNECT_BOX"])
     assert set(places.values()) >= {job.instance for job in run.wait(PATIENCE).jobs}
 
@@ -111,7 +112,7 @@ def test_when_the_head_is_lost_so_are_the_clients_calls_and_only_they(start, man
     assert states(run.wait(2 * PATIENCE)) == ["succeeded"] * 3
 
 
-@pytest.mark.parametrize(("notice", "begun"), [(40, "xx"), (0, "xxx")])
+@pytest.mark.parametrize(("notice", "begun"), [(40, "xx"), (0, "xxxx")])
 def test_a_machine_that_is_lost_costs_a_call_no_more_than_its_time(start, manager, notice, begun):
     run = start("sleep 6", 2, n_jobs=2)
     record = until(run, "both machines", lambda record: len(running(record)) == 2)
@@ -137,7 +138,7 @@ def test_a_machine_that_is_lost_costs_a_call_no_more_than_its_time(start, manage
             every=0.2,
         )
         assert (ended.result(), call.result()) == (0, 12)
-        # With notice it ends where it began, and what it brought is moved; without, it is made again.
+        # With notice it ends where it began, and what was brought is moved; without, both are made again.
         assert marks() == begun
 
 
