@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from benchmarks.counting import POLL_SECONDS, within
 from benchmarks.ground import REGION, Ground, all_of, local_cloud
@@ -30,7 +31,7 @@ from benchmarks.trial import (
     counting,
     running,
 )
-from spot_connect.core.errors import SpotConnectError
+from spot_connect.core.errors import SpotConnectError, VersionsDiffer
 from spot_connect.core.reporting import Silent
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _NOTICE_SECONDS = 10.0
 _FROZEN_SECONDS = 60.0
 _FENCED_SECONDS = 5.0
 _HEAD_FROZEN_SECONDS = 8.0
+_OTHER_PYTHON = (3, 9)
 _ROLE = "jobs-acceptance"
 _SUBMIT = f"""
 import time
@@ -65,10 +67,36 @@ class Acceptance:
     def waves(self) -> tuple[tuple[Callable[[], list[Number]], ...], ...]:
         """What is measured one after the other, and in each the rows that are side by side."""
         return (
+            (self.other_python,),
             (self.instance_killed,),
             (self.notice, self.silence, self.client_killed, self.exit_0),
             (self.frozen, self.head_frozen, self.head_lost, self.asked_without_head, self.budgets, self.two_heads),
         )
+
+    def other_python(self) -> list[Number]:
+        """Functions of another Python than that of the instances."""
+        from spot_connect.instance_manager import InstanceManager
+        from spot_connect.jobs import versions
+
+        trial = self._trial("other-python", [counting(1000)], 1)
+        self._at_work(trial, 1)
+        manager = InstanceManager(local=True, reporter=Silent())
+
+        def mapped() -> None:
+            manager.map(abs, [1, 2], "t2.micro", n_instances=2, name="other-map", filesystem=FILE_SYSTEM, region=REGION)
+
+        def visited() -> None:
+            with trial.run.client():
+                pass
+
+        with mock.patch.object(versions, "PYTHON", _OTHER_PYTHON):
+            asked = {"map": _refused(mapped), "client": _refused(visited)}
+        trial.run.cancel()
+        note = ("with the launch and the end of two instances, which are ready in a moment on the local cloud",)
+        return [
+            within("`map` from another Python refused", Sample("to the error", (asked["map"],)), 5, "", note),
+            within("`client()` from another Python refused", Sample("to the error", (asked["client"],)), 5),
+        ]
 
     def instance_killed(self) -> list[Number]:
         """64 jobs of 2 s on 8 instances, one of them killed."""
@@ -346,6 +374,16 @@ def _taken(row: Callable[[], list[Number]]) -> list[Number]:
         return row()
     except SpotConnectError as error:
         return [Number(str(row.__doc__).rstrip("."), "", "", str(error), "an end", met=False)]
+
+
+def _refused(call: Callable[[], None]) -> float:
+    """Seconds until the call was refused because of the versions."""
+    began = time.monotonic()
+    try:
+        call()
+    except VersionsDiffer:
+        return time.monotonic() - began
+    raise SystemExit("functions of another Python were taken")
 
 
 def _between(label: str, began: Iterable[float], ended: Iterable[float]) -> Sample:
