@@ -26,7 +26,8 @@ from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import doors, ending, finding, trust
 from spot_connect.launching.launch import launch
 from spot_connect.launching.realm import Realm, typed
-from spot_connect.ssh.connection import Connection, wait_for_login, wait_until_ready, warm_up
+from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.readiness import wait_for_login, wait_until_ready, warm_up
 from spot_connect.store.keys import KeyFiles
 
 _DEFAULT_USER = "ec2-user"

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from spot_connect.core.errors import SshError, SshLost, UsageError
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh._pieces import Pieces
-from spot_connect.ssh.connection import Connection, lost
+from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.trouble import lost
 
 if TYPE_CHECKING:
     import paramiko

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,13 +17,13 @@ from spot_connect.core.errors import (
     SshError,
     SshLost,
     SshRefused,
-    SshUnreachable,
-    UsageError,
 )
 from spot_connect.core.models import Address
-from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
+from spot_connect.core.waiting import SYSTEM_CLOCK, Seen, wait_for
 from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.host_keys import HostKey
+from spot_connect.ssh.key_files import load_key
+from spot_connect.ssh.trouble import lost, reason, unreachable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -357,7 +356,7 @@ class Connection:
         dialled = _beside(self._dial)
         try:
             # What this imports takes as long as a round trip.
-            key = _load_key(self.key_file)
+            key = load_key(self.key_file)
         except BaseException:
             dialled.add_done_callback(_hang_up)
             raise
@@ -486,128 +485,3 @@ class _Early:
         if self._function and not self.was_called:
             self.was_called = True
             self._function(channel)
-
-
-@contextlib.contextmanager
-def lost(connection: Connection, what: str) -> Iterator[None]:
-    """Turn whatever paramiko and the socket raise when a line breaks into ``SshLost``."""
-    from paramiko import SSHException
-
-    try:
-        yield
-    except (SSHException, EOFError, OSError) as error:
-        said = reason(error)
-        raise SshLost(f"{what} on {connection} was lost", said, "Run the command again to reconnect.") from error
-
-
-def unreachable(address: Address, said: str) -> SshUnreachable:
-    """The error for an address where no SSH server answers, with what to look at."""
-    return SshUnreachable(
-        f"no SSH server answers at {address}",
-        said,
-        "Check that the instance is running and that its security group lets your address reach the port.",
-    )
-
-
-def reason(error: BaseException) -> str:
-    """What an exception says, in words for a user.
-
-    Example:
-        >>> reason(ConnectionRefusedError(111, "Connection refused"))
-        'connection refused'
-    """
-    if isinstance(error, EOFError):
-        return str(error) or "the server closed the connection"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[:1].lower() + error.strerror[1:]
-    return str(error) or type(error).__name__
-
-
-def _load_key(path: Path) -> paramiko.PKey:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from paramiko import PKey, SSHException
-    from paramiko.pkey import UnknownKeyType
-
-    try:
-        return PKey.from_path(path)
-    except OSError as error:
-        advice = "Give the file of the private key that the instance was launched with."
-        raise UsageError(f"cannot read the key file {path}", reason(error), advice) from error
-    except (SSHException, UnsupportedAlgorithm, UnknownKeyType, ValueError, TypeError) as error:
-        raise _key_refusal(path, error) from error
-
-
-def _key_refusal(path: Path, error: Exception) -> UsageError:
-    from paramiko import PasswordRequiredException
-
-    # A missing passphrase is a TypeError to the cryptography package.
-    if isinstance(error, TypeError | PasswordRequiredException):
-        advice = f"Make a copy without one (ssh-keygen -p -f copy-of-{path.name}) and use that."
-        return UsageError(f"the key file {path} is protected by a passphrase", advice=advice)
-    advice = "It should hold an ed25519 or RSA private key in PEM or OpenSSH form."
-    return UsageError(f"the key file {path} is not a private key", str(error), advice)
-
-
-def warm_up() -> None:
-    """Begin to load what a connection needs, in the background, while the server is still booting."""
-    threading.Thread(target=importlib.import_module, args=("spot_connect.ssh._transport",), daemon=True).start()
-
-
-def wait_until_ready(
-    address: Address,
-    *,
-    seconds: float,
-    clock: Clock = SYSTEM_CLOCK,
-    alive: Callable[[], None] | None = None,
-) -> None:
-    """Return as soon as an SSH server greets at ``address``, within a quarter of a second of its start.
-
-    Args:
-        address: where the server will listen.
-        seconds: the longest to wait.
-        clock: time, for tests.
-        alive: called every few seconds; it raises to end the wait when the instance has died.
-
-    Raises:
-        SshUnreachable: no greeting within ``seconds``; it tells what was seen last.
-
-    Example:
-        >>> wait_until_ready(Address("203.0.113.7"), seconds=120)  # doctest: +SKIP
-    """
-    from spot_connect.ssh._probe import Probe
-
-    with Probe(address, clock, alive) as probe:
-        try:
-            wait_for("SSH server", probe.look, seconds=seconds, every=0.05, clock=clock)
-        except DeadlinePassed as error:
-            raise unreachable(address, f"{error.said} (waited {seconds:g} s)") from error
-
-
-def wait_for_login(connection: Connection, *, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Log in, forgiving refusals for at most ``seconds``.
-
-    On its first boot an instance's SSH server is up some seconds before the user's key is installed.
-
-    Raises:
-        SshRefused: the key was still refused at the end; and all else that ``Connection.open`` raises.
-
-    Example:
-        >>> wait_for_login(connection, seconds=60)  # doctest: +SKIP
-    """
-    last: SpotConnectError | None = None
-
-    def look() -> Seen[bool]:
-        nonlocal last
-        try:
-            connection.open()
-        except (SshRefused, SshLost, SshUnreachable) as error:
-            last = error
-            return Seen(None, str(error))
-        return Seen(value=True)
-
-    try:
-        wait_for("login", look, seconds=seconds, every=1.0, clock=clock)
-    except DeadlinePassed as error:
-        raise last or error from None

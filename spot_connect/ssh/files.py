@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spot_connect.core.errors import SshError, SshLost, TransferFailed
 from spot_connect.ssh._pipeline import PIECE, Pipeline
-from spot_connect.ssh.connection import Connection, reason
+from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.trouble import reason
 
 if TYPE_CHECKING:
     import paramiko

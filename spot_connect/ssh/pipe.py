@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from spot_connect.core.errors import SshLost
-from spot_connect.ssh.connection import Connection, lost
+from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.trouble import lost
 
 _WORDS = 4096
 _CHUNK = 1024 * 1024

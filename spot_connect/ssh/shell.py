@@ -12,8 +12,9 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from spot_connect.core.errors import SshLost
 from spot_connect.ssh.command import Listener, exit_status, send_input
-from spot_connect.ssh.connection import Connection, lost
+from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.terminal import Terminal, is_terminal, on_resize, raw_terminal
+from spot_connect.ssh.trouble import lost
 
 if TYPE_CHECKING:
     import paramiko

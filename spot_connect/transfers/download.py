@@ -11,8 +11,9 @@ from pathlib import Path
 
 from spot_connect.core.errors import SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Reporter
-from spot_connect.ssh.connection import Connection, reason
+from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
+from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
 from spot_connect.transfers.entries import Entry, local_entries, local_entry, sifted_tree
 from spot_connect.transfers.far import NoHelper

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spot_connect.core.errors import UsageError
-from spot_connect.ssh.connection import reason
+from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.helper.files import MARK
 from spot_connect.transfers.ignoring import Rules, above
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from spot_connect.core.errors import TransferFailed
-from spot_connect.ssh.connection import reason
+from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.helper.packs import contents
 from spot_connect.transfers.work import Item
 

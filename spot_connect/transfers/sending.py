@@ -11,7 +11,8 @@ from io import FileIO
 from itertools import chain
 
 from spot_connect.core.errors import SshError, TransferFailed
-from spot_connect.ssh.connection import Connection, reason
+from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.trouble import reason
 from spot_connect.transfers import packing
 from spot_connect.transfers.entries import Entry, parsed
 from spot_connect.transfers.far import Far, entering, request

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from spot_connect.core.errors import SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Reporter
-from spot_connect.ssh.connection import Connection, reason
+from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
+from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
 from spot_connect.transfers.entries import Entry, Tree, local_trees, sifted_tree, tops
 from spot_connect.transfers.far import NoHelper, starting

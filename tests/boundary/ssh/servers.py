@@ -27,8 +27,9 @@ import pytest
 from spot_connect.core.models import Address
 from spot_connect.local.boxes.supervisor import BoxSpec, Supervisor
 from spot_connect.ssh.command import run
-from spot_connect.ssh.connection import Connection, wait_until_ready
+from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.host_keys import HostKey, parse_public_key
+from spot_connect.ssh.readiness import wait_until_ready
 
 SSHD = "/usr/sbin/sshd"
 

@@ -13,8 +13,9 @@ from spot_connect.core.errors import HostKeyChanged, SshLost, SshRefused, SshUnr
 from spot_connect.core.models import Address
 from spot_connect.core.waiting import Clock
 from spot_connect.ssh.command import run
-from spot_connect.ssh.connection import Connection, wait_for_login, wait_until_ready
+from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.host_keys import HostKey
+from spot_connect.ssh.readiness import wait_for_login, wait_until_ready
 from tests.boundary.ssh.servers import Proxy, Server, free_port, make_key
 
 

@@ -1,0 +1,46 @@
+"""What went wrong on the way to a server, as errors for a user."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from spot_connect.core.errors import SshLost, SshUnreachable
+from spot_connect.core.models import Address
+
+
+@contextlib.contextmanager
+def lost(connection: object, what: str) -> Iterator[None]:
+    """Turn whatever paramiko and the socket raise when a line breaks into ``SshLost``."""
+    from paramiko import SSHException
+
+    try:
+        yield
+    except (SSHException, EOFError, OSError) as error:
+        said = reason(error)
+        raise SshLost(f"{what} on {connection} was lost", said, "Run the command again to reconnect.") from error
+
+
+def unreachable(address: Address, said: str) -> SshUnreachable:
+    """The error for an address where no SSH server answers, with what to look at."""
+    return SshUnreachable(
+        f"no SSH server answers at {address}",
+        said,
+        "Check that the instance is running and that its security group lets your address reach the port.",
+    )
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in words for a user.
+
+    Example:
+        >>> reason(ConnectionRefusedError(111, "Connection refused"))
+        'connection refused'
+    """
+    if isinstance(error, EOFError):
+        return str(error) or "the server closed the connection"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return str(error) or type(error).__name__
