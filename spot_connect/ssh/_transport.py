@@ -213,6 +213,13 @@ class Transport(paramiko.Transport):
         message.rewind()
         super()._parse_channel_open_success(message)  # type: ignore[misc]
 
+    def _parse_channel_open(self, message: paramiko.Message) -> None:
+        message.get_text()
+        # As above; who connects to a port that we let in may come on any of them.
+        self.closed_channels.discard(message.get_int())
+        message.rewind()
+        super()._parse_channel_open(message)  # type: ignore[misc]
+
     def _check_banner(self) -> None:
         # What the server says in its greeting changes nothing of what we say next.
         if self._hasty and self.preferred_kex[0] == _EXCHANGES[0]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 from spot_connect.core.models import Address
 from spot_connect.core.waiting import Seen, wait_for
@@ -34,6 +35,14 @@ def test_who_connects_there_talks_to_this_computer(connection: Connection, echo:
         return Seen(None, "open")
 
     wait_for("end of the port", look, seconds=PATIENCE, every=0.2)
+
+
+def test_one_after_the_other_is_answered(connection: Connection, echo: Address) -> None:  # noqa: F811
+    with Reverse(connection.another(), echo) as way:
+        # The server gives the number of a channel that has ended to a later one.
+        for _ in range(20):
+            assert answer(way.port) == b"x"
+            time.sleep(0.05)
 
 
 def test_where_nobody_listens_here_the_connection_is_closed_there(connection: Connection) -> None:
