@@ -21,6 +21,8 @@ from spot_connect.runs.watching import endings
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.spotted import SpotInstance
+from spot_connect.store.given import Paths, existing
+from spot_connect.transfers.upload import upload_to_all
 
 Instances = str | SpotInstance | Sequence[str | SpotInstance]
 
@@ -319,6 +321,23 @@ class ManyInstances:
         """
         side_by_side(lambda each: each.update_repo(instance_path, branch, repo_link), self._given(instance))
 
+    def upload(self, instance: Instances, files: Paths, remotepath: str = ".", *, delete: bool = False) -> None:
+        """Copy files and directories to one instance or several, as :meth:`spot_connect.spotted.SpotInstance.upload`.
+
+        Whatever several instances lack is read here once.
+
+        Raises:
+            UsageError: one of the files does not exist here; nothing was copied.
+            TransferFailed: the instance could not take one.
+            PartlyFailed: of several, some failed: ``.failed`` has the errors by name; the others have all of it.
+
+        Example:
+            >>> manager.upload(["vm1", "vm2"], "data", "~/work")  # doctest: +SKIP
+        """
+        sources = existing(files)
+        lines = {name: each.connection for name, each in self._given(instance).items()}
+        upload_to_all(lines, sources, remotepath, reporter=self._reporter, delete=delete)
+
     def run(self, instance: Instances, command: str) -> list[str]:
         """Run a command on one instance or several, side by side; what each printed, in order.
 
@@ -377,7 +396,8 @@ class ManyInstances:
 
     def _given(self, instance: Instances) -> dict[str, SpotInstance]:
         given = [instance] if isinstance(instance, str | SpotInstance) else list(instance)
-        return {each.name: each for each in map(self._one, given)}
+        named = {each if isinstance(each, str) else each.name: each for each in given}
+        return side_by_side(self._one, named)
 
     def _one(self, instance: str | SpotInstance) -> SpotInstance:
         if isinstance(instance, SpotInstance):

@@ -50,3 +50,29 @@ class Silent:
     def transfer(self, name: str, total: int) -> AbstractContextManager[Transfer]:
         """Tell nobody."""
         return nullcontext(_NoTransfer())
+
+
+class Share(Silent):
+    """What one of several does of a work that has one progress bar.
+
+    Args:
+        bar: of all together.
+        size: bytes of it that may be this one's to move.
+    """
+
+    def __init__(self, bar: Transfer, size: int) -> None:
+        self._bar = bar
+        self._left = size
+
+    def transfer(self, name: str, total: int) -> AbstractContextManager[Transfer]:
+        """Tell the bar of all."""
+        return nullcontext(self)
+
+    def advance(self, done: int) -> None:
+        """``done`` more bytes have arrived."""
+        self._left -= done
+        self._bar.advance(done)
+
+    def end(self) -> None:
+        """All is there; what did not have to move counts, too."""
+        self.advance(self._left)

@@ -16,7 +16,7 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import Files, Stat
 from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.helper.files import make, move, partial_of, settle
-from spot_connect.transfers.sending import contents
+from spot_connect.transfers.reading import Reading
 from spot_connect.transfers.work import Advance, Item, Range
 
 _SECOND = 1_000_000_000
@@ -25,8 +25,9 @@ _SECOND = 1_000_000_000
 class PlainSending:
     """What :class:`spot_connect.transfers.sending.Sending` does."""
 
-    def __init__(self, connection: Connection, tops: Sequence[bytes], folder: bytes) -> None:
+    def __init__(self, connection: Connection, tops: Sequence[bytes], folder: bytes, reading: Reading) -> None:
         self._connection = connection
+        self._reading = reading
         self._under_way: Item | None = None
         with Files(connection) as files:
             base = posixpath.normpath(posixpath.join(files.home(), folder))
@@ -86,7 +87,7 @@ class PlainSending:
             files.move(partial, target)
             return
         done = self._done(files, item, partial, advance)
-        pieces = contents(item.local, Range(item, done, item.entry.size - done))
+        pieces = self._reading.stretch(Range(item, done, item.entry.size - done))
         files.write(partial, done, _counted(pieces, advance))
         arrived = files.stat(partial)
         if not arrived or arrived.size != item.entry.size:

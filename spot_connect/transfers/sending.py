@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import FileIO
 from itertools import chain
 
-from spot_connect.core.errors import SshError, TransferFailed
+from spot_connect.core.errors import SshError
 from spot_connect.ssh.connection import Connection
-from spot_connect.ssh.trouble import reason
 from spot_connect.transfers import packing
 from spot_connect.transfers.entries import Entry, parsed
 from spot_connect.transfers.far import Far, entering, request
-from spot_connect.transfers.helper.files import PIECE, partial_of
-from spot_connect.transfers.helper.packs import joined
+from spot_connect.transfers.helper.files import partial_of
 from spot_connect.transfers.helper.partial import segments
 from spot_connect.transfers.pool import Pool, shape
+from spot_connect.transfers.reading import Reading, opened
 from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Task, gaps
 
 
@@ -29,10 +27,11 @@ class SendPack:
 
     items: tuple[Item, ...]
     rate: Rate
+    reading: Reading
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Send what they are, then what is in them, compressed where the link is slow and that helps."""
-        pieces = joined(packing.read(self.items))
+        pieces = self.reading.pack(self.items)
         first = next(pieces)
         if self.rate.is_slow and packing.is_worth_squeezing(first):
             body = packing.squeezed(chain([first], pieces))
@@ -59,6 +58,7 @@ class SendStripe:
     """A part of a big file."""
 
     part: Range
+    reading: Reading
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Send the bytes."""
@@ -66,7 +66,7 @@ class SendStripe:
         entry = item.entry
         about = (entry.size, entry.mode, entry.time, part.offset, part.length, int(part.filled))
         far.ask(b"stripe", item.remote, item.token, *about)
-        for piece in contents(item.local, part) if part.filled else ():
+        for piece in self.reading.stretch(part) if part.filled else ():
             far.write(piece)
             advance(len(piece))
 
@@ -84,13 +84,15 @@ class Sending:
         connection: the instance.
         tops: what the trees are called there.
         folder: where, relative to the home directory; it is made when missing.
+        reading: how files are read; those who take the same share this machine and its link.
 
     Raises:
         NoHelper, OSError, SshLost: as :class:`Far`.
     """
 
-    def __init__(self, connection: Connection, tops: Sequence[bytes], folder: bytes) -> None:
+    def __init__(self, connection: Connection, tops: Sequence[bytes], folder: bytes, reading: Reading) -> None:
         self._connection = connection
+        self._reading = reading
         self._entering = entering(folder)
         self._far = Far(connection, opening(tops, folder))
         self._far.write(self._entering)
@@ -109,11 +111,16 @@ class Sending:
         parts = _parts(self._far, big)
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
-        begun = shape(
-            self._connection.round_trip, sum(item.entry.size for item in items), least_hands=8 if parts else 2
+        size = sum(item.entry.size for item in items) // self._reading.takers
+        begun = shape(self._connection.round_trip, size, least_hands=8 if parts else 2)
+        rate, reading = Rate(), self._reading
+        heap = Heap(
+            small,
+            parts,
+            begun.hands,
+            lambda pack: SendPack(pack, rate, reading),
+            lambda part: SendStripe(part, reading),
         )
-        rate = Rate()
-        heap = Heap(small, parts, begun.hands, lambda pack: SendPack(pack, rate), SendStripe)
         if begun.hands == 1:
             self._owed = list(iter(heap.take, None))
             for task in self._owed:
@@ -177,29 +184,5 @@ def _parts(far: Far, big: Sequence[Item]) -> list[Range]:
 
 
 def _segments(item: Item) -> list[tuple[int, int]]:
-    with _opened(item.local) as file:
+    with opened(item.local) as file:
         return list(segments(file.fileno(), 0, item.entry.size))
-
-
-def _opened(path: str) -> FileIO:
-    try:
-        return FileIO(path)
-    except OSError as error:
-        raise TransferFailed(f"cannot read {path}", reason(error)) from error
-
-
-def contents(path: str, part: Range) -> Iterator[bytes]:
-    """The bytes of a range of a file on this machine.
-
-    Raises:
-        TransferFailed: they cannot be read.
-    """
-    at, end = part.offset, part.offset + part.length
-    with _opened(path) as file:
-        file.seek(at)
-        while at < end:
-            piece = file.read(min(PIECE, end - at))
-            if not piece:
-                raise TransferFailed(f"cannot upload {path}", "it became shorter meanwhile", "Upload it again.")
-            at += len(piece)
-            yield piece

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spot_connect.core.errors import SshLost, TransferFailed, UsageError
-from spot_connect.core.reporting import Reporter
+from spot_connect.core.reporting import Reporter, Share
+from spot_connect.core.side_by_side import side_by_side
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
@@ -18,6 +19,7 @@ from spot_connect.transfers.comparing import Changes, changes, digest, excess, r
 from spot_connect.transfers.entries import Entry, Tree, local_trees, sifted_tree, tops
 from spot_connect.transfers.far import NoHelper, starting
 from spot_connect.transfers.plain import PlainSending
+from spot_connect.transfers.reading import Reading, SharedReading
 from spot_connect.transfers.sending import Sending, opening
 from spot_connect.transfers.work import Advance, Item, label
 
@@ -48,7 +50,45 @@ def upload(
     """
     paths = [Path(source) for source in sources]
     _start_soon(connection, tops(paths), from_home(remote_dir))
-    return _upload(connection, local_trees(paths), remote_dir, reporter, delete=delete)
+    return _upload(connection, local_trees(paths), remote_dir, reporter, Reading(), delete=delete)
+
+
+def upload_to_all(
+    connections: Mapping[str, Connection],
+    sources: Sequence[Path],
+    remote_dir: str,
+    *,
+    reporter: Reporter,
+    delete: bool = False,
+) -> dict[str, tuple[str, ...]]:
+    """As :func:`upload`, to several instances at once; the paths on each, by its name.
+
+    What all of them lack is read once.
+
+    Raises:
+        UsageError: as :func:`upload`; nothing was copied.
+        PartlyFailed: of several instances some failed; the others have all of it.
+
+    Example:
+        >>> upload_to_all({"vm1": one, "vm2": another}, [Path("data")], "~", reporter=Silent())  # doctest: +SKIP
+        {'vm1': ('/home/ec2-user/data',), 'vm2': ('/home/ec2-user/data',)}
+    """
+    paths = [Path(source) for source in sources]
+    names = tops(paths)
+    for connection in connections.values():
+        _start_soon(connection, names, from_home(remote_dir))
+    trees = local_trees(paths)
+    size = sum(entry.size for tree in trees for entry in tree.entries)
+    reading = SharedReading(len(connections))
+
+    def bring(connection: Connection) -> tuple[str, ...]:
+        share = Share(bar, size)
+        arrived = _upload(connection, trees, remote_dir, share, reading, delete=delete)
+        share.end()
+        return arrived
+
+    with reporter.transfer(f"{len(connections)} instances", size * len(connections)) as bar:
+        return side_by_side(bring, connections)
 
 
 def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporter, delete: bool = False) -> str:
@@ -80,7 +120,7 @@ def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporte
     parent, top = posixpath.split(path)
     _start_soon(connection, [top or b"."], parent or b".")
     tree = sifted_tree(folder, top or b".")
-    return _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, delete=delete)[0]
+    return _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, Reading(), delete=delete)[0]
 
 
 def _start_soon(connection: Connection, names: Sequence[bytes], folder: bytes) -> None:
@@ -89,20 +129,24 @@ def _start_soon(connection: Connection, names: Sequence[bytes], folder: bytes) -
 
 
 def _upload(
-    connection: Connection, trees: Sequence[Tree], remote_dir: str, reporter: Reporter, *, delete: bool
+    connection: Connection,
+    trees: Sequence[Tree],
+    remote_dir: str,
+    reporter: Reporter,
+    reading: Reading,
+    *,
+    delete: bool,
 ) -> tuple[str, ...]:
     with connection.transfers:
         try:
-            base = _send_changes(connection, trees, remote_dir, reporter, delete=delete)
+            side = _begin(connection, trees, from_home(remote_dir), reading)
+            base = _send_changes(side, trees, reporter, delete=delete)
         except OSError as error:
             raise _refusal(trees, remote_dir, error) from error
     return tuple(posixpath.normpath(posixpath.join(base, os.fsdecode(tree.top))) for tree in trees)
 
 
-def _send_changes(
-    connection: Connection, trees: Sequence[Tree], remote_dir: str, reporter: Reporter, *, delete: bool
-) -> str:
-    side = _begin(connection, trees, from_home(remote_dir))
+def _send_changes(side: Sending | PlainSending, trees: Sequence[Tree], reporter: Reporter, *, delete: bool) -> str:
     try:
         pairs = list(zip(trees, side.there, strict=True))
         found = [_changes(side, tree, there) for tree, there in pairs]
@@ -114,12 +158,12 @@ def _send_changes(
     return side.base
 
 
-def _begin(connection: Connection, trees: Sequence[Tree], folder: bytes) -> Sending | PlainSending:
+def _begin(connection: Connection, trees: Sequence[Tree], folder: bytes, reading: Reading) -> Sending | PlainSending:
     names = [tree.top for tree in trees]
     try:
-        return Sending(connection, names, folder)
+        return Sending(connection, names, folder, reading)
     except NoHelper:
-        return PlainSending(connection, names, folder)
+        return PlainSending(connection, names, folder, reading)
 
 
 def _changes(side: Sending | PlainSending, tree: Tree, there: Mapping[bytes, Entry]) -> Changes:

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "bash_scripts": {"core"},
     "spotted": {"runs", "launching", "transfers", "ssh", "store", "screen", "core"},
     "sutils": {"launching", "market", "aws", "store", "screen", "core"},
-    "many_instances": {"spotted", "sutils", "runs", "launching", "screen", "core"},
+    "many_instances": {"spotted", "sutils", "runs", "launching", "transfers", "store", "screen", "core"},
     "instance_manager": {"many_instances", "spotted", "jobs", "launching", "core"},
     "console": {
         *("jobs", "instance_manager", "holding"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import random
 import subprocess
 import uuid
 from collections import Counter
@@ -84,6 +86,49 @@ def test_several_are_launched_side_by_side(manager, pair):
 def test_one_command_runs_on_several(manager, pair):
     answers = manager.run(pair, "hostname")
     assert len(set(answers)) == 2
+
+
+@pytest.fixture
+def tree(tmp_path):
+    root = tmp_path / "a tree"
+    (root / "deep").mkdir(parents=True)
+    (root / "deep" / "large").write_bytes(random.Random(1).randbytes(9_000_000))
+    for number in range(50):
+        (root / f"small {number}").write_text(f"{number}\n" * number)
+    return root
+
+
+def hashes(instances):
+    """What each instance says of the files in its tree."""
+    return [one.run("cd 'a tree' && find . -type f | sort | xargs -d '\\n' sha256sum", cmd=True, return_output=True)
+            for one in instances]  # fmt: skip
+
+
+def test_files_go_to_several_at_once(manager, pair, tree, words):
+    # One of them has a part of it, and another of the same size that is older.
+    pair[0].run("mkdir 'a tree' && echo 1 > 'a tree/small 1' && echo x > 'a tree/small 2'", cmd=True)
+    manager.upload(pair, tree)
+    here = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  ./{path.relative_to(tree)}"
+        for path in sorted((one for one in tree.rglob("*") if one.is_file()), key=lambda one: str(one).encode())
+    ]
+    assert [sorted(text.splitlines()) for text in hashes(pair)] == [sorted(here)] * 2
+    assert "2 instances: " in words.getvalue()
+
+
+def test_files_go_to_the_others_when_one_has_no_room_for_them(manager, pair, tree):
+    pair[0].run("touch 'a tree'", cmd=True)
+    with pytest.raises(PartlyFailed, match=r"^1 of 2 failed: cannot upload ") as caught:
+        manager.upload(pair, tree)
+    assert list(caught.value.failed) == [pair[0].name]
+    assert caught.value.succeeded[pair[1].name][0].endswith("/a tree")
+    assert hashes(pair[1:])[0].count("\n") == 51
+
+
+def test_no_instance_gets_anything_when_a_file_is_missing(manager, pair, tree):
+    with pytest.raises(UsageError, match="nothing"):
+        manager.upload(pair, [tree, tree / "nothing"])
+    assert manager.run(pair, "ls") == ["", ""]
 
 
 def test_a_failure_on_one_is_raised_when_the_others_are_done(manager, pair):
