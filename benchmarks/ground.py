@@ -76,7 +76,7 @@ class Door:
 def local_cloud(options: Options, *, boot_seconds: float = 0) -> Iterator[Ground]:
     """A fresh local cloud for this process and those it starts; ended, with its machines, on the way out."""
     kept = dict(os.environ)
-    home = Path(tempfile.mkdtemp(prefix="sc-"))
+    home = new_folder()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= {
@@ -96,6 +96,12 @@ def local_cloud(options: Options, *, boot_seconds: float = 0) -> Iterator[Ground
         os.environ.clear()
         os.environ.update(kept)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def new_folder() -> Path:
+    """A new folder, in memory where that has a file system: a disk takes its time when it likes."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix="sc-", dir=place))
 
 
 def tool(name: str) -> str:

@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "command": "`spot_connect -c` over a long line against `ssh`, with and without a connection that is kept open",
     "prompt": "printing and pasting in the interactive shell against `ssh`",
     "transfers": "files up and down against scp, rsync and sftp, over lines with and without delay",
+    "to_many": "files to several instances at once against an rsync for each",
     "launch": "from the command to the first prompt, beyond boot and AWS",
     "reconnect": "AWS calls to come back by name",
     "fan_out": "a command on many instances at once against fabric, parallel-ssh and GNU parallel",

@@ -11,7 +11,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.delay import delayed
-from benchmarks.ground import Door
+from benchmarks.ground import Door, new_folder
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, Sample, interleave_values, ratio, timed
 
@@ -105,8 +104,7 @@ class Line:
 
 def measure(options: Options) -> list[Number]:
     """One number for each work, direction and round trip."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="sc-", dir=place))
+    folder = new_folder()
     try:
         with _server(folder) as door:
             return [
@@ -186,7 +184,7 @@ def _moved(way: str, line: Line) -> int:
 
 
 def _small(door: Door, folder: Path, options: Options) -> list[Number]:
-    source = _tree(folder / "small", files=10_000, folders=200)
+    source = tree_of(folder / "small", files=10_000, folders=200)
     numbers = []
     for milliseconds, goal in _SMALL_GOALS.items():
         with _line(door, milliseconds, source) as line:
@@ -198,7 +196,7 @@ def _small(door: Door, folder: Path, options: Options) -> list[Number]:
 
 
 def _few(door: Door, folder: Path, options: Options) -> list[Number]:
-    source = _tree(folder / "few", files=100, folders=2)
+    source = tree_of(folder / "few", files=100, folders=2)
     with _line(door, 80, source) as line:
         chosen = {label: side for label, side in line.up().items() if label in ("spot-connect", "scp -r")}
         return [_compared("100 files up, 80 ms", chosen, line, options.rounds or 1, 30)]
@@ -261,7 +259,7 @@ def _prepare(target: Path, before: Path | None) -> None:
         target.mkdir()
 
 
-def _tree(root: Path, *, files: int, folders: int) -> Path:
+def tree_of(root: Path, *, files: int, folders: int) -> Path:
     """Random files of 1 to 8 KB, none of them young."""
     choice = random.Random(1)
     for number in range(files):

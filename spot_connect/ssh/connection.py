@@ -226,10 +226,13 @@ class Connection:
             self._open(_Early(None, command))
             try:
                 return self._session(command)
-            except SshLost:
+            except SshLost as error:
                 # The line had died while idle. Nothing has been asked of the server, so ask again on a new one.
-                if attempt == 2 or self.is_open:
+                has_died = isinstance(error.__cause__, EOFError) or not self.is_open
+                if attempt == 2 or not has_died:
                     raise
+                # What reads from it may not have noticed yet.
+                self.close()
         raise AssertionError("unreachable")
 
     def way_to(self, target: Address) -> paramiko.Channel:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from io import BufferedReader, FileIO
 
 from spot_connect.core.errors import TransferFailed
+from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers import packing
 from spot_connect.transfers.helper.files import PIECE
@@ -17,7 +18,9 @@ from spot_connect.transfers.helper.packs import joined
 from spot_connect.transfers.work import Item, Range
 
 _BLOCK = 1024 * 1024
-_ROOM = 64 * 1024 * 1024
+_ROOM = 32 * 1024 * 1024
+_MOST = 64 * 1024 * 1024
+_PATIENCE_SECONDS = 30.0
 
 
 class Reading:
@@ -51,52 +54,51 @@ class Reading:
 
 @dataclass(slots=True)
 class _Kept:
-    takers: int
+    missing: set[str]
     size: int = 0
     pieces: Future[list[bytes]] = field(default_factory=Future)
 
 
-class SharedReading(Reading):
-    """Files that go to several instances: whoever comes first reads, and the others find it in memory.
+class Shelf:
+    """What was read of files that go to several instances, until all of them have it.
 
-    What is kept is bounded. An instance that is far behind the others has files read again.
+    It is bounded. Who is ahead of the others waits for them, but not for long in all: then files are read again.
 
     Args:
-        takers: how many instances there are.
+        takers: the names of the instances.
     """
 
-    def __init__(self, takers: int) -> None:
-        self.takers = takers
-        self._lock = threading.Lock()
+    def __init__(self, takers: Iterable[str]) -> None:
+        self._takers = set(takers)
+        self.count = len(self._takers)
+        self._changed = threading.Condition()
         self._kept: dict[Hashable, _Kept] = {}
         self._size = 0
+        self._patience = _PATIENCE_SECONDS
 
-    def pack(self, items: Sequence[Item]) -> Iterator[bytes]:
-        """As of one instance."""
-        yield from self._have(tuple(items), lambda: list(super(SharedReading, self).pack(items)))
-
-    def stretch(self, part: Range) -> Iterator[bytes]:
-        """As of one instance."""
-        path, at, end = part.item.local, part.offset, part.offset + part.length
-        while at < end:
-            begin = at // _BLOCK * _BLOCK
-            [block] = self._have((path, begin), partial(_block, path, begin))
-            piece = block[at - begin : end - begin]
-            if not piece:
-                raise _shorter(path)
-            at += len(piece)
-            yield piece
-
-    def _have(self, key: Hashable, read: Callable[[], list[bytes]]) -> list[bytes]:
-        with self._lock:
+    def take(self, taker: str, key: Hashable, read: Callable[[], list[bytes]]) -> list[bytes]:
+        """What ``read`` makes, which is called for one of all who ask for ``key``."""
+        with self._changed:
+            if key not in self._kept:
+                self._wait_for_room(key)
             is_first = key not in self._kept
-            kept = self._kept.setdefault(key, _Kept(self.takers))
-            kept.takers -= 1
-            if not is_first and not kept.takers:
-                self._forget(key)
+            kept = self._kept.setdefault(key, _Kept(set(self._takers)))
+            self._give(key, taker)
         if is_first:
             self._read(key, kept, read)
         return kept.pieces.result()
+
+    def leave(self, taker: str) -> None:
+        """It takes nothing any more."""
+        with self._changed:
+            self._takers.discard(taker)
+            for key in list(self._kept):
+                self._give(key, taker)
+
+    def _wait_for_room(self, key: Hashable) -> None:
+        began = SYSTEM_CLOCK.now()
+        self._changed.wait_for(lambda: self._size < _ROOM or key in self._kept, self._patience)
+        self._patience = max(0.0, self._patience - (SYSTEM_CLOCK.now() - began))
 
     def _read(self, key: Hashable, kept: _Kept, read: Callable[[], list[bytes]]) -> None:
         try:
@@ -104,18 +106,55 @@ class SharedReading(Reading):
         except BaseException as error:  # noqa: BLE001 - raised again for everybody who wants it
             kept.pieces.set_exception(error)
             return
-        with self._lock:
+        with self._changed:
             # All others may have asked for it meanwhile.
             if self._kept.get(key) is kept:
                 kept.size = sum(map(len, pieces))
                 self._size += kept.size
             # The oldest first, as a dict has them.
-            while self._size > _ROOM:
-                self._forget(next(iter(self._kept)))
+            while self._size > _MOST:
+                self._drop(next(iter(self._kept)))
         kept.pieces.set_result(pieces)
 
-    def _forget(self, key: Hashable) -> None:
+    def _give(self, key: Hashable, taker: str) -> None:
+        kept = self._kept[key]
+        kept.missing.discard(taker)
+        if not kept.missing:
+            self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
         self._size -= self._kept.pop(key).size
+        self._changed.notify_all()
+
+
+class SharedReading(Reading):
+    """Files that go to several instances, as one of them takes them.
+
+    Args:
+        shelf: what the others have had read.
+        name: of the instance.
+    """
+
+    def __init__(self, shelf: Shelf, name: str) -> None:
+        self._shelf = shelf
+        self._name = name
+        self.takers = shelf.count
+
+    def pack(self, items: Sequence[Item]) -> Iterator[bytes]:
+        """As of one instance."""
+        yield from self._shelf.take(self._name, tuple(items), lambda: list(super(SharedReading, self).pack(items)))
+
+    def stretch(self, part: Range) -> Iterator[bytes]:
+        """As of one instance."""
+        path, at, end = part.item.local, part.offset, part.offset + part.length
+        while at < end:
+            begin = at // _BLOCK * _BLOCK
+            [block] = self._shelf.take(self._name, (path, begin), partial(_block, path, begin))
+            piece = block[at - begin : end - begin]
+            if not piece:
+                raise _shorter(path)
+            at += len(piece)
+            yield piece
 
 
 def opened(path: str) -> FileIO:

@@ -19,7 +19,7 @@ from spot_connect.transfers.comparing import Changes, changes, digest, excess, r
 from spot_connect.transfers.entries import Entry, Tree, local_trees, sifted_tree, tops
 from spot_connect.transfers.far import NoHelper, starting
 from spot_connect.transfers.plain import PlainSending
-from spot_connect.transfers.reading import Reading, SharedReading
+from spot_connect.transfers.reading import Reading, SharedReading, Shelf
 from spot_connect.transfers.sending import Sending, opening
 from spot_connect.transfers.work import Advance, Item, label
 
@@ -79,16 +79,20 @@ def upload_to_all(
         _start_soon(connection, names, from_home(remote_dir))
     trees = local_trees(paths)
     size = sum(entry.size for tree in trees for entry in tree.entries)
-    reading = SharedReading(len(connections))
+    shelf = Shelf(connections)
 
-    def bring(connection: Connection) -> tuple[str, ...]:
+    def bring(name: str) -> tuple[str, ...]:
         share = Share(bar, size)
-        arrived = _upload(connection, trees, remote_dir, share, reading, delete=delete)
+        try:
+            reading = SharedReading(shelf, name)
+            arrived = _upload(connections[name], trees, remote_dir, share, reading, delete=delete)
+        finally:
+            shelf.leave(name)
         share.end()
         return arrived
 
     with reporter.transfer(f"{len(connections)} instances", size * len(connections)) as bar:
-        return side_by_side(bring, connections)
+        return side_by_side(bring, {name: name for name in connections})
 
 
 def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporter, delete: bool = False) -> str:

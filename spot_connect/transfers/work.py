@@ -141,7 +141,8 @@ class Heap(Generic[T]):
             return self._stripe(first)
 
     def _fair_stripe(self) -> int:
-        return max(_SMALLEST_STRIPE, min(_LARGEST_STRIPE, self.left // (self._hands * _PARTS)))
+        fair = self.left // (self._hands * _PARTS) // _SMALLEST_STRIPE * _SMALLEST_STRIPE
+        return max(_SMALLEST_STRIPE, min(_LARGEST_STRIPE, fair))
 
 
 def packs(items: Sequence[Item], hands: int) -> list[tuple[Item, ...]]:

@@ -10,7 +10,7 @@ import pytest
 from spot_connect.core.errors import TransferFailed
 from spot_connect.transfers import reading
 from spot_connect.transfers.entries import local_entries
-from spot_connect.transfers.reading import Reading, SharedReading
+from spot_connect.transfers.reading import Reading, SharedReading, Shelf, _block
 from spot_connect.transfers.work import Item, Range
 
 
@@ -26,42 +26,68 @@ def stretch(files, item, offset=0, length=None):
     return b"".join(files.stretch(Range(item, offset, item.entry.size - offset if length is None else length)))
 
 
+def shared(count):
+    """How so many instances read, and the shelf between them."""
+    names = [f"vm{number}" for number in range(count)]
+    shelf = Shelf(names)
+    return [SharedReading(shelf, name) for name in names], shelf
+
+
 def test_the_next_finds_in_memory_what_the_first_has_read(item, tmp_path):
     whole = (tmp_path / "file").read_bytes()
-    shared = SharedReading(2)
-    assert (stretch(shared, item), b"".join(shared.pack([item]))) == (whole, whole)
+    (one, other), _ = shared(2)
+    assert (stretch(one, item), b"".join(one.pack([item]))) == (whole, whole)
     (tmp_path / "file").unlink()
-    assert (stretch(shared, item), b"".join(shared.pack([item]))) == (whole, whole)
+    assert (stretch(other, item), b"".join(other.pack([item]))) == (whole, whole)
     # Everybody has had it.
     with pytest.raises(TransferFailed, match="cannot read"):
-        stretch(shared, item)
+        stretch(other, item)
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, 1), (1_048_575, 2), (1_048_576, 1_048_576), (4_999_999, 1)])
 def test_stretches_are_the_same_for_one_and_for_many(item, offset, length):
-    assert stretch(SharedReading(3), item, offset, length) == stretch(Reading(), item, offset, length)
+    (one, *_), _ = shared(3)
+    assert stretch(one, item, offset, length) == stretch(Reading(), item, offset, length)
 
 
-def test_what_is_kept_is_bounded(item, tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_ROOM", 2_500_000)
-    shared = SharedReading(2)
-    whole = stretch(shared, item)
+@pytest.fixture
+def narrow(monkeypatch):
+    monkeypatch.setattr(reading, "_ROOM", 1_500_000)
+    monkeypatch.setattr(reading, "_MOST", 2_500_000)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_is_kept_is_bounded_even_if_somebody_never_comes(item, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_PATIENCE_SECONDS", 0.1)
+    (one, late), _ = shared(2)
+    whole = stretch(one, item)
     (tmp_path / "file").unlink()
-    assert stretch(shared, item, 3 * 1_048_576) == whole[3 * 1_048_576 :]
+    assert stretch(late, item, 3 * 1_048_576) == whole[3 * 1_048_576 :]
     with pytest.raises(TransferFailed, match="cannot read"):
-        stretch(shared, item)
+        stretch(late, item)
 
 
-def test_many_at_once_have_the_same(item, tmp_path):
-    shared = SharedReading(20)
+@pytest.mark.usefixtures("narrow")
+def test_nobody_waits_for_those_who_have_left(item, tmp_path):
+    (one, _other), shelf = shared(2)
+    shelf.leave("vm1")
+    assert stretch(one, item) == (tmp_path / "file").read_bytes()
+    assert (shelf._kept, shelf._size) == ({}, 0)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_many_at_once_have_the_same_and_it_is_read_once(item, tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(reading, "_block", lambda *asked: begun.append(asked) or _block(*asked))
+    all_of_them, shelf = shared(20)
     with ThreadPoolExecutor(20) as pool:
-        found = list(pool.map(lambda _: stretch(shared, item), range(20)))
+        found = list(pool.map(lambda one: stretch(one, item), all_of_them))
     assert set(found) == {(tmp_path / "file").read_bytes()}
-    assert not shared._kept
-    assert shared._size == 0
+    assert len(begun) == 5
+    assert (shelf._kept, shelf._size) == ({}, 0)
 
 
-@pytest.mark.parametrize("files", [Reading(), SharedReading(2)], ids=["one", "many"])
+@pytest.mark.parametrize("files", [Reading(), SharedReading(Shelf(["vm"]), "vm")], ids=["one", "many"])
 def test_a_file_that_became_shorter_is_told_of(item, tmp_path, files):
     (tmp_path / "file").write_bytes(b"short")
     with pytest.raises(TransferFailed, match="shorter"):

@@ -112,7 +112,7 @@ def test_when_the_head_is_lost_so_are_the_clients_calls_and_only_they(start, man
     assert states(run.wait(2 * PATIENCE)) == ["succeeded"] * 3
 
 
-@pytest.mark.parametrize(("notice", "begun"), [(40, "xx"), (0, "xxxx")])
+@pytest.mark.parametrize(("notice", "begun"), [(40, {"xx"}), (0, {"xxx", "xxxx"})])
 def test_a_machine_that_is_lost_costs_a_call_no_more_than_its_time(start, manager, notice, begun):
     run = start("sleep 6", 2, n_jobs=2)
     record = until(run, "both machines", lambda record: len(running(record)) == 2)
@@ -138,8 +138,9 @@ def test_a_machine_that_is_lost_costs_a_call_no_more_than_its_time(start, manage
             every=0.2,
         )
         assert (ended.result(), call.result()) == (0, 12)
-        # With notice it ends where it began, and what was brought is moved; without, both are made again.
-        assert marks() == begun
+        # With notice it ends where it began, and what was brought is moved; without, it is made again, and what was
+        # brought, too, unless that was moved in time.
+        assert marks() in begun
 
 
 def test_another_python_or_dask_is_refused(start, manager):

@@ -108,7 +108,7 @@ def test_a_hook_that_hangs_or_fails_does_not_keep_the_run_from_its_end(vm, hook)
     until("the hand-over", lambda: run.status == "interrupted")
     assert vm.refresh_instance(verbose=False) == "running"
     assert b"caught" in run.log()
-    assert "hook" in told(vm, "cat ~/.spot-connect/agent.log")
+    until("what is said of the hook", lambda: "hook" in told(vm, "cat ~/.spot-connect/agent.log"))
     vm.terminate()
 
 
