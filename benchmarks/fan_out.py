@@ -46,11 +46,11 @@ def _compared(doors: Sequence[Door], milliseconds: int, file: Path, rounds: int)
     with _lines(doors, milliseconds) as lines:
         hosts = [{"host": one.host, "port": one.port, "user": one.user, "key_file": str(one.key_file)} for one in lines]
         file.write_text(json.dumps(hosts), encoding="utf-8")
-        ours, *peers = interleave_values(
-            {"spot-connect": lambda: _ours(lines), **{name: _peer(name, file) for name in TOOLS}}, rounds, warm_up=1
-        )
+        peers = {name: _peer(name, file) for name in TOOLS}
+        sides = {"spot-connect": lambda: timed(lambda: command_on_each(lines)), **peers}
+        ours, *others = interleave_values(sides, rounds, warm_up=1)
     what = f"`true` on {len(doors)} instances, {milliseconds} ms"
-    return [ratio(f"{what}, {peer.label}", ours, peer, most=_MOST[peer.label]) for peer in peers]
+    return [ratio(f"{what}, {peer.label}", ours, peer, most=_MOST[peer.label]) for peer in others]
 
 
 @contextmanager
@@ -69,7 +69,8 @@ def _lines(doors: Sequence[Door], milliseconds: int) -> Iterator[Sequence[Door]]
             proxy.terminate()
 
 
-def _ours(doors: Sequence[Door]) -> float:
+def command_on_each(doors: Sequence[Door]) -> None:
+    """Connect to all and run `true`."""
     from spot_connect.core.models import Address
     from spot_connect.core.side_by_side import side_by_side
     from spot_connect.ssh.command import run
@@ -80,10 +81,7 @@ def _ours(doors: Sequence[Door]) -> float:
         with Connection(address, door.user, door.key_file, verify=lambda _: None) as connection:
             return run(connection, "true").exit_status
 
-    def work() -> None:
-        assert set(side_by_side(one, {f"{door.host} {door.port}": door for door in doors}).values()) == {0}
-
-    return timed(work)
+    assert set(side_by_side(one, {f"{door.host} {door.port}": door for door in doors}).values()) == {0}
 
 
 def _peer(name: str, file: Path) -> Callable[[], float]:

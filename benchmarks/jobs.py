@@ -32,24 +32,25 @@ def measure(options: Options) -> list[Number]:
 
     with local_cloud(options) as ground:
         manager = InstanceManager(local=True, reporter=Silent())
-        long = _batch(manager, "long", f"sleep {_SECONDS}", _LONG)
+        long = batch(manager, "long", f"sleep {_SECONDS}", _LONG, _INSTANCES)
         manager.terminate(list(manager.instances))
-        short = _batch(manager, "short", "true", _SHORT)
+        short = batch(manager, "short", "true", _SHORT, _INSTANCES)
         told = all_of(ground.ec2(), [one.id for one in manager.instances.values()])
         doors = [door_of(one, ground.home / "local" / "client" / "key_pairs") for one in told]
         peer = timed(lambda: _gnu_parallel(doors))
     return [_utilisation(long), *_overhead(short, peer)]
 
 
-def _batch(manager: InstanceManager, name: str, script: str, count: int) -> JobsRecord:
+def batch(manager: InstanceManager, name: str, script: str, count: int, instances: int) -> JobsRecord:
+    """So many jobs, ended."""
     run = manager.run_distributed_jobs(
-        name, count, script, "t2.micro", "jobs", n_instances=_INSTANCES, region=REGION, linger=3600
+        name, count, script, "t2.micro", "jobs", n_instances=instances, region=REGION, linger=3600
     )
     return run.wait()
 
 
 def _utilisation(record: JobsRecord) -> Number:
-    wall = _wall(record)
+    wall = wall_of(record)
     share = _LONG * _SECONDS / (_INSTANCES * wall)
     return Number(
         f"{_LONG} jobs of {_SECONDS} s on {_INSTANCES} instances",
@@ -64,7 +65,7 @@ def _utilisation(record: JobsRecord) -> Number:
 
 
 def _overhead(record: JobsRecord, peer: float) -> list[Number]:
-    wall = _wall(record)
+    wall = wall_of(record)
     each = wall / _SHORT
     ours = Sample("each job", (each,))
     return [
@@ -82,7 +83,8 @@ def _overhead(record: JobsRecord, peer: float) -> list[Number]:
     ]
 
 
-def _wall(record: JobsRecord) -> float:
+def wall_of(record: JobsRecord) -> float:
+    """Seconds from the first start to the last end."""
     began = [job.began for job in record.jobs if job.began]
     ended = [job.ended for job in record.jobs if job.ended]
     return (max(ended) - min(began)).total_seconds()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.options import Options, add_options
+from benchmarks.picture import draw
 from benchmarks.timing import Number, table
 
 MEASUREMENTS = {
@@ -29,6 +30,7 @@ MEASUREMENTS = {
     "jobs": "how busy distributed jobs keep their instances, and what each costs, against GNU parallel",
     "jobs_acceptance": "what may happen to distributed jobs, one thing at a time",
     "jobs_chaos": "distributed jobs while instances, heads and clients are taken away",
+    "growth": "how the time grows with files, bytes, instances and jobs",
     "interruption": "from the notice to the work going on elsewhere",
     "interruptions_in_a_row": "one counting job through many interruptions",
 }
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--update", type=Path, metavar="FILE", help="put the table into a page, e.g. docs/benchmarks.md"
     )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="growth: draw it, e.g. docs/growth.svg")
     add_options(parser)
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.names if name not in MEASUREMENTS]
@@ -65,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     show(numbers, as_json=arguments.json)
     if arguments.update and not failed:
         _update(arguments.update, numbers)
+    if arguments.plot and not failed:
+        draw(numbers, arguments.plot)
     return 1 if failed else 0
 
 

@@ -53,6 +53,8 @@ class Number:
     met: bool | None = None
     notes: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+    courses: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    """How it grows: sizes and seconds, by what a picture calls the line."""
 
     def record(self) -> dict[str, object]:
         """The number for JSON."""

@@ -106,7 +106,7 @@ def measure(options: Options) -> list[Number]:
     """One number for each work, direction and round trip."""
     folder = new_folder()
     try:
-        with _server(folder) as door:
+        with server_in(folder) as door:
             return [
                 number
                 for take in (_big, _memory, _small, _few, _again, _command)
@@ -117,7 +117,8 @@ def measure(options: Options) -> list[Number]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[Door]:
+def server_in(folder: Path) -> Iterator[Door]:
+    """An sshd of OpenSSH's own, with what it needs in that folder."""
     from tests.boundary.ssh.servers import openssh
 
     place = folder / "server"

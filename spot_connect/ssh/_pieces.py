@@ -16,6 +16,8 @@ class Pieces:
         self._changed = changed
         self._pieces: deque[bytes] = deque()
         self._at = 0
+        self._held = 0
+        self._awaited = 1
         self.closed = False
 
     def read_ready(self) -> bool:
@@ -27,7 +29,9 @@ class Pieces:
         with self._changed:
             if data:
                 self._pieces.append(data)
-            self._changed.notify_all()
+                self._held += len(data)
+            if self._held >= self._awaited:
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -35,17 +39,29 @@ class Pieces:
             self.closed = True
             self._changed.notify_all()
 
+    def gather(self, size: int, seconds: float) -> None:
+        """Let ``size`` bytes come together, for so long at the most: one is woken once then, not for each piece."""
+        with self._changed:
+            self._awaited = size
+            self._changed.wait_for(lambda: self._held >= size or self.closed, seconds)
+            self._awaited = 1
+
     def read(self, size: int, timeout: float | None = None) -> bytes:
         """At most ``size`` bytes; empty when nothing more will come, or nothing came within ``timeout``."""
         with self._changed:
             self._changed.wait_for(lambda: self._pieces or self.closed, timeout)
-            return self._take(size) if self._pieces else b""
+            return self._take(size)
 
     def _take(self, size: int) -> bytes:
-        first = self._pieces[0]
-        piece = first[self._at : self._at + size] if self._at or size < len(first) else first
-        self._at += len(piece)
-        if self._at >= len(first):
-            self._pieces.popleft()
-            self._at = 0
-        return piece
+        taken = []
+        while self._pieces and size:
+            first = self._pieces[0]
+            piece = first[self._at : self._at + size] if self._at or size < len(first) else first
+            taken.append(piece)
+            size -= len(piece)
+            self._held -= len(piece)
+            self._at += len(piece)
+            if self._at >= len(first):
+                self._pieces.popleft()
+                self._at = 0
+        return taken[0] if len(taken) == 1 else b"".join(taken)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 
 from spot_connect.core.errors import SshLost
+from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.trouble import lost
 
 _WORDS = 4096
 _CHUNK = 1024 * 1024
+_GATHERED = 256 * 1024
+_GATHER_SECONDS = 0.01
 
 
 class Pipe:
@@ -33,6 +36,7 @@ class Pipe:
         self._connection = connection
         self._rest = b""
         self._at = 0
+        self._expected = 0
         self._channel = connection.start(command)
 
     def __enter__(self) -> Pipe:
@@ -57,19 +61,42 @@ class Pipe:
                 raise self._ended()
             piece = piece[sent:]
 
+    def expect(self, size: int) -> None:
+        """So many bytes are about to come, as far as is known; they are taken in large pieces then."""
+        self._expected = size
+
     def read_some(self, most: int) -> bytes:
         """What has arrived, at least one byte and at most ``most``."""
         if self._at >= len(self._rest):
-            try:
-                self._rest, self._at = self._channel.recv(_CHUNK), 0
-            except (OSError, EOFError) as error:
-                # Reading makes room, which is said to the server: a line that broke may be noticed there first.
-                raise self._lost() from error
-            if not self._rest:
-                raise self._ended()
+            self._refill()
         piece = self._rest[self._at : self._at + most] if self._at or most < len(self._rest) else self._rest
         self._at += len(piece)
         return piece
+
+    def view_some(self, most: int) -> memoryview:
+        """The same, without a copy."""
+        if self._at >= len(self._rest):
+            self._refill()
+        piece = memoryview(self._rest)[self._at : self._at + most]
+        self._at += len(piece)
+        return piece
+
+    def _refill(self) -> None:
+        try:
+            self._rest, self._at = self._received(), 0
+        except (OSError, EOFError) as error:
+            # Reading makes room, which is said to the server: a line that broke may be noticed there first.
+            raise self._lost() from error
+        if not self._rest:
+            raise self._ended()
+
+    def _received(self) -> bytes:
+        if self._expected:
+            pieces: Pieces = self._channel.in_buffer  # type: ignore[assignment]
+            pieces.gather(min(self._expected, _GATHERED), _GATHER_SECONDS)
+        data = self._channel.recv(_CHUNK)
+        self._expected = max(0, self._expected - len(data))
+        return data
 
     def _ended(self) -> Exception:
         # Only a server that is still there says that a program has ended.

@@ -35,7 +35,8 @@ class _Wanted:
     def item(self, entry: Entry) -> Item:
         if not entry.name:
             return Item(str(self.local), self.remote, entry)
-        return Item(os.path.join(self.local, os.fsdecode(entry.name)), self.remote + b"/" + entry.name, entry)
+        # Plain text, not paths: there may be hundreds of thousands.
+        return Item(f"{self.local}{os.sep}{os.fsdecode(entry.name)}", self.remote + b"/" + entry.name, entry)
 
 
 def download(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from spot_connect.ssh.connection import Connection
@@ -13,39 +14,75 @@ from spot_connect.transfers.helper import packs
 from spot_connect.transfers.helper.files import PIECE, partial_of, remove
 from spot_connect.transfers.helper.partial import Partial, leftovers, ranges
 from spot_connect.transfers.pool import Pool, shape
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, gaps
+from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, gaps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReceivePack:
-    """Small files in one stream."""
+    """Small files in one stream, compressed where the link is slow and that helps."""
 
     items: tuple[Item, ...]
+    rate: Rate
+    is_slow: bool = False
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Name the files."""
-        far.ask(b"pack", words=[item.remote for item in self.items])
+        self.is_slow = self.rate.is_slow
+        far.ask(b"pack", int(self.is_slow), words=[item.remote for item in self.items])
 
     def hear(self, far: Far, advance: Advance) -> None:
         """Take them, and give them their names when all are there.
 
         A file that went meanwhile is left out.
         """
+        read = self._reader(far)
         with _Stages() as stages:
-            read, moved = far.read, 0
+            moved = 0
             for item in self.items:
                 size = int.from_bytes(read(packs.SIZE), "big", signed=True)
                 if size >= 0:
-                    stages.file(item, packs.taken(read, size))
+                    stages.file(item, [read(size)] if size <= PIECE else packs.taken(read, size))
                     moved += size
                 elif size == packs.REFUSED:
                     break
                 if moved >= PIECE:
-                    advance(moved)
+                    self._note(moved, advance)
                     moved = 0
             far.hear()
-            advance(moved)
+            self._note(moved, advance)
             stages.merge()
+
+    def _note(self, moved: int, advance: Advance) -> None:
+        advance(moved)
+        if not self.is_slow:
+            self.rate.note(moved)
+
+    def _reader(self, far: Far) -> Callable[[int], bytes]:
+        if self.is_slow:
+            return _Unsqueezing(far, self.rate).read
+        far.pipe.expect(sum(packs.SIZE + item.entry.size for item in self.items))
+        return far.read
+
+
+class _Unsqueezing:
+    """Reads what comes in compressed pieces."""
+
+    def __init__(self, far: Far, rate: Rate) -> None:
+        self._far = far
+        self._rate = rate
+        self._piece = io.BytesIO()
+
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes."""
+        data = self._piece.read(size)
+        while len(data) < size:
+            self._piece = io.BytesIO(packs.unsqueezed(self._counted))
+            data += self._piece.read(size - len(data))
+        return data
+
+    def _counted(self, size: int) -> bytes:
+        self._rate.note(size)
+        return self._far.read(size)
 
 
 class _Stages:
@@ -91,6 +128,7 @@ class ReceiveStripe:
         item, entry = self.part.item, self.part.item.entry
         partial = Partial(os.fsencode(item.local), item.token, entry.size)
         at = start = self.part.offset
+        far.pipe.expect(self.part.length)
         try:
             for at in self._take(far, partial):
                 advance(at - start)
@@ -109,7 +147,7 @@ class ReceiveStripe:
         while (answer := far.hear())[0] == b"data":
             at, left = int(answer[1]), int(answer[2])
             while left:
-                piece = far.pipe.read_some(left)
+                piece = far.pipe.view_some(left)
                 partial.write(at, piece)
                 at, left = at + len(piece), left - len(piece)
                 yield at
@@ -138,7 +176,8 @@ class Receiving:
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
         begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=2)
-        heap = Heap(small, parts, begun.hands, ReceivePack, ReceiveStripe)
+        rate = Rate()
+        heap = Heap(small, parts, begun.hands, lambda pack: ReceivePack(pack, rate), ReceiveStripe)
         Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:

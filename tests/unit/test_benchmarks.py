@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HELPERS = ("calls", "counting", "delay", "ground", "installed", "moving", "options", "run", "timing", "trial")
+HELPERS = (
+    "calls",
+    "counting",
+    "delay",
+    "ground",
+    "installed",
+    "moving",
+    "options",
+    "picture",
+    "run",
+    "timing",
+    "trial",
+)
 
 
 @pytest.fixture(autouse=True)

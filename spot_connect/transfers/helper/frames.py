@@ -27,7 +27,7 @@ def by(count: int, words: list[bytes]) -> Iterator[tuple[bytes, ...]]:
     return zip(*[iter(words)] * count)  # noqa: B905 - `strict` is younger than the oldest Python out there
 
 
-def write_all(file: int, data: bytes) -> None:
+def write_all(file: int, data: bytes | memoryview) -> None:
     """Write all of it."""
     written = os.write(file, data)
     if written < len(data):

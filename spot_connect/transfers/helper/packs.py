@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 
 from spot_connect.transfers.helper.files import MARK, PIECE, make, merge, remove, settle
 from spot_connect.transfers.helper.frames import write_all
@@ -16,6 +17,7 @@ SIZE = 8
 GONE = -1
 REFUSED = -2
 
+_LENGTH = 4
 _SHORT = 32 * 1024
 _BINARY = getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | _BINARY
@@ -68,6 +70,25 @@ class Stage:
             make(os.path.join(self._path, folder))
             self._made.add(folder)
         return self._path + b"/" + name
+
+
+def squeezed(piece: bytes) -> bytes:
+    """A piece behind its length, compressed where that takes away a third; the length is below zero where it does not.
+
+    Example:
+        >>> unsqueezed(io.BytesIO(squeezed(b"x" * 1000)).read) == b"x" * 1000
+        True
+    """
+    small = zlib.compress(piece, 1)
+    if len(small) * 3 < len(piece) * 2:
+        return len(small).to_bytes(_LENGTH, "big") + small
+    return (-len(piece)).to_bytes(_LENGTH, "big", signed=True) + piece
+
+
+def unsqueezed(read: Callable[[int], bytes]) -> bytes:
+    """The next piece of a stream of such."""
+    length = int.from_bytes(read(_LENGTH), "big", signed=True)
+    return zlib.decompress(read(length)) if length > 0 else read(-length)
 
 
 def contents(path: str | bytes) -> list[bytes]:

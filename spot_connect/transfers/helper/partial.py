@@ -28,7 +28,7 @@ class Partial:
         if os.fstat(self._file).st_size != size:
             os.truncate(self._file, size)
 
-    def write(self, offset: int, piece: bytes) -> None:
+    def write(self, offset: int, piece: bytes | memoryview) -> None:
         """Put a piece where it belongs."""
         os.lseek(self._file, offset, 0)
         write_all(self._file, piece)

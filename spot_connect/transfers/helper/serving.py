@@ -10,7 +10,7 @@ import zlib
 from spot_connect.transfers.helper.files import PIECE, make, partial_of, remove, settle
 from spot_connect.transfers.helper.frames import READY, answer, by, frame, tell
 from spot_connect.transfers.helper.listing import listed
-from spot_connect.transfers.helper.packs import Stage, joined, taken, with_sizes
+from spot_connect.transfers.helper.packs import Stage, joined, squeezed, taken, with_sizes
 from spot_connect.transfers.helper.partial import Partial, data_of, leftovers, ranges
 
 TYPE_CHECKING = False
@@ -136,9 +136,9 @@ class Helper:
             os.close(file)
         tell(frame(b"ok"))
 
-    def _pack(self, size: bytes) -> None:
+    def _pack(self, size: bytes, is_slow: bytes) -> None:
         for piece in joined(with_sizes(self._words(size))):
-            tell(piece)
+            tell(squeezed(piece) if int(is_slow) else piece)
         tell(frame(b"ok"))
 
     def _digest(self, size: bytes) -> None:

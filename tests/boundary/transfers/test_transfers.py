@@ -380,6 +380,34 @@ def test_what_can_be_squeezed_is_squeezed_over_a_slow_link(
     assert there.read("t/noise") == (tmp_path / "t" / "noise").read_bytes()
 
 
+def test_what_comes_down_over_a_slow_link_is_squeezed_where_that_helps(
+    connection: Connection, tmp_path: Path, there: There, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rate, "is_slow", True)
+    monkeypatch.setattr(Rate, "note", lambda _, size: moved.append(size))
+    moved: list[int] = []
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "empty").touch()
+    (tmp_path / "t" / "text").write_bytes(b"the same again and again\n" * 40_000)
+    (tmp_path / "t" / "noise").write_bytes(os.urandom(300_000))
+    upload(connection, [tmp_path / "t"], there.folder, reporter=SILENT)
+    moved.clear()
+    got = download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)[0]
+    assert snapshot(got) == snapshot(tmp_path / "t")
+    assert way == "sftp" or 300_000 < sum(moved) < 350_000
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+def test_a_file_that_cannot_be_read_is_told_of_over_a_slow_link(
+    connection: Connection, tmp_path: Path, there: There, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rate, "is_slow", True)
+    there.run("mkdir -p t; echo 1 > t/f; echo 2 > t/g; chmod 0 t/g")
+    with pytest.raises(TransferFailed, match="g: permission denied"):
+        download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)
+    assert not (tmp_path / "d" / "t" / "f").exists()
+
+
 def test_a_download_writes_nothing_through_a_link(connection: Connection, tmp_path: Path, there: There) -> None:
     there.run("mkdir -p t/x; echo new > t/x/f")
     (tmp_path / "elsewhere").mkdir()
