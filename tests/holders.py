@@ -43,6 +43,11 @@ def end_holder(root: Path | str, name: str) -> None:
     """End it, if there is one, and see it gone."""
     process = holder_of(root, name)
     if process:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGTERM)
-        until_gone(process)
+        end(process)
+
+
+def end(process: int) -> None:
+    """Have a holder go, and see it gone."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGTERM)
+    until_gone(process)

@@ -19,7 +19,7 @@ from spot_connect.store.pins import Pins
 from spot_connect.store.ssh_aliases import SshAliases
 from spot_connect.store.state import State
 from tests.boundary.ssh.servers import Proxy, Server, local_cloud_box, openssh
-from tests.holders import end_holder, holder_of, until_gone
+from tests.holders import end, end_holder, holder_of
 
 SCRIPT = str(Path(sys.executable).with_name("spot_connect"))
 SECONDS = 60
@@ -116,8 +116,8 @@ def _nobody_is_left() -> Iterator[None]:
     root = os.environ["SPOT_CONNECT_HOME"]
     for number, words in _holders():
         if root in words:
-            # One that serves its first caller alone ends with it.
-            until_gone(number)
+            # One that was not yet listening when the test had its answer was not found where it listens.
+            end(number)
 
 
 def _holders() -> Iterator[tuple[int, str]]:
