@@ -58,10 +58,7 @@ class ReceivePack:
             self.rate.note(moved)
 
     def _reader(self, far: Far) -> Callable[[int], bytes]:
-        if self.is_slow:
-            return _Unsqueezing(far, self.rate).read
-        far.pipe.expect(sum(packs.SIZE + item.entry.size for item in self.items))
-        return far.read
+        return _Unsqueezing(far, self.rate).read if self.is_slow else far.read
 
 
 class _Unsqueezing:
