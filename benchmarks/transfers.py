@@ -25,6 +25,7 @@ from benchmarks.timing import Number, Sample, interleave_values, ratio, timed
 
 _MEGABYTES = 512
 _BIG_GOALS = {0: 1.3, 20: 2.8, 80: 5.0, 150: 4.0}
+_BIG_ROUNDS = {0: 9, 20: 3, 80: 1, 150: 1}
 _SMALL_GOALS = {0: 1.7, 80: 1.8}
 _AGAIN_GOALS = {0: 1.8, 80: 2.0}
 _PARTS = 20
@@ -109,7 +110,7 @@ def measure(options: Options) -> list[Number]:
         with server_in(folder) as door:
             return [
                 number
-                for take in (_big, _memory, _small, _few, _again, _command)
+                for take in (_big, _small, _few, _again, _command, _memory)
                 for number in take(door, folder, options)
             ]
     finally:
@@ -143,7 +144,7 @@ def _big(door: Door, folder: Path, options: Options) -> list[Number]:
         with _line(door, milliseconds, source) as line:
             for name, sides in (("up", line.up()), ("down", line.down())):
                 what = f"{_MEGABYTES} MB {name}, {milliseconds} ms"
-                numbers.append(_compared(what, sides, line, options.rounds or (3 if milliseconds < 80 else 1), goal))
+                numbers.append(_compared(what, sides, line, options.rounds or _BIG_ROUNDS[milliseconds], goal))
     source.unlink()
     return numbers
 

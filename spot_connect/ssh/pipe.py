@@ -10,8 +10,7 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.trouble import lost
 
 _WORDS = 4096
-_CHUNK = 1024 * 1024
-_GATHERED = 256 * 1024
+_CHUNK = 256 * 1024
 _GATHER_SECONDS = 0.01
 
 
@@ -93,7 +92,7 @@ class Pipe:
     def _received(self) -> bytes:
         if self._expected:
             pieces: Pieces = self._channel.in_buffer  # type: ignore[assignment]
-            pieces.gather(min(self._expected, _GATHERED), _GATHER_SECONDS)
+            pieces.gather(min(self._expected, _CHUNK), _GATHER_SECONDS)
         data = self._channel.recv(_CHUNK)
         self._expected = max(0, self._expected - len(data))
         return data
