@@ -6,10 +6,9 @@ Goals are on the last step alone: ten times the work may take ten times as long,
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from benchmarks.ground import Door, door_of, local_cloud, new_folder
 from benchmarks.jobs import batch, wall_of
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, timed
-from benchmarks.transfers import Line, server_in, tree_of
+from benchmarks.transfers import Line, interleaved, noise, prepare, server_in, tree_of
 from spot_connect.core.reporting import Silent
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ _WORKERS = 8
 _MOST = 1.1
 """The exponent: 1 is as much longer as there is more to do."""
 
-Course = Mapping[float, float]
+Course = Mapping[int, float]
+"""Seconds by size."""
 
 
 def measure(options: Options) -> list[Number]:
@@ -52,36 +52,27 @@ def _transfers(options: Options) -> Iterator[Number]:
 
 
 def _files(door: Door, folder: Path, rounds: int) -> Number:
-    courses: dict[str, dict[float, float]] = {}
-    for count in _FILES:
-        source = tree_of(folder / f"files{count}", files=count, folders=min(count, 200))
-        _both(courses, count, Line(door, source, folder / "target"), rounds)
-        shutil.rmtree(source)
-    return _number("files of 1 to 8 KB up", "files", courses)
+    def source(count: int) -> Path:
+        return tree_of(folder / f"files{count}", files=count, folders=min(count, 200))
+
+    return _number("files of 1 to 8 KB up", "files", _courses(door, _FILES, source, rounds))
 
 
 def _bytes(door: Door, folder: Path, rounds: int) -> Number:
-    courses: dict[str, dict[float, float]] = {}
-    for count in _MEGABYTES:
-        source = folder / f"bytes{count}"
-        with source.open("wb") as file:
-            for _ in range(count):
-                file.write(os.urandom(1024 * 1024))
-        _both(courses, count, Line(door, source, folder / "target"), rounds)
-        source.unlink()
-    return _number("one file up", "MB", courses)
+    def source(count: int) -> Path:
+        return noise(folder / f"bytes{count}", count)
+
+    return _number("one file up", "MB", _courses(door, _MEGABYTES, source, rounds))
 
 
-def _both(courses: dict[str, dict[float, float]], count: int, line: Line, rounds: int) -> None:
-    for name in ("spot-connect", "rsync -a"):
-        taken = [_fresh(line, line.up()[name]) for _ in range(rounds)]
-        courses.setdefault(name, {})[count] = min(taken)
-
-
-def _fresh(line: Line, work: Callable[[], object]) -> float:
-    shutil.rmtree(line.target, ignore_errors=True)
-    line.target.mkdir()
-    return timed(work)
+def _courses(door: Door, counts: Sequence[int], source: Callable[[int], Path], rounds: int) -> Mapping[str, Course]:
+    found: dict[str, dict[int, float]] = {}
+    for count in counts:
+        line = Line(door, source(count), door.key_file.parent / "target")
+        sides = {name: side for name, side in line.up().items() if name in ("spot-connect", "rsync -a")}
+        for sample in interleaved(sides, rounds, partial(prepare, line.target, None)):
+            found.setdefault(sample.label, {})[count] = min(sample.seconds)
+    return found
 
 
 def _cloud(options: Options) -> Iterator[Number]:
@@ -99,29 +90,27 @@ def _instances(manager: InstanceManager, rounds: int) -> Number:
     doors = [door_of(machine.instance, machine.kp_dir) for machine in machines]
     for machine in machines:
         machine.close()
-    course = {
-        float(count): min(timed(partial(command_on_each, doors[:count])) for _ in range(rounds)) for count in _INSTANCES
-    }
+    course = {count: min(timed(partial(command_on_each, doors[:count])) for _ in range(rounds)) for count in _INSTANCES}
     return _number("`true` on instances", "instances", {"spot-connect": course})
 
 
 def _jobs(manager: InstanceManager) -> Number:
-    course = {float(count): wall_of(batch(manager, f"grow{count}", "true", count, _WORKERS)) for count in _JOBS}
+    course = {count: wall_of(batch(manager, f"grow{count}", "true", count, _WORKERS)) for count in _JOBS}
     return _number(f"scripts that do nothing on {_WORKERS} instances", "jobs", {"spot-connect": course})
 
 
 def _number(what: str, unit: str, courses: Mapping[str, Course]) -> Number:
-    ours, *peers = courses.values()
-    exponent = _exponent(ours)
+    ours, *peers = (_exponent(course) for course in courses.values())
+    told, *others = (f"{_told(course)} {name}" for name, course in courses.items())
     return Number(
-        what,
-        _told(ours, unit),
-        "; ".join(f"{_told(course, unit)} {name}" for name, course in list(courses.items())[1:]),
-        f"exponent {exponent:.2f}" + "".join(f", peer {_exponent(course):.2f}" for course in peers),
+        f"{what}, by {unit}",
+        told,
+        "; ".join(others),
+        f"exponent {ours:.2f}" + "".join(f", peer {one:.2f}" for one in peers),
         f"<= {_MOST:g}",
-        exponent <= _MOST,
-        figures={"exponent": exponent},
-        courses={f"{unit}: {what}, {name}": sorted(course.items()) for name, course in courses.items()},
+        ours <= _MOST,
+        figures={"exponent": ours},
+        courses={name: sorted(course.items()) for name, course in courses.items()},
     )
 
 
@@ -131,8 +120,8 @@ def _exponent(course: Course) -> float:
     return math.log(longer / seconds) / math.log(larger / size)
 
 
-def _told(course: Course, unit: str) -> str:
-    return ", ".join(f"{size:,.0f} {unit} {seconds:.2f} s" for size, seconds in sorted(course.items()))
+def _told(course: Course) -> str:
+    return ", ".join(f"{size:,}: {seconds:.2f} s" for size, seconds in sorted(course.items()))
 
 
 if __name__ == "__main__":

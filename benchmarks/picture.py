@@ -22,13 +22,11 @@ def draw(numbers: Sequence[Number], file: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "growth"
     figure = Figure(figsize=(_INCHES[0] * _COLUMNS, _INCHES[1] * rows), layout="constrained")
     for place, number in enumerate(drawn, 1):
-        axes = figure.add_subplot(
-            rows, _COLUMNS, place, title=number.what, ylabel="seconds", xscale="log", yscale="log"
-        )
+        what, _, unit = number.what.rpartition(", by ")
+        axes = figure.add_subplot(rows, _COLUMNS, place, xscale="log", yscale="log")
+        axes.set(title=what, xlabel=unit, ylabel="seconds")
         for label, points in number.courses.items():
-            unit, _, rest = label.partition(": ")
-            axes.plot(*zip(*points, strict=True), marker="o", label=rest.rpartition(", ")[2])
-            axes.set_xlabel(unit)
+            axes.plot(*zip(*points, strict=True), marker="o", label=label)
         axes.grid(visible=True, alpha=0.3)
         axes.legend()
     figure.savefig(file, metadata={"Date": None})

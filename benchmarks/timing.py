@@ -54,7 +54,7 @@ class Number:
     notes: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
     courses: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
-    """How it grows: sizes and seconds, by what a picture calls the line."""
+    """How the time of each side grows: sizes and seconds."""
 
     def record(self) -> dict[str, object]:
         """The number for JSON."""

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 from benchmarks.ground import Door, door_of, local_cloud
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, interleave_values, ratio, timed
-from benchmarks.transfers import tree_of
+from benchmarks.transfers import noise, tree_of
 from spot_connect.core.reporting import Silent
 
 _INSTANCES = 8
@@ -43,11 +41,11 @@ def measure(options: Options) -> list[Number]:
             manager.upload(names, source, _TARGET)
             read.append(_read_so_far() - before)
 
-        def side(work: object) -> float:
+        def side(work: Callable[[], object]) -> float:
             manager.run(names, f"rm -rf {_TARGET}; mkdir {_TARGET}")
             for machine in machines:
                 machine.close()
-            return timed(work)  # type: ignore[arg-type]
+            return timed(work)
 
         sides = {"spot-connect": ours, "rsync -a on each": partial(_rsync, doors, source)}
         taken = interleave_values({name: partial(side, work) for name, work in sides.items()}, options.rounds or 5)
@@ -68,9 +66,7 @@ def _what(size: int) -> str:
 
 def _source(root: Path) -> Path:
     tree_of(root, files=_FILES, folders=40)
-    with (root / "large").open("wb") as file:
-        for _ in range(_MEGABYTES):
-            file.write(os.urandom(1024 * 1024))
+    noise(root / "large", _MEGABYTES)
     return root
 
 
@@ -90,6 +86,4 @@ def _read_so_far() -> int:
 
 
 if __name__ == "__main__":
-    if not shutil.which("rsync"):
-        sys.exit("rsync is needed")
     sys.exit(as_script(__doc__, measure))

@@ -136,9 +136,7 @@ def _line(door: Door, milliseconds: int, source: Path) -> Iterator[Line]:
 
 def _big(door: Door, folder: Path, options: Options) -> list[Number]:
     source = folder / "big"
-    with source.open("wb") as file:
-        for _ in range(_MEGABYTES):
-            file.write(os.urandom(1024 * 1024))
+    noise(source, _MEGABYTES)
     numbers = []
     for milliseconds, goal in _BIG_GOALS.items():
         with _line(door, milliseconds, source) as line:
@@ -154,15 +152,13 @@ def _memory(door: Door, folder: Path, _options: Options) -> list[Number]:
     source = folder / "much"
     source.mkdir()
     first = source / "0"
-    with first.open("wb") as file:
-        for _ in range(_PART_MEGABYTES):
-            file.write(os.urandom(1024 * 1024))
+    noise(first, _PART_MEGABYTES)
     for number in range(1, _PARTS):
         (source / f"{number}").hardlink_to(first)
     numbers = []
     with _line(door, 80, source) as line:
         for way in ("up", "down"):
-            _prepare(line.target, None)
+            prepare(line.target, None)
             most = _moved(way, line) / 1024 / 1024
             what = f"memory while {_PARTS * _PART_MEGABYTES / 1024:g} GB go {way}, 80 ms"
             goal = f"< {_MEMORY_GOAL} MB"
@@ -234,14 +230,14 @@ def _compared(
     goal: float,
     before: Path | None = None,
 ) -> Number:
-    samples = _interleaved(sides, rounds, lambda: _prepare(line.target, before))
+    samples = interleaved(sides, rounds, lambda: prepare(line.target, before))
     ours, *peers = samples
     best = min(peers, key=lambda sample: sample.median)
     notes = tuple(f"{peer}; {peer.median / ours.median:.1f} times as long" for peer in peers)
     return ratio(what, ours, best, most=round(1 / goal, 3), notes=notes)
 
 
-def _interleaved(
+def interleaved(
     sides: Mapping[str, Callable[[], object]], rounds: int, prepare: Callable[[], None]
 ) -> tuple[Sample, ...]:
     """In turns, with the ground prepared before each, which is not counted."""
@@ -253,12 +249,21 @@ def _interleaved(
     return interleave_values({label: partial(side, work) for label, work in sides.items()}, rounds)
 
 
-def _prepare(target: Path, before: Path | None) -> None:
+def prepare(target: Path, before: Path | None) -> None:
+    """Make the place that files go to: empty, or as it was ``before``."""
     shutil.rmtree(target, ignore_errors=True)
     if before:
         _run("cp", "-a", str(before), str(target))
     else:
         target.mkdir()
+
+
+def noise(path: Path, megabytes: int) -> Path:
+    """A file that nothing makes smaller."""
+    with path.open("wb") as file:
+        for _ in range(megabytes):
+            file.write(os.urandom(1024 * 1024))
+    return path
 
 
 def tree_of(root: Path, *, files: int, folders: int) -> Path:

@@ -324,7 +324,7 @@ class ManyInstances:
     def upload(self, instance: Instances, files: Paths, remotepath: str = ".", *, delete: bool = False) -> None:
         """Copy files and directories to one instance or several, as :meth:`spot_connect.spotted.SpotInstance.upload`.
 
-        Whatever several instances lack is read here once.
+        Whatever several instances lack is read here once, unless one of them is far behind the others.
 
         Raises:
             UsageError: one of the files does not exist here; nothing was copied.

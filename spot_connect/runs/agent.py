@@ -22,6 +22,8 @@ UNKNOWN = 66
 """The program knows no such run."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
+# Linux takes 128 KB, of which quoting may need a part.
+_LONGEST_ARGUMENT = 32 * 1024
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 
@@ -81,6 +83,8 @@ class Agent:
         show_errors: Hear | None = None,
     ) -> str:
         words = json.dumps({**asked, "instance": self._instance_id})
+        if len(words) > _LONGEST_ARGUMENT:
+            words, stdin = "-", f"{words}\n".encode() + stdin
         for _ in range(2):
             done = run(
                 *(self._connection, _call(verb, words)),

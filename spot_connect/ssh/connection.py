@@ -224,16 +224,22 @@ class Connection:
     def _in_session(self, command: str) -> paramiko.Channel:
         for attempt in (1, 2):
             self._open(_Early(None, command))
+            used = self._transport
             try:
                 return self._session(command)
             except SshLost as error:
                 # The line had died while idle. Nothing has been asked of the server, so ask again on a new one.
-                has_died = isinstance(error.__cause__, EOFError) or not self.is_open
+                has_died = isinstance(error.__cause__, EOFError) or used is None or not used.is_active()
                 if attempt == 2 or not has_died:
                     raise
-                # What reads from it may not have noticed yet.
-                self.close()
+                self._give_up(used)
         raise AssertionError("unreachable")
+
+    def _give_up(self, died: Transport | None) -> None:
+        """Close a line that nobody has noticed yet is dead, unless another thread has opened the next one already."""
+        with self._lock:
+            if self._transport is died:
+                self.close()
 
     def way_to(self, target: Address) -> paramiko.Channel:
         """A TCP connection that the instance makes to ``target``, for this package's own use.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from spot_connect.core.errors import TransferFailed
@@ -40,14 +39,3 @@ def _cut(item: Item, pieces: Sequence[bytes]) -> bytes:
     if len(data) < item.entry.size:
         raise TransferFailed(f"cannot upload {item.local}", "it became shorter meanwhile", "Upload it again.")
     return data[: item.entry.size]
-
-
-def is_worth_squeezing(sample: bytes) -> bool:
-    """Whether compression takes away at least a third of what looks like ``sample``."""
-    return len(zlib.compress(sample, 1)) * 3 < len(sample) * 2
-
-
-def squeezed(pieces: Iterable[bytes]) -> bytes:
-    """The pieces as one stream, as fast as that goes."""
-    packer = zlib.compressobj(1)
-    return b"".join((*(packer.compress(piece) for piece in pieces), packer.flush()))

@@ -36,7 +36,7 @@ class Reading:
     takers = 1
 
     def pack(self, items: Sequence[Item]) -> Iterator[bytes]:
-        """What is in small files, one after the other, in pieces that are worth sending; at least one piece."""
+        """What is in small files, one after the other, in pieces that are worth sending."""
         return joined(packing.read(items))
 
     def stretch(self, part: Range) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,28 +57,11 @@ class ReceivePack:
             self.rate.note(moved)
 
     def _reader(self, far: Far) -> Callable[[int], bytes]:
-        return _Unsqueezing(far, self.rate).read if self.is_slow else far.read
+        def counted(size: int) -> bytes:
+            self.rate.note(size)
+            return far.read(size)
 
-
-class _Unsqueezing:
-    """Reads what comes in compressed pieces."""
-
-    def __init__(self, far: Far, rate: Rate) -> None:
-        self._far = far
-        self._rate = rate
-        self._piece = io.BytesIO()
-
-    def read(self, size: int) -> bytes:
-        """Exactly ``size`` bytes."""
-        data = self._piece.read(size)
-        while len(data) < size:
-            self._piece = io.BytesIO(packs.unsqueezed(self._counted))
-            data += self._piece.read(size - len(data))
-        return data
-
-    def _counted(self, size: int) -> bytes:
-        self._rate.note(size)
-        return self._far.read(size)
+        return packs.Unsqueezing(counted).read if self.is_slow else far.read
 
 
 class _Stages:

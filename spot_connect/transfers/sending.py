@@ -7,7 +7,6 @@ import os
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from spot_connect.core.errors import SshError
 from spot_connect.ssh.connection import Connection
@@ -15,6 +14,7 @@ from spot_connect.transfers import packing
 from spot_connect.transfers.entries import Entry, parsed
 from spot_connect.transfers.far import Far, entering, request
 from spot_connect.transfers.helper.files import partial_of
+from spot_connect.transfers.helper.packs import squeezed
 from spot_connect.transfers.helper.partial import segments
 from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.reading import Reading, opened
@@ -31,22 +31,13 @@ class SendPack:
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Send what they are, then what is in them, compressed where the link is slow and that helps."""
-        pieces = self.reading.pack(self.items)
-        first = next(pieces)
-        if self.rate.is_slow and packing.is_worth_squeezing(first):
-            body = packing.squeezed(chain([first], pieces))
-            far.ask(b"unpack", len(body), words=packing.table(self.items))
-            self._write(far, body)
-            advance(sum(item.entry.size for item in self.items))
-            return
-        far.ask(b"unpack", 0, words=packing.table(self.items))
-        for piece in chain([first], pieces):
-            self._write(far, piece)
+        is_slow = self.rate.is_slow
+        far.ask(b"unpack", int(is_slow), words=packing.table(self.items))
+        for piece in self.reading.pack(self.items):
+            sent = squeezed(piece) if is_slow else piece
+            far.write(sent)
+            self.rate.note(len(sent))
             advance(len(piece))
-
-    def _write(self, far: Far, data: bytes) -> None:
-        far.write(data)
-        self.rate.note(len(data))
 
     def hear(self, far: Far, advance: Advance) -> None:
         """It is unpacked."""

@@ -63,7 +63,7 @@ def upload_to_all(
 ) -> dict[str, tuple[str, ...]]:
     """As :func:`upload`, to several instances at once; the paths on each, by its name.
 
-    What all of them lack is read once.
+    What all of them lack is read once, unless one of them is far behind the others.
 
     Raises:
         UsageError: as :func:`upload`; nothing was copied.
@@ -91,7 +91,8 @@ def upload_to_all(
         share.end()
         return arrived
 
-    with reporter.transfer(f"{len(connections)} instances", size * len(connections)) as bar:
+    count = len(connections)
+    with reporter.transfer(f"to {count} instance{'s' * (count > 1)}", size * count) as bar:
         return side_by_side(bring, {name: name for name in connections})
 
 

@@ -60,6 +60,17 @@ def test_pieces_are_joined_to_what_is_worth_sending() -> None:
     assert all(len(piece) >= PIECE for piece in pieces[:-1])
 
 
+@pytest.mark.parametrize("sizes", [[], [0], [PIECE], [7, PIECE], [PIECE - 8], [1, 0, 3 * PIECE, 0, 9]])
+@pytest.mark.parametrize("content", [bytes, os.urandom], ids=["zeros", "noise"])
+def test_what_was_squeezed_comes_out_as_it_went_in_and_no_byte_is_left(content, sizes: list[int]) -> None:
+    files = [content(size) for size in sizes]
+    sent = [packs.squeezed(piece) for piece in packs.joined(files)]
+    stream = io.BytesIO(b"".join(sent) + b"what comes next")
+    read = packs.Unsqueezing(stream.read).read
+    assert [b"".join(packs.taken(read, size)) for size in sizes] == files
+    assert stream.read() == b"what comes next"
+
+
 def test_what_is_told_of_a_pack_is_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"four")
     (tmp_path / "link").symlink_to("x" * 300)

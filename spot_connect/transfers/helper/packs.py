@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zlib
 
@@ -76,7 +77,7 @@ def squeezed(piece: bytes) -> bytes:
     """A piece behind its length, compressed where that takes away a third; the length is below zero where it does not.
 
     Example:
-        >>> unsqueezed(io.BytesIO(squeezed(b"x" * 1000)).read) == b"x" * 1000
+        >>> len(squeezed(b"x" * 1000)) < 100
         True
     """
     small = zlib.compress(piece, 1)
@@ -85,10 +86,21 @@ def squeezed(piece: bytes) -> bytes:
     return (-len(piece)).to_bytes(_LENGTH, "big", signed=True) + piece
 
 
-def unsqueezed(read: Callable[[int], bytes]) -> bytes:
-    """The next piece of a stream of such."""
-    length = int.from_bytes(read(_LENGTH), "big", signed=True)
-    return zlib.decompress(read(length)) if length > 0 else read(-length)
+class Unsqueezing:
+    """Reads a stream of such pieces, by a function that reads exactly so many bytes of it."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._piece = io.BytesIO()
+
+    def read(self, size: int) -> bytes:
+        """Exactly ``size`` bytes of what was squeezed."""
+        data = self._piece.read(size)
+        while len(data) < size:
+            length = int.from_bytes(self._read(_LENGTH), "big", signed=True)
+            self._piece = io.BytesIO(zlib.decompress(self._read(length)) if length > 0 else self._read(-length))
+            data += self._piece.read(size - len(data))
+        return data
 
 
 def contents(path: str | bytes) -> list[bytes]:
@@ -114,9 +126,11 @@ def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
                 yield b"".join(waiting)
                 waiting, size = [], 0
     except OSError:
-        yield b"".join(waiting)
+        if size:
+            yield b"".join(waiting)
         raise
-    yield b"".join(waiting)
+    if size:
+        yield b"".join(waiting)
 
 
 def taken(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:

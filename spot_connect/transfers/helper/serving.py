@@ -10,7 +10,7 @@ import zlib
 from spot_connect.transfers.helper.files import PIECE, make, partial_of, remove, settle
 from spot_connect.transfers.helper.frames import READY, answer, by, frame, tell
 from spot_connect.transfers.helper.listing import listed
-from spot_connect.transfers.helper.packs import Stage, joined, squeezed, taken, with_sizes
+from spot_connect.transfers.helper.packs import Stage, Unsqueezing, joined, squeezed, taken, with_sizes
 from spot_connect.transfers.helper.partial import Partial, data_of, leftovers, ranges
 
 TYPE_CHECKING = False
@@ -95,9 +95,9 @@ class Helper:
             partial.close()
         tell(frame(b"ok"))
 
-    def _unpack(self, size: bytes, squeezed: bytes) -> None:
+    def _unpack(self, size: bytes, is_slow: bytes) -> None:
         files = by(5, self._words(size))
-        body = io.BytesIO(zlib.decompress(self._exactly(int(squeezed)))).read if int(squeezed) else self._exactly
+        body = Unsqueezing(self._exactly).read if int(is_slow) else self._exactly
         stage = Stage(b".")
         try:
             for name, mode, length, time, target in files:

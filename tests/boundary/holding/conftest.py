@@ -18,8 +18,11 @@ from spot_connect.holding.place import socket_of
 from spot_connect.store.pins import Pins
 from spot_connect.store.ssh_aliases import SshAliases
 from spot_connect.store.state import State
+from tests.boundary.ssh.conftest import proxy
 from tests.boundary.ssh.servers import Proxy, Server, local_cloud_box, openssh
 from tests.holders import end, end_holder, holder_of
+
+__all__ = ["far_seat", "proxy", "runtime", "seat", "server"]
 
 SCRIPT = str(Path(sys.executable).with_name("spot_connect"))
 SECONDS = 60
@@ -65,12 +68,6 @@ class Seat:
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with SERVERS[request.param](tmp_path_factory.mktemp(request.param)) as running:
         yield running
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    with Proxy(server.address) as line:
-        yield line
 
 
 @pytest.fixture

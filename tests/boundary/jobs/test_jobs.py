@@ -37,6 +37,11 @@ def test_more_jobs_than_machines_each_run_once_side_by_side(start, filesystem, t
     assert [(path / "number").read_text() for path in found] == [f"{number}\n" for number in range(9)]
 
 
+def test_more_jobs_than_an_argument_or_a_packet_holds(start):
+    run = start("test ${#LONG} = 1000", 2, n_jobs=400, env={"LONG": "'" * 1000})
+    assert states(run.wait(2 * PATIENCE)) == ["succeeded"] * 400
+
+
 def test_each_job_finds_its_own_files_in_the_directory_asked_for(start, tmp_path):
     for number in range(3):
         (tmp_path / f"part_{number}.txt").write_text(f"part {number}\n")

@@ -113,7 +113,7 @@ def test_files_go_to_several_at_once(manager, pair, tree, words):
         for path in sorted((one for one in tree.rglob("*") if one.is_file()), key=lambda one: str(one).encode())
     ]
     assert [sorted(text.splitlines()) for text in hashes(pair)] == [sorted(here)] * 2
-    assert "2 instances: " in words.getvalue()
+    assert "to 2 instances: " in words.getvalue()
 
 
 def test_files_go_to_the_others_when_one_has_no_room_for_them(manager, pair, tree):

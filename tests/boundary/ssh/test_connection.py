@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,15 @@ def test_reconnects_after_the_line_died_while_idle(server: Server, proxy: Proxy)
         assert run(connection, "echo one").stdout == b"one\n"
         proxy.cut()
         assert run(connection, "echo two").stdout == b"two\n"
+
+
+def test_many_threads_find_the_line_dead_and_open_one_for_all(server: Server, proxy: Proxy) -> None:
+    with server.connection(address=proxy.address) as connection, ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert run(connection, "echo one").stdout == b"one\n"
+            proxy.cut()
+            answers = list(pool.map(lambda number: run(connection, f"echo {number}").stdout, range(8)))
+            assert answers == [f"{number}\n".encode() for number in range(8)]
 
 
 def test_a_line_that_breaks_under_a_command_is_never_a_success(server: Server, proxy: Proxy) -> None:

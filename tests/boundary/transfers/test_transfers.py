@@ -397,17 +397,6 @@ def test_what_comes_down_over_a_slow_link_is_squeezed_where_that_helps(
     assert way == "sftp" or 300_000 < sum(moved) < 350_000
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_a_file_that_cannot_be_read_is_told_of_over_a_slow_link(
-    connection: Connection, tmp_path: Path, there: There, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Rate, "is_slow", True)
-    there.run("mkdir -p t; echo 1 > t/f; echo 2 > t/g; chmod 0 t/g")
-    with pytest.raises(TransferFailed, match="g: permission denied"):
-        download(connection, [there.path("t")], tmp_path / "d", reporter=SILENT)
-    assert not (tmp_path / "d" / "t" / "f").exists()
-
-
 def test_a_download_writes_nothing_through_a_link(connection: Connection, tmp_path: Path, there: There) -> None:
     there.run("mkdir -p t/x; echo new > t/x/f")
     (tmp_path / "elsewhere").mkdir()
