@@ -96,10 +96,15 @@ class Session:
         return opened and self._channel.remote_chanid == _FIRST_NUMBER
 
     def channel(self, seconds: float) -> paramiko.Channel | None:
-        """The session; none when the server did not open it, or gave it another number than was guessed."""
-        if not self._opened.wait(seconds) or self._transport._channels.get(self._number) is None:  # type: ignore[attr-defined]
-            return None
-        return self._channel if not self.command or self._channel.remote_chanid == _FIRST_NUMBER else None
+        """The session; none when the server did not open it, gave it another number than was guessed, or is gone.
+
+        What was asked for in it may have ended by now.
+        """
+        if not self.command:
+            opened = self._opened.wait(seconds) and not self._channel.closed and bool(self._channel.active)
+        else:
+            opened = self.is_first(seconds) and self._transport.is_active()
+        return self._channel if opened else None
 
 
 def keep_pieces(channel: paramiko.Channel) -> None:

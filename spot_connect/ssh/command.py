@@ -207,9 +207,9 @@ def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:
     for name in environment:
         if not name.isidentifier() or not name.isascii():
             raise UsageError(f"{name!r} is not the name of an environment variable")
-    variables = " ".join(shlex.quote(f"{name}={value}") for name, value in environment.items())
+    variables = "".join(f" {name}={shlex.quote(value)}" for name, value in environment.items())
     # The level keeps bash from reading .bashrc a second time; the mark's number is the process that becomes bash.
-    return f"exec env SHLVL=1 {mark}.$$ {variables} bash -c {shlex.quote(command)}"
+    return f"SHLVL=2 {mark}.$${variables} exec bash -c {shlex.quote(command)}"
 
 
 def exit_status(connection: Connection, channel: paramiko.Channel) -> int:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import io
-import shlex
+import os
+import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from spot_connect.ssh._transport import signal_status
-from spot_connect.ssh.command import Joined, unix_text
+from spot_connect.ssh.command import Joined, _wrapped, unix_text
 
 
 @pytest.mark.parametrize(
@@ -29,11 +32,22 @@ def test_joined_gives_both_parts() -> None:
     assert joined.read1(100) == b""
 
 
-@pytest.mark.parametrize("shell", ["bash", "sh"])
-def test_the_wrapped_command_survives_any_shell(shell: str) -> None:
-    from spot_connect.ssh.command import _wrapped
+@pytest.mark.parametrize("shell", ["bash", "dash", "zsh"])
+def test_any_login_shell_becomes_bash_with_the_environment(shell: str, tmp_path: Path) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    command = 'echo \'a b\' "$X" "$MARK" $$ "$BASH_VERSION"; exit 3'
+    done = _as_sshd_would(shell, _wrapped(command, "MARK=1", {"X": "it's $HOME"}), tmp_path)
+    assert done.returncode == 3
+    assert re.fullmatch(r"a b it's \$HOME 1\.(\d+) \1 \d.*\n", done.stdout)
 
-    line = _wrapped("echo 'a b' \"$X\"; exit 3", "MARK=1", {"X": "it's $HOME"})
-    done = subprocess.run([shell, "-c", line], capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (3, b"a b it's $HOME\n")
-    assert shlex.split(line)[0] == "exec"
+
+def test_bashrc_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / ".bashrc").write_text("echo read\n")
+    assert _as_sshd_would("bash", _wrapped("echo run", "MARK=1", {}), tmp_path).stdout == "read\nrun\n"
+
+
+def _as_sshd_would(shell: str, line: str, home: Path) -> subprocess.CompletedProcess[str]:
+    # SSH_CLIENT is what makes bash read .bashrc for a command.
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "SSH_CLIENT": "192.0.2.1 2 22"}
+    return subprocess.run([shell, "-c", line], env=environment, capture_output=True, text=True, check=False)

@@ -136,6 +136,19 @@ def test_a_command_that_was_announced_is_started_once(place: Place, tmp_path: Pa
                 pipe.read(1)
 
 
+def test_a_command_that_was_announced_and_has_ended_is_not_started_again(place: Place, tmp_path: Path) -> None:
+    server, proxy = place.openssh("")
+    told = tmp_path / "told"
+    command = f"echo once >> {told}; cat {told}"
+    with server.connection(address=proxy.address) as connection:
+        connection.open_soon(command)
+        run(connection, f"until [ -s {told} ]; do sleep 0.05; done; sleep 0.5")
+        with Pipe(connection, command) as pipe:
+            assert pipe.read(5) == b"once\n"
+            with pytest.raises(EOFError):
+                pipe.read(1)
+
+
 def test_another_command_than_was_announced_gets_a_session_of_its_own(place: Place) -> None:
     server, proxy = place.openssh("")
     with server.connection(address=proxy.address) as connection:
