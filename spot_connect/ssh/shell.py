@@ -211,10 +211,10 @@ class _Session:
 
     def _show(self) -> bool:
         """Show what has come; false when nothing more will."""
-        piece = self._output()
-        while piece:
+        while piece := self._output():
             self._terminal.write(piece)
-            piece = self._output()
+            if not self._channel.recv_ready():
+                return True
         return piece is None
 
     def _output(self) -> bytes | None:
