@@ -32,7 +32,7 @@ def measure(options: Options) -> list[Number]:
                 options.rounds or 60,
                 warm_up=5,
             )
-    return [ratio("warm command", ours, peer, most=1.5)]
+    return [ratio("warm command", ours, peer, most=1.05)]
 
 
 @contextmanager
