@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import paramiko
 from paramiko.auth_handler import AuthHandler
 from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
-from paramiko.kex_curve25519 import KexCurve25519
+from paramiko.kex_ecdh_nist import KexNistp256
 
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh._pieces import Pieces
@@ -24,7 +24,7 @@ _EXCHANGE_REPLY = 31
 _FIRST_NUMBER = 0
 
 
-class Exchange(KexCurve25519):
+class Exchange(KexNistp256):
     """A key exchange that is begun before the server has said which it wants: the first one that we name."""
 
     def begin(self) -> None:

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -70,23 +71,38 @@ def openssh(folder: Path, rekey: str = "8M", sessions: int = 100, settings: str 
 
     The limit is far below OpenSSH's own, so that every large test meets new session keys.
     """
+    with several_openssh(folder, 1, rekey, sessions, settings) as (server,):
+        yield server
+
+
+@contextlib.contextmanager
+def several_openssh(
+    folder: Path, count: int, rekey: str = "default none", sessions: int = 100, settings: str = ""
+) -> Iterator[tuple[Server, ...]]:
+    """As many of OpenSSH's servers, each with a port of its own; they share their keys and what is set."""
     if not Path(SSHD).exists():
         pytest.skip("OpenSSH's server is not installed")
     host_key, key_file = make_key(folder / "host_ed25519"), folder / "user"
     others = make_key(folder / "host_ecdsa", "ecdsa"), make_key(folder / "host_rsa", "rsa", "-b", "2048")
     make_key(key_file)
-    address = Address("127.0.0.1", free_port())
-    usual = _CONFIG.format(folder=folder, port=address.port, rekey=rekey, sessions=sessions)
+    usual = _CONFIG.format(folder=folder, rekey=rekey, sessions=sessions)
     (folder / "config").write_text(f"{settings}\n{usual}")
-    with (folder / "log").open("wb") as log:
-        command = [*_surroundings(folder), SSHD, "-D", "-e", "-f", str(folder / "config")]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+    addresses = [Address("127.0.0.1", port) for port in free_ports(count)]
+    processes = []
     try:
-        wait_until_ready(address, seconds=20, alive=lambda: _require_running(process, folder / "log"))
-        yield Server("openssh", address, getpass.getuser(), key_file, host_key, others)
+        with (folder / "log").open("wb") as log:
+            command = [*_surroundings(folder), SSHD, "-D", "-e", "-f", str(folder / "config"), "-p"]
+            for address in addresses:
+                process = subprocess.Popen([*command, str(address.port)], stdin=subprocess.DEVNULL, stderr=log)
+                processes.append(process)
+        for address, process in zip(addresses, processes, strict=True):
+            wait_until_ready(address, seconds=20, alive=partial(_require_running, process, folder / "log"))
+        yield tuple(Server("openssh", address, getpass.getuser(), key_file, host_key, others) for address in addresses)
     finally:
-        process.terminate()
-        process.wait(10)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(10)
 
 
 @contextlib.contextmanager
@@ -106,7 +122,6 @@ def local_cloud_box(folder: Path) -> Iterator[Server]:
 
 _CONFIG = """
 ListenAddress 127.0.0.1
-Port {port}
 HostKey {folder}/host_ecdsa
 HostKey {folder}/host_rsa
 HostKey {folder}/host_ed25519
@@ -169,9 +184,16 @@ def _require_running(process: subprocess.Popen[bytes], log: Path) -> None:
 
 def free_port() -> int:
     """A port nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many different ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
 
 
 @contextlib.contextmanager
