@@ -1,24 +1,25 @@
-"""`true` on many instances at once, from no connection to the last answer, against tools that do the same.
+"""`true` on many hosts at once, from no connection to the last answer, against tools that do the same.
 
-Every tool runs in a process of its own, and its imports are not counted. GNU parallel is a program, so its start is.
-The time of a round trip is made by `benchmarks.delay`, one process for all lines.
+Every host is an sshd of OpenSSH's own, as on an instance. Every tool runs in a process of its own, and its imports are
+not counted; GNU parallel is a program, so its start is. The time of a round trip is made by `benchmarks.delay`, one
+process for all lines.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
-from benchmarks.fan_out_peers import TOOLS
-from benchmarks.ground import Door, door_of, local_cloud
+from benchmarks.fan_out_tools import TOOLS
+from benchmarks.ground import Door, new_folder
 from benchmarks.options import Options, as_script
-from benchmarks.timing import Number, interleave_values, ratio, timed
-from spot_connect.core.reporting import Silent
+from benchmarks.timing import Number, interleave_values, ratio
 
 _ROUND_TRIPS = (0, 80)
 _MOST = {"fabric": 0.8, "parallel-ssh": 0.55, "gnu-parallel": 0.15}
@@ -26,30 +27,36 @@ _MOST = {"fabric": 0.8, "parallel-ssh": 0.55, "gnu-parallel": 0.15}
 
 def measure(options: Options) -> list[Number]:
     """One number for each peer and round trip."""
-    from spot_connect.instance_manager import InstanceManager
-
-    count = options.fleet
-    with local_cloud(options) as ground:
-        manager = InstanceManager(local=True, reporter=Silent())
-        machines = manager.launch_instances([f"fan{number}" for number in range(count)], profile="t2.micro")
-        doors = [door_of(machine.instance, machine.kp_dir) for machine in machines]
-        for machine in machines:
-            machine.close()
-        return [
-            number
-            for milliseconds in _ROUND_TRIPS
-            for number in _compared(doors, milliseconds, ground.home / "hosts.json", options.rounds or 5)
-        ]
+    with hosts(options.fleet) as doors:
+        return [number for apart in _ROUND_TRIPS for number in _compared(doors, apart, options.rounds or 5)]
 
 
-def _compared(doors: Sequence[Door], milliseconds: int, file: Path, rounds: int) -> list[Number]:
+@contextmanager
+def hosts(count: int) -> Iterator[list[Door]]:
+    """The doors of as many servers, with what they need in a folder of their own."""
+    from tests.boundary.ssh.servers import several_openssh
+
+    folder = new_folder()
+    try:
+        with several_openssh(folder, count) as servers:
+            yield [Door(each.address.host, str(each.address.port), each.username, each.key_file) for each in servers]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def seconds(tool: str, doors: Sequence[Door]) -> float:
+    """How long a tool takes for all of them."""
+    listed = [{"host": one.host, "port": one.port, "user": one.user, "key_file": str(one.key_file)} for one in doors]
+    file = doors[0].key_file.with_name("hosts.json")
+    file.write_text(json.dumps(listed), encoding="utf-8")
+    command = [sys.executable, "-m", "benchmarks.fan_out_tools", tool, str(file)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def _compared(doors: Sequence[Door], milliseconds: int, rounds: int) -> list[Number]:
     with _lines(doors, milliseconds) as lines:
-        hosts = [{"host": one.host, "port": one.port, "user": one.user, "key_file": str(one.key_file)} for one in lines]
-        file.write_text(json.dumps(hosts), encoding="utf-8")
-        peers = {name: _peer(name, file) for name in TOOLS}
-        sides = {"spot-connect": lambda: timed(lambda: command_on_each(lines)), **peers}
-        ours, *others = interleave_values(sides, rounds, warm_up=1)
-    what = f"`true` on {len(doors)} instances, {milliseconds} ms"
+        ours, *others = interleave_values({name: partial(seconds, name, lines) for name in TOOLS}, rounds, warm_up=1)
+    what = f"`true` on {len(doors)} hosts, {milliseconds} ms"
     return [ratio(f"{what}, {peer.label}", ours, peer, most=_MOST[peer.label]) for peer in others]
 
 
@@ -67,29 +74,6 @@ def _lines(doors: Sequence[Door], milliseconds: int) -> Iterator[Sequence[Door]]
             yield [replace(door, host="127.0.0.1", port=proxy.stdout.readline().strip()) for door in doors]
         finally:
             proxy.terminate()
-
-
-def command_on_each(doors: Sequence[Door]) -> None:
-    """Connect to all and run `true`."""
-    from spot_connect.core.models import Address
-    from spot_connect.core.side_by_side import side_by_side
-    from spot_connect.ssh.command import run
-    from spot_connect.ssh.connection import Connection
-
-    def one(door: Door) -> int:
-        address = Address(door.host, int(door.port))
-        with Connection(address, door.user, door.key_file, verify=lambda _: None) as connection:
-            return run(connection, "true").exit_status
-
-    assert set(side_by_side(one, {f"{door.host} {door.port}": door for door in doors}).values()) == {0}
-
-
-def _peer(name: str, file: Path) -> Callable[[], float]:
-    def work() -> float:
-        command = [sys.executable, "-m", "benchmarks.fan_out_peers", name, str(file)]
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-    return work
 
 
 if __name__ == "__main__":

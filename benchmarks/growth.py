@@ -11,18 +11,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmarks.fan_out import command_on_each
-from benchmarks.ground import Door, door_of, local_cloud, new_folder
+from benchmarks.fan_out import hosts, seconds
+from benchmarks.ground import Door, local_cloud, new_folder
 from benchmarks.jobs import batch, wall_of
 from benchmarks.options import Options, as_script
-from benchmarks.timing import Number, timed
+from benchmarks.timing import Number
 from benchmarks.transfers import Line, interleaved, noise, prepare, server_in, tree_of
 from spot_connect.core.reporting import Silent
-
-if TYPE_CHECKING:
-    from spot_connect.instance_manager import InstanceManager
 
 _FILES = (1, 10, 100, 1000, 10_000, 50_000)
 _MEGABYTES = (1, 4, 16, 64, 256, 1024)
@@ -38,7 +34,7 @@ Course = Mapping[int, float]
 
 def measure(options: Options) -> list[Number]:
     """One course for each kind of work."""
-    return [*_transfers(options), *_cloud(options)]
+    return [*_transfers(options), _instances(options.rounds or 3), _jobs(options)]
 
 
 def _transfers(options: Options) -> Iterator[Number]:
@@ -75,27 +71,18 @@ def _courses(door: Door, counts: Sequence[int], source: Callable[[int], Path], r
     return found
 
 
-def _cloud(options: Options) -> Iterator[Number]:
+def _instances(rounds: int) -> Number:
+    with hosts(max(_INSTANCES)) as doors:
+        course = {count: min(seconds("spot-connect", doors[:count]) for _ in range(rounds)) for count in _INSTANCES}
+    return _number("`true` on instances", "instances", {"spot-connect": course})
+
+
+def _jobs(options: Options) -> Number:
     from spot_connect.instance_manager import InstanceManager
 
     with local_cloud(options):
         manager = InstanceManager(local=True, reporter=Silent())
-        yield _instances(manager, options.rounds or 3)
-        manager.terminate(list(manager.instances))
-        yield _jobs(manager)
-
-
-def _instances(manager: InstanceManager, rounds: int) -> Number:
-    machines = manager.launch_instances([f"one{number}" for number in range(max(_INSTANCES))], profile="t2.micro")
-    doors = [door_of(machine.instance, machine.kp_dir) for machine in machines]
-    for machine in machines:
-        machine.close()
-    course = {count: min(timed(partial(command_on_each, doors[:count])) for _ in range(rounds)) for count in _INSTANCES}
-    return _number("`true` on instances", "instances", {"spot-connect": course})
-
-
-def _jobs(manager: InstanceManager) -> Number:
-    course = {count: wall_of(batch(manager, f"grow{count}", "true", count, _WORKERS)) for count in _JOBS}
+        course = {count: wall_of(batch(manager, f"grow{count}", "true", count, _WORKERS)) for count in _JOBS}
     return _number(f"scripts that do nothing on {_WORKERS} instances", "jobs", {"spot-connect": course})
 
 

@@ -31,7 +31,7 @@ def _from_the_repository(monkeypatch):
 
 def measurements():
     names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
-    return sorted(names - {"__init__", "__main__", "bare", "fan_out_peers", *HELPERS})
+    return sorted(names - {"__init__", "__main__", "bare", "fan_out_tools", *HELPERS})
 
 
 def benchmark(*words):

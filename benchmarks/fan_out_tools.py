@@ -1,8 +1,9 @@
-"""`true` on many hosts as other tools do it, for `benchmarks.fan_out`: prints the seconds without the imports.
+"""`true` on many hosts by one tool, for `benchmarks.fan_out`: prints the seconds from no connection to the last answer.
 
-    python -m benchmarks.fan_out_peers TOOL FILE
+    python -m benchmarks.fan_out_tools TOOL FILE
 
-FILE has a JSON array of hosts, each with host, port, user and key_file.
+FILE has a JSON array of hosts, each with host, port, user and key_file. Imports are not counted, and neither is the end
+of the connections: whoever works with many hosts keeps them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,35 @@ from benchmarks.timing import timed
 Hosts = Sequence[Mapping[str, str]]
 
 
+def spot_connect(hosts: Hosts) -> Callable[[], object]:
+    """What `InstanceManager.run` does below the looking up of instances."""
+    from spot_connect.core.models import Address
+    from spot_connect.core.side_by_side import side_by_side
+    from spot_connect.ssh import _transport  # noqa: F401 - or its imports would be counted
+    from spot_connect.ssh.command import run
+    from spot_connect.ssh.connection import Connection
+
+    def accept(_: object) -> None:
+        pass
+
+    def connection(each: Mapping[str, str]) -> Connection:
+        address = Address(each["host"], int(each["port"]))
+        return Connection(address, each["user"], Path(each["key_file"]), verify=accept)
+
+    def work() -> object:
+        connections = {f"{each['host']} {each['port']}": connection(each) for each in hosts}
+        statuses = side_by_side(lambda line: run(line, "true").exit_status, connections)
+        assert list(statuses.values()) == [0] * len(hosts)
+        return connections
+
+    return work
+
+
 def fabric(hosts: Hosts) -> Callable[[], object]:
     """https://docs.fabfile.org/en/latest/api/group.html."""
     from fabric import Connection, ThreadingGroup
 
-    def work() -> None:
+    def work() -> object:
         group = ThreadingGroup.from_connections(
             Connection(
                 each["host"], user=each["user"], port=int(each["port"]),
@@ -32,6 +57,7 @@ def fabric(hosts: Hosts) -> Callable[[], object]:
             for each in hosts
         )  # fmt: skip
         assert len(group.run("true", hide=True)) == len(hosts)
+        return group
 
     return work
 
@@ -41,7 +67,7 @@ def parallel_ssh(hosts: Hosts) -> Callable[[], object]:
     from pssh.clients import ParallelSSHClient
     from pssh.config import HostConfig
 
-    def work() -> None:
+    def work() -> object:
         configured = [
             HostConfig(user=each["user"], port=int(each["port"]), private_key=each["key_file"]) for each in hosts
         ]
@@ -49,6 +75,7 @@ def parallel_ssh(hosts: Hosts) -> Callable[[], object]:
         outputs = client.run_command("true")
         client.join(outputs)
         assert [each.exit_code for each in outputs] == [0] * len(hosts)
+        return client, outputs
 
     return work
 
@@ -69,7 +96,9 @@ def gnu_parallel(hosts: Hosts) -> Callable[[], object]:
     return work
 
 
-TOOLS = {"fabric": fabric, "parallel-ssh": parallel_ssh, "gnu-parallel": gnu_parallel}
+TOOLS = {"spot-connect": spot_connect, "fabric": fabric, "parallel-ssh": parallel_ssh, "gnu-parallel": gnu_parallel}
 
 if __name__ == "__main__":
-    print(timed(TOOLS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))))
+    on_all = TOOLS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
+    kept: list[object] = []
+    print(timed(lambda: kept.append(on_all())))
