@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from spot_connect.core.errors import SshLost
+from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh.command import Listener, exit_status, send_input
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.terminal import Terminal, is_terminal, on_resize, raw_terminal
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import paramiko
 
 _PIECE = 1024 * 1024
+_MUCH = 16 * 1024
+_GATHERING_SECONDS = 0.005
 _DROPPED = 255
 _HELP = b"\r\n~.  drop the line\r\n~~  send a ~\r\n~?  this text\r\n"
 
@@ -213,6 +216,9 @@ class _Session:
         """Show what has come; false when nothing more will."""
         while piece := self._output():
             self._terminal.write(piece)
+            if len(piece) >= _MUCH:
+                # More is on its way: to wake for each packet takes the interpreter from the thread that decrypts it.
+                SYSTEM_CLOCK.sleep(_GATHERING_SECONDS)
             if not self._channel.recv_ready():
                 return True
         return piece is None
