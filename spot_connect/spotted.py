@@ -247,7 +247,7 @@ class SpotInstance:
         ``delete=True`` downloaded directories lose what is not in those there, but for what git ignores here.
 
         Raises:
-            UsageError: the two lists differ in length.
+            UsageError: the two lists differ in length; or ``delete`` and a place without a name of its own, as ``~``.
             TransferFailed: one of the files is not there; nothing was written.
 
         Example:

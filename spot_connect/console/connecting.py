@@ -9,6 +9,7 @@ from pathlib import Path
 from spot_connect.console import ended
 from spot_connect.console.commanding import run_last
 from spot_connect.console.runs import followed, resume_named
+from spot_connect.core.downloads import require_names
 from spot_connect.core.errors import RunInterrupted, ScriptFailed, UsageError
 from spot_connect.core.runs import Limits
 from spot_connect.launching.realm import choose_realm
@@ -40,9 +41,9 @@ def connect(arguments: argparse.Namespace) -> int:
         if not _wants_command_alone(arguments, machine):
             screen.note(f"connected to {machine.name} ({machine.id}, {machine.region}) at {machine.address}")
         if arguments.sync:
-            machine.sync(arguments.sync)
+            machine.sync(arguments.sync, delete=arguments.delete)
         if arguments.upload:
-            machine.upload(list(arguments.upload), arguments.remotepath)
+            machine.upload(list(arguments.upload), arguments.remotepath, delete=arguments.delete)
         return _run_and_prompt(arguments, machine, screen)
 
 
@@ -61,7 +62,7 @@ def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen
     if arguments.command is not None and not status:
         status = run_last(arguments, machine)
     if arguments.download:
-        machine.download(list(arguments.download), arguments.localpath)
+        machine.download(list(arguments.download), arguments.localpath, delete=arguments.delete)
     if _wants_prompt(arguments):
         return machine.prompt() or status
     return status
@@ -112,6 +113,10 @@ def _name(arguments: argparse.Namespace) -> str:
 def _check_paths(arguments: argparse.Namespace) -> None:
     existing([*arguments.upload, *([arguments.sync] if arguments.sync else ())])
     existing_files(list(arguments.script))
+    if arguments.delete and not (arguments.sync or arguments.upload or arguments.download):
+        raise UsageError("there is nothing that --delete is for", advice="Name a directory with --sync, -u or -d.")
+    if arguments.delete and arguments.download:
+        require_names(arguments.download)
     if (arguments.detach or arguments.resume) and not arguments.script:
         raise UsageError("there is nothing to detach or to resume", advice="Name a script with -s.")
     if arguments.detach and arguments.download:

@@ -39,6 +39,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("", "--sync", "text", "", "DIR", "directory to bring up to date first, without what git ignores"),
         ("-d", "--download", "comma_list", (), "PATH[,PATH]", "files and directories to download after all that"),
         ("-lp", "--localpath", "text", ".", "DIR", "where -d puts them (default: here)"),
+        ("", "--delete", "switch", False, "", "directories of --sync, -u and -d lose what is gone at their source"),
         ("-s", "--script", "comma_list", (), "PATH[,PATH]", "scripts to run, in order"),
         ("-c", "--command", "command", None, "COMMAND", "command to run, as ssh does; over a line that is held open"),
         ("", "--detach", "boolean", False, "BOOL", "begin the scripts and leave; they go on without this computer"),

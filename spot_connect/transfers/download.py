@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spot_connect.core.downloads import name_of, require_names
 from spot_connect.core.errors import SshLost, TransferFailed, UsageError
 from spot_connect.core.reporting import Reporter
 from spot_connect.ssh.connection import Connection
@@ -62,7 +63,8 @@ def download(
     under its name when it is complete; a transfer that broke goes on where it was.
 
     Raises:
-        UsageError: as many destinations as sources are needed, and were not given.
+        UsageError: as many destinations as sources are needed, and were not given; or with ``delete`` a
+            source that has no name of its own, as ``.``.
         TransferFailed: a source is missing (nothing was written then), unreadable, or there is no room for it.
         SshLost: the line broke.
 
@@ -70,6 +72,8 @@ def download(
         >>> download(connection, ["efs/model.h5"], Path("results"), reporter=Silent())  # doctest: +SKIP
         (PosixPath('results/model.h5'),)
     """
+    if delete:
+        require_names(sources)
     targets = _targets(sources, destinations)
     paths = [posixpath.normpath(from_home(source)) for source in sources]
     with connection.transfers:
@@ -187,7 +191,7 @@ def _settle(tree: _Wanted, removed: Sequence[bytes]) -> None:
 
 
 def _targets(sources: Sequence[str], destinations: Path | Sequence[Path]) -> list[Path]:
-    names = [posixpath.basename(posixpath.normpath(source)) for source in sources]
+    names = [name_of(source) for source in sources]
     if isinstance(destinations, Path):
         return [destinations / name for name in names]
     if len(destinations) != len(sources):

@@ -39,3 +39,29 @@ def test_a_directory_is_brought_up_to_date_without_what_git_ignores(person, mach
     (person.directory / "project" / "job.txt").unlink()
     assert person.types("sync", machine, "project", "--delete").returncode == 0
     assert person.types("-n", machine, "-s", str(script)).stdout == ".gitignore\n"
+
+
+def test_with_delete_directories_lose_what_is_gone_at_their_source(person, machine):
+    person.writes("up/kept.txt", "kept\n")
+    person.writes("up/gone.txt", "gone\n")
+    assert person.types("-n", machine, "-u", "up").returncode == 0
+    (person.directory / "up" / "gone.txt").unlink()
+    person.writes("down/up/stale.txt", "stale\n")
+    result = person.types("-n", machine, "-u", "up", "-d", "up", "-lp", "down", "--delete", "-c", "ls up")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "kept.txt\n"
+    assert [each.name for each in (person.directory / "down" / "up").iterdir()] == ["kept.txt"]
+
+
+def test_delete_without_anything_to_move_is_refused(person, machine):
+    result = person.types("-n", machine, "--delete", "-c", "true")
+    assert result.returncode == 2
+    assert "nothing that --delete is for" in result.stderr
+
+
+def test_delete_never_reaches_what_lies_here_already(person, machine):
+    mine = person.writes("mine.txt", "mine\n")
+    result = person.types("-n", machine, "-d", ".", "--delete")
+    assert result.returncode == 2
+    assert "your own files are here" in result.stderr
+    assert mine.exists()

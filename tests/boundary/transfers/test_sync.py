@@ -137,3 +137,11 @@ def test_the_whole_home_directory_is_never_deleted(connection: Connection, tmp_p
     for place in (".", "~", "x/..", "/"):
         with pytest.raises(UsageError, match="delete the rest"):
             sync(connection, tmp_path, place, reporter=SILENT, delete=True)
+
+
+@pytest.mark.parametrize("place", [".", "x/..", "..", "~", "~/", "/"])
+def test_what_lies_here_already_is_never_deleted(connection: Connection, tmp_path: Path, place: str) -> None:
+    written(tmp_path, mine="x")
+    with pytest.raises(UsageError, match="delete the rest"):
+        download(connection, [place], tmp_path, reporter=SILENT, delete=True)
+    assert (tmp_path / "mine").exists()
