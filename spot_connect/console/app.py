@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from spot_connect.console.flags import VERBS, help_text
+from spot_connect.console.flags import BEFORE_A_VERB, VERBS, help_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-_BEFORE_A_VERB = ("--local", "--debug")
+_AT_TAB = ["completion", "words"]
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +28,11 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    leading = next((index for index, word in enumerate(words) if word not in _BEFORE_A_VERB), len(words))
+    if words[:2] == _AT_TAB:
+        from spot_connect.console.completing import show_words
+
+        return show_words(words[2:])
+    leading = next((index for index, word in enumerate(words) if word not in BEFORE_A_VERB), len(words))
     verb = words[leading] if leading < len(words) else ""
     if verb not in VERBS:
         return _connect(words)
@@ -61,6 +65,8 @@ def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
         from spot_connect.console.syncing import sync as doer
     elif verb == "ssh-config":
         from spot_connect.console.ssh_config import show_include as doer
+    elif verb == "completion":
+        from spot_connect.console.completing import show_script as doer
     elif verb == "jobs":
         from spot_connect.console.jobs import act as doer
     else:
@@ -70,8 +76,8 @@ def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
 
 def _flags_first(words: list[str]) -> list[str]:
     # A verb of verbs (`local up`) hands what follows to another parser, which does not know these flags.
-    general = [word for word in words if word in _BEFORE_A_VERB]
-    return general + [word for word in words if word not in _BEFORE_A_VERB]
+    general = [word for word in words if word in BEFORE_A_VERB]
+    return general + [word for word in words if word not in BEFORE_A_VERB]
 
 
 def _connect(words: list[str]) -> int:

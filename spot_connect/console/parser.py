@@ -96,6 +96,10 @@ def verb_parser(verb: str) -> Parser:
         _run(parser)
         if verb == "resume":
             parser.add_argument("--detach", type=read("boolean"), default=False, help="do not follow it")
+    elif verb == "completion":
+        from spot_connect.console.completing import SHELLS
+
+        parser.add_argument("shell", choices=tuple(SHELLS), metavar="SHELL", help="bash or zsh")
     elif verb in own:
         own[verb](parser)
     elif verb == "jobs":

@@ -20,6 +20,10 @@ class RegionHints:
         """The Region the name was last seen in, if anybody remembers."""
         return self._read().get(name)
 
+    def names(self) -> tuple[str, ...]:
+        """Every name that was seen, in alphabetical order."""
+        return tuple(sorted(self._read()))
+
     def regions(self) -> tuple[str, ...]:
         """Every Region in which something was seen, in alphabetical order."""
         return tuple(sorted(set(self._read().values())))
