@@ -57,7 +57,7 @@ def _compared(doors: Sequence[Door], milliseconds: int, rounds: int) -> list[Num
     with _lines(doors, milliseconds) as lines:
         ours, *others = interleave_values({name: partial(seconds, name, lines) for name in TOOLS}, rounds, warm_up=1)
     what = f"`true` on {len(doors)} hosts, {milliseconds} ms"
-    return [ratio(f"{what}, {peer.label}", ours, peer, most=_MOST[peer.label]) for peer in others]
+    return [ratio(f"{what}, {peer.label}", ours, peer, most=_MOST.get(peer.label)) for peer in others]
 
 
 @contextmanager

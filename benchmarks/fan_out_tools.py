@@ -62,6 +62,27 @@ def fabric(hosts: Hosts) -> Callable[[], object]:
     return work
 
 
+def asyncssh(hosts: Hosts) -> Callable[[], object]:
+    """https://asyncssh.readthedocs.io/en/stable/#running-multiple-clients."""
+    import asyncio
+
+    from asyncssh import SSHClientConnection, connect
+
+    async def one(each: Mapping[str, str]) -> SSHClientConnection:
+        connection = await connect(
+            each["host"], int(each["port"]), username=each["user"], client_keys=[each["key_file"]],
+            known_hosts=None, config=None, agent_path=None,
+        )  # fmt: skip
+        await connection.run("true", check=True)
+        return connection
+
+    async def all_of_them() -> object:
+        return await asyncio.gather(*map(one, hosts))
+
+    loop = asyncio.new_event_loop()
+    return lambda: loop.run_until_complete(all_of_them())
+
+
 def parallel_ssh(hosts: Hosts) -> Callable[[], object]:
     """https://parallel-ssh.readthedocs.io/en/latest/advanced.html."""
     from pssh.clients import ParallelSSHClient
@@ -96,7 +117,13 @@ def gnu_parallel(hosts: Hosts) -> Callable[[], object]:
     return work
 
 
-TOOLS = {"spot-connect": spot_connect, "fabric": fabric, "parallel-ssh": parallel_ssh, "gnu-parallel": gnu_parallel}
+TOOLS = {
+    "spot-connect": spot_connect,
+    "fabric": fabric,
+    "asyncssh": asyncssh,
+    "parallel-ssh": parallel_ssh,
+    "gnu-parallel": gnu_parallel,
+}
 
 if __name__ == "__main__":
     on_all = TOOLS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
