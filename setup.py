@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "spot_connect/__init__.py").read_text(encoding="utf-8"))
+BENCH = ["fabric>=3", "parallel-ssh>=2.12"]
 PLOT = ["matplotlib>=3.8"]
 JOBS = ["distributed>=2026.8"]
 LOCAL = ["moto>=5.2.5,<5.3", "flask>=3", "flask-cors>=5", "asyncssh>=2.24", "awscli>=1.44"]
@@ -23,6 +24,7 @@ setup(
     include_package_data=True,
     install_requires=["boto3>=1.34", "cryptography>=42", "paramiko>=4,<6", "netaddr>=1", "path>=16", "rich>=13"],
     extras_require={
+        "bench": BENCH,
         "jobs": JOBS,
         "local": LOCAL,
         "plot": PLOT,

@@ -25,8 +25,11 @@ class Call:
 
 
 @contextmanager
-def recorded(hear: Callable[[Call], object]) -> Iterator[None]:
-    """Tell ``hear`` of every AWS call that botocore makes in this process meanwhile."""
+def recorded(hear: Callable[[Call], object], away: float = 0) -> Iterator[None]:
+    """Tell ``hear`` of every AWS call that botocore makes in this process meanwhile.
+
+    Each takes ``away`` seconds more, as if AWS were far away.
+    """
     from botocore.client import BaseClient
 
     original = BaseClient._make_api_call
@@ -34,6 +37,7 @@ def recorded(hear: Callable[[Call], object]) -> Iterator[None]:
     def call(self: Any, operation_name: str, api_params: Any) -> Any:
         began = time.monotonic()
         try:
+            time.sleep(away)
             return original(self, operation_name, api_params)
         finally:
             hear(Call(operation_name, began, time.monotonic()))

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from benchmarks.fan_out_tools import TOOLS
-from benchmarks.ground import Door, new_folder
+from benchmarks.fan_out_tools import MODULES, TOOLS
+from benchmarks.ground import Door, new_folder, require
 from benchmarks.options import Options, as_script
 from benchmarks.timing import Number, interleave_values, ratio
 
@@ -27,6 +27,7 @@ _MOST = {"fabric": 0.8, "parallel-ssh": 0.55, "gnu-parallel": 0.15}
 
 def measure(options: Options) -> list[Number]:
     """One number for each peer and round trip."""
+    require(MODULES, ["parallel"])
     with hosts(options.fleet) as doors:
         return [number for apart in _ROUND_TRIPS for number in _compared(doors, apart, options.rounds or 5)]
 
@@ -50,7 +51,7 @@ def seconds(tool: str, doors: Sequence[Door]) -> float:
     file = doors[0].key_file.with_name("hosts.json")
     file.write_text(json.dumps(listed), encoding="utf-8")
     command = [sys.executable, "-m", "benchmarks.fan_out_tools", tool, str(file)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def _compared(doors: Sequence[Door], milliseconds: int, rounds: int) -> list[Number]:

@@ -117,6 +117,8 @@ def gnu_parallel(hosts: Hosts) -> Callable[[], object]:
     return work
 
 
+MODULES = {"fabric": "fabric", "asyncssh": "asyncssh", "parallel-ssh": "pssh"}
+"""What those tools that are libraries are imported as."""
 TOOLS = {
     "spot-connect": spot_connect,
     "fabric": fabric,

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,16 @@ def tool(name: str) -> str:
     if not found:
         raise SystemExit(f"{name} is not installed; install spot-connect with its extra [local]")
     return found
+
+
+def require(modules: Mapping[str, str], programs: Sequence[str]) -> None:
+    """Say what is missing before anything is measured: libraries, by what they are imported as, and programs."""
+    absent = [name for name, module in modules.items() if find_spec(module) is None]
+    if absent:
+        raise SystemExit(f"{', '.join(absent)} missing; pip install -e '.[test,bench]'")
+    absent = [name for name in programs if not shutil.which(name)]
+    if absent:
+        raise SystemExit(f"{', '.join(absent)} missing; your system's packages have it")
 
 
 def quiet(*command: str, environment: Mapping[str, str] | None = None) -> None:

@@ -25,6 +25,7 @@ MEASUREMENTS = {
     "to_many": "files to several instances at once against an rsync for each",
     "launch": "from the command to the first prompt, beyond boot and AWS",
     "reconnect": "AWS calls to come back by name",
+    "fleet_calls": "AWS calls to launch many instances, and to reach them",
     "fan_out": "a command on many instances at once against fabric, parallel-ssh and GNU parallel",
     "fleet": "many instances started and answering",
     "jobs": "how busy distributed jobs keep their instances, and what each costs, against GNU parallel",

@@ -11,7 +11,6 @@ from typing import Any
 from spot_connect.core.errors import RunNotFound, SpotConnectError, UsageError
 from spot_connect.core.jobs import JobsRecord, Plan, Terms, jobs_record, slots_of
 from spot_connect.core.joining import last_resort
-from spot_connect.core.models import Instance
 from spot_connect.core.names import file_system_token
 from spot_connect.core.orders import Order
 from spot_connect.core.side_by_side import side_by_side
@@ -29,7 +28,6 @@ from spot_connect.jobs.versions import dask_here, same_dask, same_python, told_b
 from spot_connect.jobs.yard import Line, Yard
 from spot_connect.launching import doors, finding, fleets
 from spot_connect.many_instances import ManyInstances
-from spot_connect.spotted import SpotInstance
 
 
 class InstanceManager(ManyInstances):
@@ -288,7 +286,7 @@ class InstanceManager(ManyInstances):
             self._reporter.warn("this process hands the jobs out: if it ends, or this computer is off, they are lost")
         # Whatever becomes of this computer and of the jobs, the bill has an end.
         boot = f"#!/bin/bash\n{last_resort(terms.max_hours)}"
-        fleet = self.launch_fleet(count, name=prefix, user_data=boot, **launch)
+        fleet = self.launch_fleet(count, name=prefix, user_data=boot, filesystem=token, **launch)
         run_id, yard = starting.new_id(), self._yard(prefix, fleet.region)
         head: Line | None = None
         order: Order | None = None
@@ -374,10 +372,6 @@ class InstanceManager(ManyInstances):
     def _yard(self, prefix: str, region: str) -> Yard:
         keys = self._realm.keys(str(self.kp_dir or ""), self._reporter)
         return Yard(self._realm, prefix, region, keys, self._reporter, self._reach)
-
-    def _reach(self, one: Instance, token: str) -> SpotInstance:
-        mounted = {"filesystem": token} if token else {}
-        return self.launch_instance(one.name, region=one.region, **mounted)
 
 
 def _takes_functions(lines: Sequence[Line]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from spot_connect import sutils
 from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
-from spot_connect.core.names import file_system_token
+from spot_connect.core.models import Instance
+from spot_connect.core.names import FILE_SYSTEM_TAG, file_system_token
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.s3_transfers import S3Transfer, s3_transfer
 from spot_connect.core.scripts import remote_path
@@ -143,6 +145,7 @@ class ManyInstances:
         *,
         types: Sequence[str] = (),
         maintain: bool = False,
+        filesystem: str | None = None,
         **settings: Any,
     ) -> Fleet:
         """Launch many instances, ``<name>_0`` and so on, in one call, from the pools that can best give them.
@@ -155,6 +158,7 @@ class ManyInstances:
             maintain: AWS replaces instances that end, until :meth:`cancel_fleet`; they cost money until then.
             settings: ``region``, ``image_id``, ``price``, ``key_pair``, ``security_group``, ``firewall``,
                 ``instance_profile``, ``monitoring``, ``user_data`` as for a ``SpotInstance``.
+            filesystem: creation token of the file system that :meth:`reach_fleet` mounts; by default the manager's own.
 
         Raises:
             UsageError: a wrong argument, or a fleet of that name runs already; nothing was launched.
@@ -164,7 +168,9 @@ class ManyInstances:
             >>> manager.launch_fleet(8, "t3.small", "worker", types=["t3a.small"]).ids  # doctest: +SKIP
             ('i-0123456789abcdef0', ...)
         """
+        token = file_system_token(filesystem) if filesystem else self.efs
         request = launch_request(self._realm, name or "fleet", profile=profile, **settings)
+        request = replace(request, filesystem=token or "")
         keys = self._realm.keys(str(self.kp_dir or ""), self._reporter)
         keys.check_writable()
         fleet = fleets.launch_fleet(
@@ -192,9 +198,13 @@ class ManyInstances:
 
     def reach_fleet(self, fleet_id: str | None = None) -> list[SpotInstance]:
         """Connect to the instances of one fleet or all, side by side, and keep them in :attr:`instances`."""
-        found = [each for one in self._fleets(fleet_id) for each in one.instances]
-        by_id = {each.id: each for each in found}
-        return list(side_by_side(lambda each: self.launch_instance(each.name, region=each.region), by_id).values())
+        found = {each.id: each for one in self._fleets(fleet_id) for each in one.instances}
+        reach = lambda each: self._reach(each, each.tags.get(FILE_SYSTEM_TAG, ""))  # noqa: E731
+        return list(side_by_side(reach, found).values())
+
+    def _reach(self, one: Instance, token: str) -> SpotInstance:
+        mounted = {"filesystem": token} if token else {}
+        return self.launch_instance(one.name, region=one.region, **mounted)
 
     def cancel_fleet(self, fleet_id: str | None = None) -> None:
         """Delete one fleet or all, and end their instances."""

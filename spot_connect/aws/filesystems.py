@@ -10,6 +10,7 @@ from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsError
 from spot_connect.core.models import FileSystem, MountTarget
 
@@ -17,6 +18,7 @@ NFS_PORT = 2049
 _DEAD = frozenset({"deleting", "deleted", "error"})
 
 
+@once
 def find(cloud: Cloud, token: str) -> FileSystem | None:
     """The file system with that creation token, or ``None``; one that is being deleted counts as gone."""
     with asking(f"look for the file system {token} in {cloud.region}"):
@@ -51,6 +53,7 @@ def create(cloud: Cloud, token: str, tags: Mapping[str, str]) -> FileSystem:
         return existing
 
 
+@once
 def mount_targets(cloud: Cloud, file_system_id: str) -> tuple[MountTarget, ...]:
     """The mount targets of a file system that are there or about to be; one a zone at most."""
     with asking(f"look for mount targets of {file_system_id}"):
@@ -74,6 +77,7 @@ def create_mount_target(cloud: Cloud, file_system_id: str, subnet_id: str, group
         raise
 
 
+@once
 def mount_target_groups(cloud: Cloud, target_id: str) -> tuple[str, ...]:
     """The ids of the security groups that guard a mount target."""
     with asking(f"look up the groups of {target_id}"):

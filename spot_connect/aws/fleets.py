@@ -117,13 +117,6 @@ def describe(cloud: Cloud, fleet_id: str) -> Known | None:
     return _known(found[0]) if found else None
 
 
-def tag(cloud: Cloud, instance_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags of one instance."""
-    marks = [{"Key": key, "Value": value} for key, value in tags.items()]
-    with asking(f"tag {instance_id}"):
-        cloud.ec2.create_tags(Resources=[instance_id], Tags=marks)
-
-
 def worst(what: str, errors: Iterable[PoolRefusal]) -> AwsError:
     """The refusal that says most: what no other pool can help, before lack of capacity.
 

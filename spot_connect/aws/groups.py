@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import batches, in_one_call, once
 from spot_connect.core.errors import AwsError
 from spot_connect.core.firewall import Rule
 from spot_connect.core.models import GroupRule
@@ -24,6 +25,7 @@ class Group:
     ours: bool
 
 
+@once
 def find(cloud: Cloud, name: str, vpc_id: str = "") -> Group | None:
     """The group called ``name`` (or with that id), in ``vpc_id`` when it is given."""
     wanted = {"group-id" if name.startswith("sg-") else "group-name": name, "vpc-id": vpc_id}
@@ -52,14 +54,18 @@ def create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Gro
     return Group(answer["GroupId"], name, vpc_id, ours=True)
 
 
-def rules(cloud: Cloud, group_id: str) -> tuple[GroupRule, ...]:
+@in_one_call
+def rules(cloud: Cloud, group_ids: Collection[str]) -> dict[str, tuple[GroupRule, ...]]:
     """The ingress rules of a group that name an IPv4 block; one call."""
-    filters = [{"Name": "group-id", "Values": [group_id]}]
-    found: list[GroupRule] = []
-    with asking(f"read the rules of the security group {group_id}"):
-        for page in cloud.ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters):
-            found += [_rule(raw) for raw in page["SecurityGroupRules"] if not raw["IsEgress"] and raw.get("CidrIpv4")]
-    return tuple(found)
+    found: dict[str, list[GroupRule]] = {one: [] for one in group_ids}
+    for batch in batches(found):
+        filters = [{"Name": "group-id", "Values": batch}]
+        with asking(f"read the rules of the security group {', '.join(batch)}"):
+            for page in cloud.ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters):
+                for raw in page["SecurityGroupRules"]:
+                    if not raw["IsEgress"] and raw.get("CidrIpv4"):
+                        found[raw["GroupId"]].append(_rule(raw))
+    return {one: tuple(listed) for one, listed in found.items()}
 
 
 def allow(cloud: Cloud, group_id: str, wanted: Iterable[Rule], description: str) -> None:
@@ -79,6 +85,7 @@ def allow(cloud: Cloud, group_id: str, wanted: Iterable[Rule], description: str)
                 raise
 
 
+@once
 def allow_from_group(cloud: Cloud, group_id: str, ports: range, source_id: str) -> None:
     """Let members of the group ``source_id`` reach TCP ports of the group's members, and nobody else.
 

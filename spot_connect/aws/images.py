@@ -8,6 +8,7 @@ from datetime import datetime
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsError, AwsObjectMissing
 from spot_connect.core.models import Image
 
@@ -23,6 +24,7 @@ class Newest:
     since: datetime
 
 
+@once
 def newest_id(cloud: Cloud, parameter: str) -> str:
     """The image id that a public SSM parameter holds now; empty when it is absent or may not be read.
 
@@ -54,6 +56,7 @@ def newest_ids(cloud: Cloud, parameters: Iterable[str]) -> dict[str, Newest]:
     return found
 
 
+@once
 def describe(cloud: Cloud, image_id: str) -> Image:
     """The image with that id in the Region.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsObjectMissing
 
 _PREFERRED = ("x86_64", "arm64")
@@ -37,6 +38,7 @@ class Facts:
     current_generation: bool
 
 
+@once
 def architecture(cloud: Cloud, instance_type: str) -> str:
     """``x86_64`` or ``arm64``: what an image must be built for to run on the type.
 

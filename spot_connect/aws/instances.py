@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import batches, in_one_call
 from spot_connect.core.errors import AwsError, AwsObjectMissing, AwsUnreachable, Throttled
+from spot_connect.core.members import name_tags
 from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec, Subnet
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
@@ -19,19 +22,27 @@ from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
 _TOKEN_SPENT = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
 _TAGGED_AT_LAUNCH = ("instance", "volume", "network-interface", "spot-instances-request")
 """The last of them only for a spot launch."""
-_VALUES = 200
-"""EC2 takes no more values in one filter."""
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0)
 
 
-def named(cloud: Cloud, name: str) -> tuple[Instance, ...]:
-    """Live instances that carry our name tag, oldest first; one call.
+@in_one_call
+def named(cloud: Cloud, names: Collection[str]) -> dict[str, tuple[Instance, ...]]:
+    """Live instances of our name, oldest first; one call.
 
     Example:
         >>> named(Cloud("us-east-1"), "vm1")  # doctest: +SKIP
         (Instance(id='i-0123456789abcdef0', ...),)
     """
-    return _find(cloud, f"look for {name} in {cloud.region}", {f"tag:{NAME_TAG}": [name]})
+    carried = dict.fromkeys(tag for name in names for tag in name_tags(name))
+    what = f"look for {', '.join(names)} in {cloud.region}"
+    found = [one for batch in batches(carried) for one in _find(cloud, what, {f"tag:{NAME_TAG}": _exactly(batch)})]
+    return {name: tuple(one for one in found if one.name == name) for name in names}
+
+
+def of_fleet(cloud: Cloud, prefix: str) -> tuple[Instance, ...]:
+    """Live instances called ``<prefix>_`` and something, oldest first; one call."""
+    [pattern] = _exactly([f"{prefix}_"])
+    return _find(cloud, f"look for {prefix}_* in {cloud.region}", {f"tag:{NAME_TAG}": [f"{pattern}*"]})
 
 
 def of_launch_group(cloud: Cloud, name: str) -> tuple[Instance, ...]:
@@ -55,20 +66,21 @@ def tagged(cloud: Cloud, key: str, values: Sequence[str]) -> tuple[Instance, ...
 
 def with_keys(cloud: Cloud, key_names: Sequence[str]) -> tuple[Instance, ...]:
     """Live instances, ours or not, that were launched with one of the key pairs."""
-    batches = [key_names[first : first + _VALUES] for first in range(0, len(key_names), _VALUES)]
     what = f"look for users of key pairs in {cloud.region}"
-    return tuple(instance for batch in batches for instance in _find(cloud, what, {"key-name": batch}))
+    return tuple(one for batch in batches(key_names) for one in _find(cloud, what, {"key-name": batch}))
 
 
-def by_id(cloud: Cloud, instance_id: str) -> Instance | None:
-    """The instance with that id in whatever state, or ``None``."""
-    return next(iter(by_ids(cloud, [instance_id])), None)
+@in_one_call
+def by_id(cloud: Cloud, ids: Collection[str]) -> dict[str, Instance | None]:
+    """The instance with that id in whatever state, or ``None``; one call."""
+    return {**dict.fromkeys(ids), **{one.id: one for one in by_ids(cloud, ids)}}
 
 
-def by_ids(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
-    """Those of the instances that EC2 still knows, in whatever state."""
+def by_ids(cloud: Cloud, ids: Collection[str]) -> tuple[Instance, ...]:
+    """Those of the instances that EC2 still knows, in whatever state; one call for 200."""
+    what = f"look for {', '.join(ids)} in {cloud.region}"
     # As a filter, so that an unknown id is left out instead of refusing them all.
-    return tuple(_described(cloud, f"look for {', '.join(ids)} in {cloud.region}", {"instance-id": ids}))
+    return tuple(one for batch in batches(ids) for one in _described(cloud, what, {"instance-id": batch}))
 
 
 def launch(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, *, price: str = "", clock: Clock = SYSTEM_CLOCK) -> Instance:
@@ -133,9 +145,9 @@ def run_request(spec: LaunchSpec, subnet: Subnet) -> dict[str, Any]:
 
 def ended(cloud: Cloud, name: str) -> Instance | None:
     """The instance of that name that was launched last and has ended; EC2 forgets it within an hour or so."""
-    wanted = {f"tag:{NAME_TAG}": [name], "instance-state-name": ("shutting-down", "terminated")}
+    wanted = {f"tag:{NAME_TAG}": _exactly(name_tags(name)), "instance-state-name": ("shutting-down", "terminated")}
     found = _described(cloud, f"look for {name} in {cloud.region}", wanted)
-    return max(found, key=lambda instance: instance.launched, default=None)
+    return max((one for one in found if one.name == name), key=lambda instance: instance.launched, default=None)
 
 
 def user_data(cloud: Cloud, instance_id: str) -> str:
@@ -154,8 +166,8 @@ def spot_statuses(cloud: Cloud, request_ids: Sequence[str]) -> dict[str, str]:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html
     """
     found: dict[str, str] = {}
-    for first in range(0, len(request_ids), _VALUES):
-        wanted = _filters({"spot-instance-request-id": request_ids[first : first + _VALUES]})
+    for batch in batches(request_ids):
+        wanted = _filters({"spot-instance-request-id": batch})
         with asking(f"ask for spot requests in {cloud.region}"):
             answer = cloud.ec2.describe_spot_instance_requests(Filters=wanted)
         found |= {one.get("InstanceId", ""): one["Status"]["Code"] for one in answer["SpotInstanceRequests"]}
@@ -173,11 +185,11 @@ def price_limit(cloud: Cloud, request_id: str) -> Decimal | None:
     return Decimal(told["SpotPrice"]) if told.get("SpotPrice") else None
 
 
-def tag(cloud: Cloud, instance_id: str, tags: Mapping[str, str]) -> None:
-    """Give the instance more tags."""
-    with asking(f"tag {instance_id}"):
-        marks = [{"Key": key, "Value": value} for key, value in tags.items()]
-        cloud.ec2.create_tags(Resources=[instance_id], Tags=marks)
+def tag(cloud: Cloud, ids: Collection[str], tags: Mapping[str, str]) -> None:
+    """Give the instances, up to 1000, more tags, the same to all; one call."""
+    marks = [{"Key": key, "Value": value} for key, value in tags.items()]
+    with asking(f"tag {', '.join(ids)}"):
+        cloud.ec2.create_tags(Resources=list(ids), Tags=marks)
 
 
 def terminate(cloud: Cloud, instances: Iterable[Instance]) -> None:
@@ -256,6 +268,11 @@ def _described(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]]) -> 
             for reservation in page["Reservations"]:
                 for raw in reservation["Instances"]:
                     yield _instance(cloud.region, raw)
+
+
+def _exactly(values: Iterable[str]) -> list[str]:
+    """The values as patterns of a filter, in which ``*`` and ``?`` stand for anything."""
+    return [re.sub(r"[\\*?]", r"\\\g<0>", value) for value in values]
 
 
 def _filters(wanted: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsObjectMissing, AwsUnreachable
 from spot_connect.core.models import Subnet
 
 _CHECK_IP = "https://checkip.amazonaws.com"
 
 
+@once
 def subnets(cloud: Cloud, vpc_id: str = "") -> tuple[Subnet, ...]:
     """One subnet a zone: those of ``vpc_id``, else the Region's default ones.
 

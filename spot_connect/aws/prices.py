@@ -9,6 +9,7 @@ from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import in_one_call
 from spot_connect.core.models import SpotPrice
 
 _PRODUCTS = {"Linux": "Linux/UNIX", "Windows": "Windows"}
@@ -40,3 +41,10 @@ def spot_prices(
             for raw in page["SpotPriceHistory"]
             if raw["InstanceType"] in wanted
         )
+
+
+@in_one_call
+def current(cloud: Cloud, instance_types: Collection[str]) -> dict[str, tuple[SpotPrice, ...]]:
+    """The current prices of one type, in US dollars per hour, by zone."""
+    found = spot_prices(cloud, instance_types)
+    return {kind: tuple(each for each in found if each.instance_type == kind) for kind in instance_types}

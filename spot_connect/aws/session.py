@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.service_models import Cache, quick_session
+from spot_connect.core.sharing import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class _Clients:
         self._lock = threading.Lock()
         self._session: Any = None
         self._made: dict[tuple[str, str, int], Any] = {}
+        self._shared: dict[Hashable, Shared[Any, Any]] = {}
 
     def get(self, service: str, region: str, attempts: int) -> Any:
         key = (service, region, attempts)
@@ -35,6 +38,10 @@ class _Clients:
             if key not in self._made:
                 self._made[key] = self._make(service, region, attempts)
             return self._made[key]
+
+    def shared(self, question: Hashable, ask: Callable[[Collection[Any]], Mapping[Any, Any]]) -> Shared[Any, Any]:
+        with self._lock:
+            return self._shared.setdefault(question, Shared(ask))
 
     def default_region(self) -> str:
         with self._lock, asking("read your AWS configuration"):
@@ -113,6 +120,10 @@ class Cloud:
     def ec2_once(self) -> Any:
         """An EC2 client that never retries by itself: lack of capacity is a 5xx, which botocore would repeat."""
         return self._clients.get("ec2", self.region, 1)
+
+    def shared(self, question: Hashable, ask: Callable[[Collection[Any]], Mapping[Any, Any]]) -> Shared[Any, Any]:
+        """What answers ``question`` here, by ``ask``, for all threads together."""
+        return self._clients.shared((self.region, question), ask)
 
     def configured_region(self) -> str:
         """The Region of the user's AWS configuration; empty when there is none."""

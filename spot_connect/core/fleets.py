@@ -9,7 +9,9 @@ from itertools import count as counting
 from itertools import islice
 from typing import Generic, TypeVar
 
+from spot_connect.core.members import shared_name
 from spot_connect.core.models import Instance, LaunchSpec, Subnet
+from spot_connect.core.names import NAME_TAG
 
 FLEET_TAG = "spot-connect:fleet"
 FLEET_ID_TAG = "aws:ec2:fleet-id"
@@ -114,6 +116,16 @@ def reassign(jobs: Mapping[str, T], live: Iterable[str]) -> Reassigned[T]:
         orphans=tuple(gone[len(moves) :]),
         spare=tuple(new[len(moves) :]),
     )
+
+
+def common_tags(name: str, tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that all instances of the fleet ``name`` are launched with, as it would have one instance have ``tags``.
+
+    Example:
+        >>> common_tags("w", {"spot-connect:name": "w"})
+        {'spot-connect:name': 'w_%', 'spot-connect:fleet': 'w'}
+    """
+    return {**tags, NAME_TAG: shared_name(name), FLEET_TAG: name}
 
 
 def member_names(prefix: str, count: int, taken: Iterable[str] = ()) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from spot_connect.core.firewall import Rule
+from spot_connect.core.members import member_name
 from spot_connect.core.names import LOGIN_TAG, NAME_TAG, PROFILE_TAG, SSH_TAG
 
 LIVE_STATES = ("pending", "running", "stopping", "stopped")
@@ -53,7 +54,7 @@ class Instance:
     @property
     def name(self) -> str:
         """Our name for it, else the Name tag, else the id."""
-        return self.tags.get(NAME_TAG) or self.tags.get("Name") or self.id
+        return member_name(self.id, self.tags.get(NAME_TAG, ""), self.tags) or self.tags.get("Name") or self.id
 
     @property
     def profile(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spot_connect.aws import groups, keys
 from spot_connect.aws.session import Cloud
+from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsError, AwsObjectMissing, KeyMissing
 from spot_connect.core.firewall import SSH_PORT, Rule, ssh_from
 from spot_connect.core.fleets import FLEET_TAG
@@ -87,6 +88,11 @@ def open_group(realm: Realm, cloud: Cloud, group_id: str, firewall: tuple[Rule, 
     for rule in wanted:
         if rule.is_open_to_the_world:
             reporter.warn(f"port {rule.first} is open to every address, as {rule} asks")
+    _let_stand(cloud, group_id, wanted)
+
+
+@once
+def _let_stand(cloud: Cloud, group_id: str, wanted: tuple[Rule, ...]) -> None:
     standing = groups.rules(cloud, group_id)
     there = {entry.rule for entry in standing}
     mark = own_mark()

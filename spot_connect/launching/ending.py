@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from spot_connect.aws import instances
 from spot_connect.core.errors import InstanceNotFound
@@ -12,6 +13,8 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.holding.calling import part
 from spot_connect.launching import finding
 from spot_connect.launching.realm import Realm, typed
+
+_AT_ONCE = 32
 
 
 def terminate(realm: Realm, doomed: Iterable[Instance]) -> None:
@@ -47,7 +50,9 @@ def all_named(realm: Realm, names: Sequence[str], region: str, reporter: Reporte
     Raises:
         InstanceNotFound: one of the names has none.
     """
-    found = {instance.id: instance for name in names for instance in _all_called(realm, name, region, reporter)}
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        called = pool.map(lambda name: _all_called(realm, name, region, reporter), names)
+        found = {instance.id: instance for some in called for instance in some}
     return tuple(found.values())
 
 
@@ -55,12 +60,12 @@ def _all_called(realm: Realm, name: str, region: str, reporter: Reporter) -> tup
     if is_instance_id(name):
         return (finding.by_id(realm, name, region),)
     regions = finding.likely_regions(realm, name, region, "")
-    found = finding.by_name(realm, name, regions, reporter, everywhere=not region)
-    if found is None:
+    found = finding.all_by_name(realm, name, regions, reporter, everywhere=not region)
+    if not found:
         where = region or "any Region"
         raise InstanceNotFound(
             f"cannot find {name}",
             f"no instance of that name runs in {where}",
             f"Nothing was changed. See `{typed(realm, 'list')}`.",
         )
-    return instances.named(realm.cloud(found.region), name) or (found,)
+    return found

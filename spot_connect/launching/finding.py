@@ -22,18 +22,25 @@ def by_name(
     It is looked for in ``regions``, then, with ``everywhere``, in every Region of the account, so that any
     computer finds it.
     """
+    found = _lasting(all_by_name(realm, name, regions, reporter, everywhere=everywhere))
+    if len(found) > 1:
+        ids = ", ".join(f"{instance.id} ({instance.type})" for instance in found)
+        reporter.warn(f"{len(found)} instances are called {name}: {ids}; using the oldest")
+    return found[0] if found else None
+
+
+def all_by_name(
+    realm: Realm, name: str, regions: Sequence[str], reporter: Reporter, *, everywhere: bool
+) -> tuple[Instance, ...]:
+    """All live machines called ``name`` in the first Region that has one, also those that AWS is taking away."""
     found = _first(realm, regions, name)
     if not found and everywhere:
         others = [place for place in networks.region_names(realm.cloud(regions[0])) if place not in regions]
         with reporter.step(f"looking for {name} in {len(others)} other Regions"):
             found = _first(realm, others, name, _named_if_allowed)
-    if not found:
-        return None
-    if len(found) > 1:
-        ids = ", ".join(f"{instance.id} ({instance.type})" for instance in found)
-        reporter.warn(f"{len(found)} instances are called {name}: {ids}; using the oldest")
-    realm.hints.remember(name, found[0].region)
-    return found[0]
+    if found:
+        realm.hints.remember(name, found[0].region)
+    return found
 
 
 def likely_regions(realm: Realm, name: str, region: str, profile_region: str) -> tuple[str, ...]:
@@ -68,7 +75,11 @@ def everything(realm: Realm, regions: Iterable[str]) -> tuple[Instance, ...]:
 
 def _named(realm: Realm, name: str, region: str) -> tuple[Instance, ...]:
     cloud = realm.cloud(region)
-    found = instances.named(cloud, name) or instances.of_launch_group(cloud, name)
+    return instances.named(cloud, name) or instances.of_launch_group(cloud, name)
+
+
+def _lasting(found: tuple[Instance, ...]) -> tuple[Instance, ...]:
+    """Those of the machines of one name that are to be used."""
     running = tuple(instance for instance in found if instance.state in ("pending", "running"))
     # One that AWS is taking away still runs for two minutes beside its successor.
     lasting = tuple(instance for instance in running if SUCCESSOR_TAG not in instance.tags)

@@ -14,7 +14,17 @@ from typing import Any
 from spot_connect.aws import fleets, instance_types, instances, launch_templates, prices
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import DeadlinePassed, UsageError
-from spot_connect.core.fleets import FLEET_ID_TAG, FLEET_TAG, Fleet, Move, Pool, member_names, reassign
+from spot_connect.core.fleets import (
+    FLEET_ID_TAG,
+    FLEET_TAG,
+    Fleet,
+    Move,
+    Pool,
+    common_tags,
+    member_names,
+    reassign,
+)
+from spot_connect.core.members import member_tags
 from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG, instance_name
 from spot_connect.core.prices import money
@@ -31,7 +41,6 @@ from spot_connect.store.keys import KeyFiles
 
 MOST = 1000
 """TerminateInstances takes no more ids in one call, so a fleet is never larger."""
-_NAMES_IN_A_FILTER = 200
 _SEEN_SECONDS = 60.0
 _MAINTAINED_SECONDS = 180.0
 
@@ -114,19 +123,20 @@ def refresh_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> Fleet:
     """
     found = {instance.id: instance for instance in fleet_instances(realm, fleet)}
     # A name is missing where a launch was cut short before it was given.
-    known = {instance.id: instance.tags[NAME_TAG] for instance in fleet.instances if NAME_TAG in instance.tags}
+    known = {one.id: one.name for one in fleet.instances if one.name.startswith(f"{fleet.name}_")}
     now = reassign(known, found)
     spare = member_names(fleet.name, len(now.spare), taken=now.jobs.values())
     names = {**now.jobs, **dict(zip(now.spare, spare, strict=True))}
     moved = tuple(Move(*move) for move in now.moves)
     fresh = {move.new for move in moved} | set(now.spare)
-    members = named(realm.cloud(fleet.region), [found[one] for one in names], names, only=fresh)
+    later = renamed(realm.cloud(fleet.region), [found[one] for one in fresh], names)
+    members = {**found, **{one.id: one for one in later}}
     for move in moved:
         reporter.note(f"{move.name} is {move.new} now; {move.old} has ended")
     lost = tuple(name for name, _ in now.orphans)
     if lost:
         reporter.note(f"ended and not replaced: {', '.join(lost)}")
-    return replace(fleet, instances=_in_order(members), moved=moved, lost=lost)
+    return replace(fleet, instances=_in_order(members[one] for one in names), moved=moved, lost=lost)
 
 
 def cancel_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> tuple[Instance, ...]:
@@ -154,12 +164,10 @@ def _check(prefix: str, count: int) -> None:
 
 def _must_be_free(cloud: Cloud, prefix: str, count: int) -> None:
     """A second fleet of the same name would cost twice, and its names would mean two machines."""
-    found = list(instances.tagged(cloud, FLEET_TAG, [prefix]))
-    names = member_names(prefix, count)
-    for first in range(0, count, _NAMES_IN_A_FILTER):
-        found += instances.tagged(cloud, NAME_TAG, names[first : first + _NAMES_IN_A_FILTER])
-    if found:
-        running = dict.fromkeys(instance.name for instance in found)
+    names = frozenset(member_names(prefix, count))
+    found = instances.of_fleet(cloud, prefix)
+    running = dict.fromkeys(one.name for one in found if one.name in names or one.tags.get(FLEET_TAG) == prefix)
+    if running:
         raise UsageError(
             f"cannot launch the fleet {prefix}",
             f"these run already: {', '.join(running)}",
@@ -215,10 +223,9 @@ def _must_fit(cloud: Cloud, spec: LaunchSpec, types: Collection[str]) -> None:
 
 def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int, *, maintain: bool) -> Fleet:
     cloud = realm.cloud(spec.region)
-    # The name tag is each instance's own; until it is set, nobody may take one of them for the machine `spec.name`.
-    common = {key: value for key, value in spec.tags.items() if key != NAME_TAG} | {FLEET_TAG: spec.name}
     marks = {MANAGED_TAG: "true", FLEET_TAG: spec.name}
-    template = launch_templates.create(cloud, template_name(spec.name), replace(spec, tags=common), marks)
+    common = replace(spec, tags=common_tags(spec.name, spec.tags))
+    template = launch_templates.create(cloud, template_name(spec.name), common, marks)
     keeps = False
     heard: list[fleets.Answer] = []
     try:
@@ -257,8 +264,10 @@ def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) 
     found = arrived(cloud, ids) if ids else _maintained(realm, fleet)
     if not found:
         raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
-    names = dict(zip([instance.id for instance in found], member_names(fleet.name, len(found)), strict=True))
-    return replace(fleet, instances=_in_order(named(cloud, found, names, only=set(names))))
+    tags = member_tags([one.id for one in found])
+    instances.tag(cloud, [one.id for one in found], tags)
+    named = [replace(one, tags={**one.tags, **tags}) for one in found]
+    return replace(fleet, instances=_in_order(named))
 
 
 def arrived(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
@@ -284,15 +293,12 @@ def _maintained(realm: Realm, fleet: Fleet) -> tuple[Instance, ...]:
         return fleet_instances(realm, fleet)
 
 
-def named(
-    cloud: Cloud, found: Iterable[Instance], names: Mapping[str, str], *, only: Collection[str]
-) -> tuple[Instance, ...]:
-    """The instances with the names in ``names``; the tags of those in ``only`` are set."""
+def renamed(cloud: Cloud, found: Iterable[Instance], names: Mapping[str, str]) -> tuple[Instance, ...]:
+    """The instances, each with a name of its own from ``names``; those of a fleet that come after its launch."""
 
     def give(instance: Instance) -> Instance:
         tags = {"Name": names[instance.id], NAME_TAG: names[instance.id]}
-        if instance.id in only:
-            fleets.tag(cloud, instance.id, tags)
+        instances.tag(cloud, [instance.id], tags)
         return replace(instance, tags={**instance.tags, **tags})
 
     with ThreadPoolExecutor(max_workers=16) as pool:

@@ -26,5 +26,5 @@ def keeper(realm: Realm, like: Instance, name: str, files: KeyFiles, reporter: R
     request = replacing.request_like(realm, like, instance_type=kind, on_demand=True)
     made = launch(realm, replace(request, name=name), files, reporter)
     mark = {FLEET_TAG: like.tags[FLEET_TAG]}
-    instances.tag(realm.cloud(made.region), made.id, mark)
+    instances.tag(realm.cloud(made.region), [made.id], mark)
     return replace(made, tags={**made.tags, **mark})

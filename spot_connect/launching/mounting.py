@@ -91,7 +91,7 @@ def mount(
     if transit:
         reporter.note(f"{token} is mounted at {MOUNT_DIRECTORY}, {transit}")
     if instance.tags.get(FILE_SYSTEM_TAG) != token:
-        instances.tag(cloud, instance.id, {FILE_SYSTEM_TAG: token})
+        instances.tag(cloud, [instance.id], {FILE_SYSTEM_TAG: token})
     return Mounted(file_system, target, _dns(file_system, instance.region))
 
 

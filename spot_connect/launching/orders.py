@@ -8,12 +8,12 @@ from functools import partial
 
 from spot_connect.aws import fleets as aws_fleets
 from spot_connect.aws import launch_templates
-from spot_connect.core.fleets import FLEET_TAG, Fleet, Pool
+from spot_connect.core.fleets import FLEET_TAG, Fleet, Pool, common_tags
 from spot_connect.core.models import Instance
-from spot_connect.core.names import MANAGED_TAG, NAME_TAG
+from spot_connect.core.names import MANAGED_TAG
 from spot_connect.core.orders import ON_DEMAND, SPOT, Order
 from spot_connect.core.reporting import Reporter
-from spot_connect.launching.fleets import arrived, further_pools, named, template_name
+from spot_connect.launching.fleets import arrived, further_pools, renamed, template_name
 from spot_connect.launching.realm import Realm
 from spot_connect.launching.shielding import to_the_end
 from spot_connect.store import tables
@@ -35,8 +35,7 @@ def write(
     if fleet.spec is None:
         raise ValueError(f"{fleet.name} was not launched here")
     marks = {MANAGED_TAG: "true", FLEET_TAG: fleet.name}
-    common = {key: value for key, value in fleet.spec.tags.items() if key != NAME_TAG} | {FLEET_TAG: fleet.name, **tags}
-    spec = replace(fleet.spec, tags=common, user_data=user_data)
+    spec = replace(fleet.spec, tags=common_tags(fleet.name, {**fleet.spec.tags, **tags}), user_data=user_data)
     template = launch_templates.create(realm.cloud(fleet.region), template_name(fleet.name), spec, marks)
     pools = {SPOT: (*fleet.pools, *further_pools(realm, fleet, others)), ON_DEMAND: fleet.pools}
     requests = {
@@ -69,7 +68,7 @@ def place(
             raise aws_fleets.worst(f"launch {', '.join(names)}", answer.errors)
         found = arrived(cloud, answer.instance_ids)
     by_id = dict(zip(sorted(answer.instance_ids), names, strict=False))
-    made = named(cloud, [one for one in found if one.id in by_id], by_id, only=set(by_id))
+    made = renamed(cloud, [one for one in found if one.id in by_id], by_id)
     for one in made:
         realm.hints.remember(one.name, one.region)
         reporter.note(f"launched {one.name} ({one.id}): {one.type} {market} in {one.zone}")

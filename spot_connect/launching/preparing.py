@@ -99,7 +99,7 @@ def _look_up(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_ty
         rights = pool.submit(instance_profiles.must_exist, cloud, request.instance_profile)
         image = pool.submit(_choose_image, cloud, request, profile, instance_type)
         subnets = pool.submit(networks.subnets, cloud, _vpc_of_group(cloud, request))
-        quotes = pool.submit(prices.spot_prices, cloud, {instance_type})
+        quotes = pool.submit(prices.current, cloud, instance_type)
         chosen, username = image.result()
         rights.result()
         return _Ground(chosen, request.username or username, subnets.result(), quotes.result())

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
 from spot_connect.core.reporting import Reporter
+from spot_connect.core.sharing import Shared
 from spot_connect.store.cache import CacheFiles
 from spot_connect.store.keys import KeyFiles
 from spot_connect.store.pins import Pins
@@ -62,7 +63,7 @@ class Realm:
     @cached_property
     def own_address(self) -> str:
         """The address that instances see us come from; the local cloud never asks the network."""
-        return _LOOPBACK if self.is_local else networks.own_address()
+        return _LOOPBACK if self.is_local else _own_address(None)
 
     def keys(self, directory: str, reporter: Reporter) -> KeyFiles:
         """Private keys in ``directory``, or in the realm's own place."""
@@ -79,6 +80,9 @@ class Realm:
 
         there = service.ensure_up()
         return Endpoint(there.url, there.access_key, there.secret_key)
+
+
+_own_address: Shared[None, str] = Shared(lambda _: {None: networks.own_address()})
 
 
 @lru_cache(maxsize=4)

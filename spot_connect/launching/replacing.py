@@ -106,7 +106,7 @@ def replace(
             request = request_like(realm, dying, instance_type=instance_type, on_demand=on_demand)
             launch(realm, request, files, reporter, hear=made.append)
             with suppress(AwsObjectMissing):  # it has ended, and EC2 has forgotten it
-                instances.tag(cloud, dying.id, {SUCCESSOR_TAG: made[0].id})
+                instances.tag(cloud, [dying.id], {SUCCESSOR_TAG: made[0].id})
         chosen = connecting.settled(realm, made[0], reporter)
     except KeyboardInterrupt:
         ending.terminate(realm, made)

@@ -14,7 +14,7 @@ from spot_connect.aws import fleets as fleet_calls
 from spot_connect.aws import instances
 from spot_connect.core.errors import AwsError, NoCapacity, NotAuthorized, PriceTooLow, QuotaReached, UsageError
 from spot_connect.core.fleets import FLEET_TAG
-from spot_connect.core.names import LOGIN_TAG, MANAGED_TAG, NAME_TAG
+from spot_connect.core.names import FILE_SYSTEM_TAG, LOGIN_TAG, MANAGED_TAG
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching.connecting import open_line
 from spot_connect.launching.fleets import cancel_fleet, find_fleet, fleet_instances, launch_fleet, refresh_fleet
@@ -84,7 +84,7 @@ def test_its_instances_have_names_tags_and_one_door(realm, launched, request_for
     assert fleet.errors == ()
     assert templates(realm) == before
     for one in instances.tagged(realm.cloud("us-east-1"), FLEET_TAG, [request.name]):
-        assert one.tags["Name"] == one.tags[NAME_TAG]
+        assert one.tags["Name"] == request.name
         assert one.tags[MANAGED_TAG] == "true"
         assert one.tags[LOGIN_TAG] == "ec2-user"
         assert one.is_spot
@@ -99,8 +99,30 @@ def test_one_call_launches_all_and_the_price_is_told_before_and_after(wire, laun
     assert "an hour in all" in heard.steps[-1]
     assert re.fullmatch(r"launched 4 of 4 .*: 4 t3.micro in \S+, \$\d\S* an hour in all", heard.notes[-1])
     assert wire.calls["CreateFleet"] == 1
+    assert wire.calls["CreateTags"] == 1
+    assert wire.calls["DescribeInstances"] <= 3
     assert wire.calls["RunInstances"] == 0
     assert wire.calls["RequestSpotFleet"] == 0
+
+
+def test_a_member_is_found_by_name_in_one_call_and_nobody_else_is(realm, wire, launched, request_for):
+    request = request_for("t3.micro", filesystem="kept")
+    fleet = launched(request, count=2)
+    cloud = realm.cloud("us-east-1")
+    before = wire.calls["DescribeInstances"]
+    [found] = instances.named(cloud, f"{request.name}_1")
+    assert wire.calls["DescribeInstances"] - before == 1
+    assert (found.id, found.tags[FILE_SYSTEM_TAG]) == (fleet.ids[1], "kept")
+    for other in (request.name, f"{request.name}_2", f"{request.name}_", f"{request.name}_*", f"{request.name[:-1]}*"):
+        assert instances.named(cloud, other) == ()
+
+
+def test_one_that_has_ended_is_remembered_by_its_name(realm, launched, request_for):
+    request = request_for("t3.micro")
+    fleet = launched(request, count=2)
+    instances.terminate(realm.cloud("us-east-1"), fleet.instances[1:])
+    assert instances.ended(realm.cloud("us-east-1"), f"{request.name}_1").id == fleet.ids[1]
+    assert instances.ended(realm.cloud("us-east-1"), f"{request.name}_0") is None
 
 
 def test_an_instance_of_it_can_be_logged_in_to_and_has_its_user_data(realm, launched, keys, heard, request_for):

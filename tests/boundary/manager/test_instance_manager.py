@@ -6,6 +6,7 @@ import hashlib
 import io
 import random
 import subprocess
+import threading
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -171,6 +172,14 @@ def test_termination_of_an_unknown_name_ends_nothing(manager, pair):
     with pytest.raises(InstanceNotFound):
         manager.terminate([pair[0].name, "nobody-of-that-name"])
     assert set(manager.show_instances().values()) == {"running"}
+
+
+def test_several_are_found_at_once_and_ended_in_one_call(manager, name, cloud):
+    fleet = manager.launch_fleet(8, "t2.micro", name)
+    made = calls_of(lambda: manager.terminate([one.name for one in fleet.instances]), cloud)
+    assert made["TerminateInstances"] == 1
+    assert made["DescribeInstances"] < 8
+    assert manager.get_fleet_iids(fleet.id) == []
 
 
 def test_one_that_was_not_launched_here_is_ended_by_name_without_its_key(manager, name, cloud):
@@ -349,6 +358,42 @@ def test_a_fleet_is_launched_reached_refreshed_and_cancelled(manager, name):
     assert manager.fleets == {}
     assert manager.instances == {}
     assert {one.refresh_instance(verbose=False) for one in reached} <= {"shutting-down", "terminated"}
+
+
+def calls_of(work, cloud, away=0.3):
+    """How many AWS calls of each kind ``work`` takes, when each takes as long as a real one."""
+    made = Counter()
+
+    def hear(event_name, **_):
+        made.update([event_name.rpartition(".")[2]])
+        threading.Event().wait(away)
+
+    cloud.ec2.meta.events.register("before-send", hear)
+    try:
+        work()
+    finally:
+        cloud.ec2.meta.events.unregister("before-send", hear)
+    return made
+
+
+def test_who_reaches_a_fleet_asks_for_all_of_it_at_once(manager, name, cloud):
+    manager.launch_fleet(12, "t2.micro", name)
+    made = calls_of(manager.reach_fleet, cloud)
+    # EC2 tells the console of one instance at a time.
+    assert made.pop("GetConsoleOutput") == 12
+    assert sum(made.values()) < 12
+    again = calls_of(lambda: manager.launch_instances(list(manager.instances)), cloud)
+    assert sum(again.values()) < 12
+    manager.cancel_fleet()
+
+
+def test_a_fleet_keeps_its_file_system_in_mind(manager, name, cloud):
+    fleet = manager.launch_fleet(2, "t2.micro", name, filesystem=name)
+    reached = manager.reach_fleet(fleet.id)
+    reached[0].run("echo kept > efs/file", cmd=True)
+    assert manager.run(reached, "cat efs/file") == ["kept\n"] * 2
+    assert {one.filesystem for one in reached} == {name}
+    manager.cancel_fleet()
 
 
 def test_an_unknown_fleet_is_refused(manager):
