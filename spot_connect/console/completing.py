@@ -125,8 +125,7 @@ def _values(flag: str, *, local: bool) -> Iterable[str]:
 
 def _names(*, local: bool) -> Iterable[str]:
     """The machines that this computer has met."""
-    from spot_connect.store.regions import RegionHints
-    from spot_connect.store.state import realm
-    from spot_connect.store.where import local_is_chosen
+    from spot_connect.store.seen import seen
+    from spot_connect.store.where import local_is_chosen, realm_directory
 
-    return RegionHints(realm(local_is_chosen(local or None))).names()
+    return seen(realm_directory(local=local_is_chosen(local or None)))

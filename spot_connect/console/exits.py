@@ -1,12 +1,10 @@
-"""Errors in words, and the exit status that goes with each."""
+"""Errors in words, and the exit status that goes with each; what is wrong with a flag is said at once."""
 
 from __future__ import annotations
 
 import os
 import sys
-import traceback
 
-from spot_connect.console.ended import TERMINATED, Terminated
 from spot_connect.core.errors import SpotConnectError
 
 INTERRUPTED = 130
@@ -16,16 +14,14 @@ _BROKEN_PIPE = 141
 def tell(error: BaseException, *, debug: bool) -> int:
     """Say what went wrong on standard error; the exit status for it."""
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     if isinstance(error, SpotConnectError):
         _write(f"spot_connect: {_wrapped(error)}")
         return error.exit_code
-    if isinstance(error, Terminated):
-        _write("spot_connect: terminated")
-        return TERMINATED
     if isinstance(error, KeyboardInterrupt):
-        _write("spot_connect: interrupted")
-        return INTERRUPTED
+        return _tell_end(error)
     if isinstance(error, BrokenPipeError):
         # Python would complain once more when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -35,6 +31,14 @@ def tell(error: BaseException, *, debug: bool) -> int:
     if not debug:
         _write("  Run the same command with --debug, and report what it prints.")
     return 1
+
+
+def _tell_end(error: KeyboardInterrupt) -> int:
+    from spot_connect.console.ended import TERMINATED, Terminated
+
+    terminated = isinstance(error, Terminated)
+    _write(f"spot_connect: {'terminated' if terminated else 'interrupted'}")
+    return TERMINATED if terminated else INTERRUPTED
 
 
 def _wrapped(error: SpotConnectError) -> str:

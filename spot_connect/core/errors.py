@@ -6,8 +6,10 @@ next. The console prints exactly these and exits with ``exit_code``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 class SpotConnectError(Exception):

@@ -33,6 +33,7 @@ _INT_SECONDS = 2.0
 HANDOVER_SECONDS = 60.0
 _AGAIN_SECONDS = 2.0
 _SOFT, _MARGIN = 1 / 4, 1 / 12
+_HOOK_ENDS_SECONDS = 1.0
 
 
 class Runner:
@@ -173,7 +174,8 @@ class Runner:
             return
         self._ending = "interrupted"
         self._term_at = seen + left * _SOFT
-        self._hook_until = deadline - left * (1 - hooks.SHARE)
+        now = time.time()
+        self._hook_until = now + max(0.0, deadline - now) * hooks.SHARE
         self._hook = hooks.start(self._spec.get("on_interrupt"), deadline, self._environment())
 
     def _hand_over(self) -> None:
@@ -207,7 +209,8 @@ class Runner:
 
     def _close(self, outcome: str, status: int, script: str) -> None:
         if self._hook is not None:
-            self._hook.join(max(0.0, self._hook_until - time.time()))
+            # It ends itself, and says so.
+            self._hook.join(max(0.0, self._hook_until - time.time()) + _HOOK_ENDS_SECONDS)
         # The log is whole before anybody reads that it has ended.
         details = {"exit_code": status, "script": script, "lost_to_disk": self._log.finish()}
         _insist(lambda: self._attempt.close(outcome, **details))

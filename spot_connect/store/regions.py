@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 
 from spot_connect.core.errors import DeadlinePassed, StateError
+from spot_connect.store.seen import REGIONS_FILE, seen
 from spot_connect.store.state import State
 
 
@@ -14,15 +15,11 @@ class RegionHints:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._path = state.path("regions.json")
+        self._path = state.path(REGIONS_FILE)
 
     def hint(self, name: str) -> str | None:
         """The Region the name was last seen in, if anybody remembers."""
         return self._read().get(name)
-
-    def names(self) -> tuple[str, ...]:
-        """Every name that was seen, in alphabetical order."""
-        return tuple(sorted(self._read()))
 
     def regions(self) -> tuple[str, ...]:
         """Every Region in which something was seen, in alphabetical order."""
@@ -47,9 +44,4 @@ class RegionHints:
             self._state.write_atomic(self._path, json.dumps(hints, indent=1, sort_keys=True) + "\n")
 
     def _read(self) -> dict[str, str]:
-        try:
-            found = json.loads(self._state.read(self._path) or b"{}")
-        except (StateError, ValueError, RecursionError):
-            return {}
-        items = found.items() if isinstance(found, dict) else ()
-        return {name: region for name, region in items if isinstance(region, str)}
+        return seen(str(self._state.root))

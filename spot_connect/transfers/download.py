@@ -16,7 +16,7 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
-from spot_connect.transfers.entries import Entry, local_entries, local_entry, sifted_tree
+from spot_connect.transfers.entries import Entry, left_out, local_entries, local_entry, sifted_tree
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
 from spot_connect.transfers.plain import PlainReceiving
@@ -89,7 +89,7 @@ def _receive_changes(
 ) -> None:
     side = _begin(connection, paths)
     try:
-        found = [_wanted(*each) for each in zip(paths, targets, side.trees, strict=True)]
+        found = [_wanted(*each, reporter) for each in zip(paths, targets, side.trees, strict=True)]
         trees = [_resolved(side, tree) for tree in found]
         _receive(side, trees, reporter)
         for tree in trees:
@@ -114,14 +114,17 @@ def _resolved(side: Receiving | PlainReceiving, tree: _Wanted) -> _Wanted:
     return replace(tree, changes=resolved(tree.changes, same))
 
 
-def _wanted(path: bytes, target: Path, tree: Mapping[bytes, Entry]) -> _Wanted:
+def _wanted(path: bytes, target: Path, tree: Mapping[bytes, Entry], reporter: Reporter) -> _Wanted:
     if not tree:
         advice = "Check the path; relative paths start in the home directory. Nothing was written."
         raise TransferFailed(f"cannot download {os.fsdecode(path)}", "the instance has no such file", advice)
-    for entry in tree.values():
-        if entry.kind == "?":
-            said = f"{os.fsdecode(entry.name)} is neither a file nor a directory"
-            raise TransferFailed(f"cannot download {os.fsdecode(path)}", said, "Nothing was written.")
+    odd = [name for name, entry in tree.items() if entry.kind == "?"]
+    if b"" in odd:
+        what = f"cannot download {os.fsdecode(path)}"
+        raise TransferFailed(what, "it is neither a file nor a directory", "Nothing was written.")
+    if odd:
+        reporter.warn(left_out([posixpath.join(os.fsdecode(path), os.fsdecode(name)) for name in odd]))
+        tree = {name: entry for name, entry in tree.items() if entry.kind != "?"}
     there = _local(target, tree) if os.path.lexists(target) else {}
     for name, entry in there.items():
         # Through such a link a server that is not what it seems could write anywhere on this machine.

@@ -20,13 +20,15 @@ _MODE = 0o777
 _POSIX = os.name == "posix"
 _SEPARATOR = os.sep.encode()
 _NO_NAMES = frozenset({b"", b".", b".."})
+_NAMED = 3
 _ENDS = frozenset({b".", b"-"})
 _KINDS = {b"f": "f", b"l": "l", b"?": "?"}
 
 
 class Entry(NamedTuple):
-    """One file (``f``), directory (``d``) or link (``l``); a tuple, because there may be hundreds of thousands.
+    """One file (``f``), directory (``d``), link (``l``) or something else (``?``).
 
+    A tuple, because there may be hundreds of thousands.
     ``name`` is relative to the tree and empty for its top; ``time`` is that of the last change, in nanoseconds.
     """
 
@@ -42,13 +44,15 @@ class Entry(NamedTuple):
 class Tree:
     """A file or directory on this machine, and all that is in it.
 
-    ``top`` is its name at the other end; ``rules`` tell for each directory what is left out of it.
+    ``top`` is its name at the other end; ``rules`` tell for each directory what is left out of it. ``odd`` are pipes,
+    sockets and devices, which never move.
     """
 
     path: Path
     top: bytes
     entries: tuple[Entry, ...]
     rules: Mapping[bytes, Rules] = field(default_factory=dict)
+    odd: tuple[str, ...] = ()
 
     def local(self, entry: Entry) -> str:
         """Where an entry lies on this machine."""
@@ -65,7 +69,7 @@ def local_trees(sources: Sequence[Path]) -> list[Tree]:
     Raises:
         UsageError: a source is missing, broken or no file, or two have one name.
     """
-    return [Tree(source, top, tuple(local_entries(source))) for source, top in zip(sources, tops(sources), strict=True)]
+    return [_tree(source, top) for source, top in zip(sources, tops(sources), strict=True)]
 
 
 def tops(sources: Sequence[Path]) -> list[bytes]:
@@ -85,25 +89,49 @@ def sifted_tree(path: Path, top: bytes) -> Tree:
     """The directory at ``path`` without what git, or ``.spotignore``, leaves out.
 
     Raises:
-        UsageError: it is missing, or something that is not left out is neither file, directory nor link.
+        UsageError: it is missing, or cannot be read.
     """
+    return _tree(path, top, above(path))
+
+
+def left_out(odd: Sequence[str]) -> str:
+    """What to say of pipes, sockets and devices that do not move.
+
+    Example:
+        >>> left_out(["a", "b", "c", "d"])
+        'left out, since it is neither a file nor a directory: a, b, c and 1 more'
+    """
+    named, more = ", ".join(odd[:_NAMED]), len(odd) - _NAMED
+    return f"left out, since it is neither a file nor a directory: {named}{f' and {more} more' if more > 0 else ''}"
+
+
+def _tree(path: Path, top: bytes, holding: Rules | None = None) -> Tree:
     rules: dict[bytes, Rules] = {}
-    entries = tuple(local_entries(path, above(path), rules))
-    return Tree(path, top, entries, rules)
+    odd: list[str] = []
+    entries = tuple(local_entries(path, holding, rules, odd))
+    return Tree(path, top, entries, rules, tuple(odd))
 
 
-def local_entries(path: Path, holding: Rules | None = None, rules: dict[bytes, Rules] | None = None) -> Iterator[Entry]:
-    """What is at ``path`` and below it, parents first.
+def local_entries(
+    path: Path,
+    holding: Rules | None = None,
+    rules: dict[bytes, Rules] | None = None,
+    odd: list[str] | None = None,
+) -> Iterator[Entry]:
+    """What is at ``path`` and below it, parents first, but for pipes, sockets and devices.
 
     Args:
         path: a file or directory.
         holding: rules that hold there, if any do.
         rules: takes up those of each directory.
+        odd: takes up the paths of pipes, sockets and devices.
 
     Raises:
-        UsageError: it is missing, or something there is neither file, directory nor link.
+        UsageError: it is missing, or neither file nor directory itself.
     """
     top = _entry(b"", _look(path), path)
+    if top.kind == "?":
+        raise UsageError(f"cannot upload {path}", "it is neither a file nor a directory")
     yield top
     waiting = [(os.fsencode(path), b"", holding)] if top.kind == "d" else []
     while waiting:
@@ -117,15 +145,19 @@ def local_entries(path: Path, holding: Rules | None = None, rules: dict[bytes, R
             if one.name.startswith(MARK) or (inside and inside.leave_out(below, is_directory=_is_dir(one))):
                 continue
             entry = _entry(below, one.stat(follow_symlinks=False), one.path)
-            yield entry
+            if entry.kind != "?":
+                yield entry
+            elif odd is not None:
+                odd.append(os.fsdecode(one.path))
             if entry.kind == "d":
                 waiting.append((one.path, below, inside))
 
 
 def local_entry(name: bytes, path: str) -> Entry | None:
     """What is at ``path``, under that name; nothing when there is no such thing, or none that is ever moved."""
-    with contextlib.suppress(OSError, UsageError):
-        return _entry(name, os.lstat(path), path)
+    with contextlib.suppress(OSError):
+        entry = _entry(name, os.lstat(path), path)
+        return entry if entry.kind != "?" else None
     return None
 
 
@@ -164,7 +196,7 @@ def _entry(name: bytes, info: os.stat_result, path: bytes | str | Path) -> Entry
         return Entry(name, "d", mode & _MODE if _POSIX else 0o755, 0, info.st_mtime_ns, b"")
     if kind == stat.S_IFLNK:
         return Entry(name, "l", _MODE, 0, info.st_mtime_ns, os.fsencode(os.readlink(os.fsencode(path))))
-    raise UsageError(f"cannot upload {os.fsdecode(path)}", "it is neither a file nor a directory")
+    return Entry(name, "?", 0, 0, 0, b"")
 
 
 def parsed(listing: bytes, names: Sequence[bytes]) -> tuple[bytes, list[dict[bytes, Entry]]]:

@@ -16,7 +16,7 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
-from spot_connect.transfers.entries import Entry, Tree, local_trees, sifted_tree, tops
+from spot_connect.transfers.entries import Entry, Tree, left_out, local_trees, sifted_tree, tops
 from spot_connect.transfers.far import NoHelper, starting
 from spot_connect.transfers.plain import PlainSending
 from spot_connect.transfers.reading import Reading, SharedReading, Shelf
@@ -50,7 +50,9 @@ def upload(
     """
     paths = [Path(source) for source in sources]
     _start_soon(connection, tops(paths), from_home(remote_dir))
-    return _upload(connection, local_trees(paths), remote_dir, reporter, Reading(), delete=delete)
+    trees = local_trees(paths)
+    _tell_left_out(trees, reporter)
+    return _upload(connection, trees, remote_dir, reporter, Reading(), delete=delete)
 
 
 def upload_to_all(
@@ -78,6 +80,7 @@ def upload_to_all(
     for connection in connections.values():
         _start_soon(connection, names, from_home(remote_dir))
     trees = local_trees(paths)
+    _tell_left_out(trees, reporter)
     size = sum(entry.size for tree in trees for entry in tree.entries)
     shelf = Shelf(connections)
 
@@ -125,7 +128,14 @@ def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporte
     parent, top = posixpath.split(path)
     _start_soon(connection, [top or b"."], parent or b".")
     tree = sifted_tree(folder, top or b".")
+    _tell_left_out([tree], reporter)
     return _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, Reading(), delete=delete)[0]
+
+
+def _tell_left_out(trees: Sequence[Tree], reporter: Reporter) -> None:
+    odd = [path for tree in trees for path in tree.odd]
+    if odd:
+        reporter.warn(left_out(odd))
 
 
 def _start_soon(connection: Connection, names: Sequence[bytes], folder: bytes) -> None:

@@ -116,7 +116,8 @@ def test_the_log_of_a_job_can_be_followed_while_it_runs(start):
 
 
 def test_everything_ends_itself_when_the_jobs_have_ended(start, manager):
-    run = start("echo done", 2, n_jobs=2, linger=1)
+    # Long enough to be asked on a busy computer.
+    run = start("echo done", 2, n_jobs=2, linger=8)
     run.wait(PATIENCE)
     seen = [line.seen for line in manager.instances.values()]
 

@@ -16,7 +16,7 @@ from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import exists, is_dir
 from spot_connect.transfers.download import download
-from spot_connect.transfers.upload import upload
+from spot_connect.transfers.upload import sync, upload
 from spot_connect.transfers.work import Rate
 from tests.boundary.ssh.servers import Proxy, Server, There
 
@@ -250,13 +250,43 @@ def test_bad_sources_are_refused_before_the_first_byte(connection: Connection, t
             upload(connection, sources, there.folder, reporter=SILENT)
 
     os.mkfifo(tree / "odd")
-    refuse("neither a file", tree)
+    refuse("neither a file", tree / "odd")
     refuse("missing", tmp_path / "missing")
     (tmp_path / "odd").symlink_to("nowhere")
     refuse("leads nowhere", tmp_path / "odd")
     (tmp_path / "good").write_bytes(b"y")
     refuse("two of the files", tree / "good", tmp_path / "good")
     assert there.names() == []
+
+
+class Warned(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.usefixtures("way")
+def test_pipes_and_sockets_are_left_out_and_named(
+    connection: Connection, tmp_path: Path, there: There, *, delete: bool
+) -> None:
+    tree = tmp_path / "t"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "good").write_bytes(b"x")
+    os.mkfifo(tree / "sub" / "pipe")
+    heard = Warned()
+    upload(connection, [tree], there.folder, reporter=heard, delete=delete)
+    sync(connection, tree, there.path("s"), reporter=heard, delete=delete)
+    assert [text.partition(": ")[2] for text in heard.warnings] == [str(tree / "sub" / "pipe")] * 2
+    there.run("mkfifo t/odd")
+    heard = Warned()
+    (tmp_path / "d" / "t").mkdir(parents=True)
+    os.mkfifo(tmp_path / "d" / "t" / "mine")
+    [got] = download(connection, [there.path("t")], tmp_path / "d", reporter=heard, delete=delete)
+    assert sorted(path.name for path in got.rglob("*")) == ["good", "mine", "sub"]
+    assert [text.partition(": ")[2] for text in heard.warnings] == [there.path("t/odd")]
 
 
 def test_links_stay_links_wherever_they_lead(connection: Connection, tmp_path: Path, there: There) -> None:
