@@ -17,10 +17,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         >>> main(["--version"])  # doctest: +SKIP
         0
     """
+    import atexit
     import gc
 
     # Start-up makes many objects that live on; to look through them every 700 times finds no garbage, and takes time.
     gc.set_threshold(100_000, 20, 20)
+    # At the end Python would look through all of them twice more, for what goes with the process anyway.
+    atexit.register(gc.freeze)
     from spot_connect.console.app import run
 
     return run(argv)
