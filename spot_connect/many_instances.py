@@ -197,10 +197,16 @@ class ManyInstances:
         return [each.id for one in self._fleets(fleet_id) for each in fleets.fleet_instances(self._realm, one)]
 
     def reach_fleet(self, fleet_id: str | None = None) -> list[SpotInstance]:
-        """Connect to the instances of one fleet or all, side by side, and keep them in :attr:`instances`."""
-        found = {each.id: each for one in self._fleets(fleet_id) for each in one.instances}
-        reach = lambda each: self._reach(each, each.tags.get(FILE_SYSTEM_TAG, ""))  # noqa: E731
-        return list(side_by_side(reach, found).values())
+        """Connect to the instances of one fleet or all, side by side, and keep them in :attr:`instances`.
+
+        Raises:
+            PartlyFailed: some could not be reached; the others are in :attr:`instances`.
+        """
+        found = {each.name: each for one in self._fleets(fleet_id) for each in one.instances}
+        return list(side_by_side(self._reached, found).values())
+
+    def _reached(self, one: Instance) -> SpotInstance:
+        return self._reach(one, one.tags.get(FILE_SYSTEM_TAG, ""))
 
     def _reach(self, one: Instance, token: str) -> SpotInstance:
         mounted = {"filesystem": token} if token else {}

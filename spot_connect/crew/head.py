@@ -88,6 +88,7 @@ class Head:
         # Without a common directory each machine has one of its own.
         self._place = directory(home().relative_to(Path.home()), batch.id).as_posix()
         self._jobs: list[_Job] = []
+        self._ended = 0
         self._backlog = _Backlog()
         self._handed: dict[int, Future[Any]] = {}
         self._under_way: set[int] = set()
@@ -112,7 +113,7 @@ class Head:
 
     async def _see_to_the_jobs(self) -> None:
         looked = 0.0
-        while not all(job.has_ended for job in self._jobs) or self._is_visited():
+        while self._are_left() or self._is_visited():
             await self._gather()
             if time.monotonic() - looked >= _LOOK_SECONDS:
                 looked = time.monotonic()
@@ -130,6 +131,12 @@ class Head:
             # The file system may be slow to answer; the next look is soon.
             with suppress(OSError):
                 await asyncio.to_thread(self._replacer.look, left, self._workers())
+
+    def _are_left(self) -> bool:
+        """Whether a job has not ended; those before the first such job are not looked at again and again."""
+        while self._ended < len(self._jobs) and self._jobs[self._ended].has_ended:
+            self._ended += 1
+        return self._ended < len(self._jobs)
 
     def _is_visited(self) -> bool:
         return self._visitors.may_come() and not self._batch.is_to_close()
@@ -274,6 +281,7 @@ class Head:
         for number, job in enumerate(self._jobs):
             if job.has_ended:
                 if job.run.end() is None:
+                    self._ended = min(self._ended, number)
                     job.look()
                     self._sort(number)
                 continue

@@ -264,10 +264,21 @@ def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) 
     found = arrived(cloud, ids) if ids else _maintained(realm, fleet)
     if not found:
         raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
-    tags = member_tags([one.id for one in found])
-    instances.tag(cloud, [one.id for one in found], tags)
-    named = [replace(one, tags={**one.tags, **tags}) for one in found]
-    return replace(fleet, instances=_in_order(named))
+    given = [one.id for one in found]
+    return replace(fleet, instances=_in_order(_numbered(cloud, given)))
+
+
+def _numbered(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
+    """The instances with their numbers, once EC2 shows them: whoever looks for one by its name finds it from then on."""
+    tags = member_tags(ids)
+    instances.tag(cloud, ids, tags)
+
+    def look() -> Seen[tuple[Instance, ...]]:
+        found = instances.by_ids(cloud, ids)
+        shown = sum(tags.items() <= one.tags.items() for one in found)
+        return Seen(found if shown == len(ids) else None, f"EC2 shows {shown} of {len(ids)}")
+
+    return wait_for("names of the fleet", look, seconds=_SEEN_SECONDS, every=0.5)
 
 
 def arrived(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
