@@ -269,7 +269,7 @@ def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) 
 
 
 def _numbered(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
-    """The instances with their numbers, once EC2 shows them: whoever looks for one by its name finds it from then on."""
+    """The instances with their numbers, once EC2 shows them: whoever looks for one finds it by its name then."""
     tags = member_tags(ids)
     instances.tag(cloud, ids, tags)
 
