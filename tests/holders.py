@@ -23,6 +23,11 @@ def holder_of(root: Path | str, name: str) -> int | None:
         return struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
 
+def until_held(root: Path | str, name: str) -> int:
+    """Wait for a process that holds the line to ``name``; a command does not wait for it."""
+    return wait_for(f"holder of {name}", lambda: Seen(holder_of(root, name)), seconds=20, every=0.01)
+
+
 def is_alive(process: int) -> bool:
     """Whether it runs; one that has ended and was not fetched does not."""
     with suppress(ChildProcessError):

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,15 +40,15 @@ class Holder:
         state: the directory of the realm that the name is in.
         target: the machine.
         lines: to it.
+        listener: whom all callers reach who come later; without one, only those who are admitted are served.
     """
 
-    def __init__(self, state: State, target: SshAlias, lines: Lines) -> None:
+    def __init__(self, state: State, target: SshAlias, lines: Lines, listener: socket.socket | None) -> None:
         self._state = state
         self._name = target.name
         self._target = target
         self._lines = lines
-        self._path = socket_of(os.fspath(state.root), target.name)
-        self._listener: socket.socket | None = None
+        self._listener = listener
         self._changed = threading.Condition()
         self._callers = 0
         self._used = SYSTEM_CLOCK.now()
@@ -62,11 +62,7 @@ class Holder:
         threading.Thread(target=self._serve, args=(wire,), name="serve").start()
 
     def hold(self) -> None:
-        """Listen until it is time to go, and stay until the last command has ended.
-
-        Where another holder listens already, only those who were admitted are served.
-        """
-        self._listener = claim(self._path, self._state) if self._path else None
+        """Serve until it is time to go, and stay until the last command has ended."""
         while not self._is_over():
             # Another thread may close it at any time.
             with contextlib.suppress(OSError, ValueError):
@@ -100,8 +96,8 @@ class Holder:
         """Leave the place to another holder, at once."""
         with self._changed:
             listener, self._listener = self._listener, None
-        if listener and self._path:
-            leave(self._path, listener, self._state)
+        if listener:
+            leave(listener, self._state)
 
     def _serve(self, wire: Wire) -> None:
         try:
@@ -184,11 +180,23 @@ def _holder(state: State, name: str) -> Holder:
     if target is None:
         raise InstanceNotFound(f"cannot hold a line to {name}", "it was not reached from this computer yet")
     dial = begin_to_dial(target.host, target.port)
+    path = socket_of(os.fspath(state.root), name)
+    # Before all that takes time: whoever comes meanwhile is to wait here and not to start another holder.
+    listener = claim(path, state) if path else None
+    try:
+        return Holder(state, target, _lines(state, target, dial), listener)
+    except SpotConnectError:
+        if listener:
+            leave(listener, state)
+        raise
+
+
+def _lines(state: State, target: SshAlias, dial: Callable[[], socket.socket]) -> Lines:
     # While the server answers there is time to load what speaks to it.
     from spot_connect.holding.lines import Lines
     from spot_connect.store.pins import Pins
 
-    return Holder(state, target, Lines(target, Pins(state), dial))
+    return Lines(target, Pins(state), dial)
 
 
 def _taken_from_stdin() -> socket.socket:

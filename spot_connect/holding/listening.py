@@ -29,8 +29,9 @@ def claim(path: str, state: State) -> socket.socket | None:
         return None
 
 
-def leave(path: str, listener: socket.socket, state: State) -> None:
+def leave(listener: socket.socket, state: State) -> None:
     """Listen no more, and remove the socket unless it is another process's by now."""
+    path = listener.getsockname()
     with suppress(StateError, DeadlinePassed, OSError), state.lock(_LOCK, wait_seconds=_LOCK_SECONDS):
         listener.close()
         if not _has_listener(path):

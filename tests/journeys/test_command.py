@@ -8,7 +8,7 @@ import subprocess
 import pexpect
 import pytest
 
-from tests.holders import end_holder, holder_of, until_gone
+from tests.holders import end_holder, holder_of, until_gone, until_held
 from tests.journeys.conftest import SCRIPT, SECONDS
 
 PROMPT = r"[$#] $"
@@ -33,10 +33,11 @@ def test_a_machine_is_launched_for_a_command_and_the_next_ones_share_a_line(pers
     first = person.types("-n", name, "-p", "t2.micro", "-c", "echo out; echo err >&2; cat; exit 3", stdin="in\n")
     assert (first.stdout, first.returncode) == ("out\nin\n", 3)
     assert "launched" in first.stderr
+    holder = until_held(root_of(person), name)
     again = [person.types("-n", name, "-c", "echo $SSH_CONNECTION; echo err >&2; exit 4") for _ in range(2)]
     assert [(one.stderr, one.returncode) for one in again] == [("err\n", 4)] * 2
     assert again[0].stdout == again[1].stdout != ""
-    assert holder_of(root_of(person), name)
+    assert holder_of(root_of(person), name) == holder
 
 
 def test_the_same_name_is_another_machine_after_it_was_launched_again(person, name):
