@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spot_connect import sutils
 from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
@@ -26,6 +26,7 @@ from spot_connect.spotted import SpotInstance
 from spot_connect.store.given import Paths, existing
 from spot_connect.transfers.upload import upload_to_all
 
+T = TypeVar("T")
 Instances = str | SpotInstance | Sequence[str | SpotInstance]
 
 _CORES = "lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l; nproc --all"
@@ -33,6 +34,8 @@ _CORES = "lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l; nproc --all"
 
 class ManyInstances:
     """Instances by name, and fleets of them: launched, reached, used and ended side by side.
+
+    A fleet is named by its name or its id. Without either all are meant that were launched or named here.
 
     The arguments and attributes are those of :class:`spot_connect.instance_manager.InstanceManager`.
     """
@@ -75,7 +78,7 @@ class ManyInstances:
             PartlyFailed: some failed; the others run, and are in :attr:`instances`.
         """
         wanted = {name: name for name in names}
-        return list(side_by_side(lambda name: self.launch_instance(name, **settings), wanted).values())
+        return self._kept(lambda name: self.launch_instance(name, **settings), wanted)
 
     def quick_launch(self, instance_name: str = "monitor", profile: str = "t2.micro") -> SpotInstance:
         """Launch or reach a small instance."""
@@ -201,9 +204,22 @@ class ManyInstances:
 
         Raises:
             PartlyFailed: some could not be reached; the others are in :attr:`instances`.
+            InstanceNotFound: no fleet of that name or id runs.
+
+        Example:
+            >>> InstanceManager().reach_fleet("w")  # launched from another computer # doctest: +SKIP
+            [SpotInstance('w_0', i-0123456789abcdef0, running), ...]
         """
-        found = {each.name: each for one in self._fleets(fleet_id) for each in one.instances}
-        return list(side_by_side(self._reached, found).values())
+        return self._kept(self._reached, {each.name: each for one in self._fleets(fleet_id) for each in one.instances})
+
+    def _kept(self, work: Callable[[T], SpotInstance], items: Mapping[str, T]) -> list[SpotInstance]:
+        """What ``work`` makes of each item and keeps in :attr:`instances`, there in the order of the items."""
+        try:
+            return list(side_by_side(work, items).values())
+        finally:
+            for name in items:
+                if name in self.instances:
+                    self.instances[name] = self.instances.pop(name)
 
     def _reached(self, one: Instance) -> SpotInstance:
         return self._reach(one, one.tags.get(FILE_SYSTEM_TAG, ""))
@@ -404,11 +420,11 @@ class ManyInstances:
     def _fleets(self, fleet_id: str | None) -> list[Fleet]:
         if fleet_id is None:
             return list(self.fleets.values())
-        if fleet_id not in self.fleets:
-            raise UsageError(
-                f"no fleet {fleet_id!r} was launched here", f"known are {', '.join(self.fleets) or 'none'}"
-            )
-        return [self.fleets[fleet_id]]
+        known = next((one for one in self.fleets.values() if fleet_id in (one.id, one.name)), None)
+        if known is None:
+            known = fleets.find_anywhere(self._realm, fleet_id, self._reporter)
+            self.fleets[known.id] = known
+        return [known]
 
     def _given(self, instance: Instances) -> dict[str, SpotInstance]:
         given = [instance] if isinstance(instance, str | SpotInstance) else list(instance)

@@ -6,6 +6,8 @@ next. The console prints exactly these and exits with ``exit_code``.
 
 from __future__ import annotations
 
+from spot_connect.core.few import few
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,17 +161,18 @@ class PartlyFailed(SpotConnectError):
     ``succeeded`` has what the others made, and ``failed`` the error of each that failed; both by the instance's name.
     """
 
-    _TOLD = 5
-
     def __init__(self, succeeded: Mapping[str, Any], failed: Mapping[str, SpotConnectError]) -> None:
-        told = [str(error) for error in list(failed.values())[: self._TOLD]]
-        more = len(failed) - len(told)
         super().__init__(
             f"{len(failed)} of {len(failed) + len(succeeded)} failed",
-            "; ".join((*told, f"and {more} more") if more else told),
+            few([self._words(*one) for one in failed.items()], between="; "),
         )
         self.succeeded = dict(succeeded)
         self.failed = dict(failed)
+
+    @staticmethod
+    def _words(name: str, error: SpotConnectError) -> str:
+        said = str(error)
+        return said if name in said else f"{name}: {said}"
 
 
 class ScriptFailed(SpotConnectError):

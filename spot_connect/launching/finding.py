@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from spot_connect.aws import instances, networks
 from spot_connect.core.errors import AwsError, InstanceNotFound
+from spot_connect.core.fleets import FLEET_ID_TAG, FLEET_TAG
 from spot_connect.core.models import LIVE_STATES, Instance
 from spot_connect.core.names import SUCCESSOR_TAG
 from spot_connect.core.reporting import Reporter
 from spot_connect.launching.realm import Realm
+
+Look = Callable[[Realm, str, str], tuple[Instance, ...]]
+"""What a name means in a Region."""
+_RUNNING = ("pending", "running")
 
 
 def by_name(
@@ -33,14 +39,16 @@ def all_by_name(
     realm: Realm, name: str, regions: Sequence[str], reporter: Reporter, *, everywhere: bool
 ) -> tuple[Instance, ...]:
     """All live machines called ``name`` in the first Region that has one, also those that AWS is taking away."""
-    found = _first(realm, regions, name)
-    if not found and everywhere:
-        others = [place for place in networks.region_names(realm.cloud(regions[0])) if place not in regions]
-        with reporter.step(f"looking for {name} in {len(others)} other Regions"):
-            found = _first(realm, others, name, _named_if_allowed)
+    found = _anywhere(realm, name, regions, reporter) if everywhere else _first(realm, name, regions)
     if found:
         realm.hints.remember(name, found[0].region)
     return found
+
+
+def of_fleet(realm: Realm, given: str, reporter: Reporter) -> tuple[Instance, ...]:
+    """The running machines of the fleet of that name or id, in the first Region of the account that has any."""
+    regions = likely_regions(realm, f"{given}_0", "", "")
+    return _anywhere(realm, given, regions, reporter, _of_fleet)
 
 
 def likely_regions(realm: Realm, name: str, region: str, profile_region: str) -> tuple[str, ...]:
@@ -80,26 +88,40 @@ def _named(realm: Realm, name: str, region: str) -> tuple[Instance, ...]:
 
 def _lasting(found: tuple[Instance, ...]) -> tuple[Instance, ...]:
     """Those of the machines of one name that are to be used."""
-    running = tuple(instance for instance in found if instance.state in ("pending", "running"))
+    running = tuple(instance for instance in found if instance.state in _RUNNING)
     # One that AWS is taking away still runs for two minutes beside its successor.
     lasting = tuple(instance for instance in running if SUCCESSOR_TAG not in instance.tags)
     return lasting or running or found
 
 
-def _named_if_allowed(realm: Realm, name: str, region: str) -> tuple[Instance, ...]:
+def _of_fleet(realm: Realm, given: str, region: str) -> tuple[Instance, ...]:
+    cloud = realm.cloud(region)
+    found = instances.tagged(cloud, FLEET_TAG, [given]) or instances.tagged(cloud, FLEET_ID_TAG, [given])
+    # Fleets that others have launched are not ours to use or end.
+    return tuple(one for one in found if one.state in _RUNNING and FLEET_TAG in one.tags)
+
+
+def _anywhere(
+    realm: Realm, name: str, regions: Sequence[str], reporter: Reporter, look: Look = _named
+) -> tuple[Instance, ...]:
+    """What ``look`` finds in the first of the Regions that has it, or in the first of all others."""
+    found = _first(realm, name, regions, look)
+    if found:
+        return found
+    others = [place for place in networks.region_names(realm.cloud(regions[0])) if place not in regions]
+    with reporter.step(f"looking for {name} in {len(others)} other Regions"):
+        return _first(realm, name, others, partial(_if_allowed, look))
+
+
+def _if_allowed(look: Look, realm: Realm, name: str, region: str) -> tuple[Instance, ...]:
     # A Region that a policy closes to us cannot hold our machine, and must not hide the others.
     try:
-        return _named(realm, name, region)
+        return look(realm, name, region)
     except AwsError:
         return ()
 
 
-def _first(
-    realm: Realm,
-    regions: Sequence[str],
-    name: str,
-    look: Callable[[Realm, str, str], tuple[Instance, ...]] = _named,
-) -> tuple[Instance, ...]:
+def _first(realm: Realm, name: str, regions: Sequence[str], look: Look = _named) -> tuple[Instance, ...]:
     if len(regions) == 1:
         return look(realm, name, regions[0])
     with ThreadPoolExecutor(max_workers=16) as pool:

@@ -13,7 +13,8 @@ from typing import Any
 
 from spot_connect.aws import fleets, instance_types, instances, launch_templates, prices
 from spot_connect.aws.session import Cloud
-from spot_connect.core.errors import DeadlinePassed, UsageError
+from spot_connect.core.errors import DeadlinePassed, InstanceNotFound, UsageError
+from spot_connect.core.few import few
 from spot_connect.core.fleets import (
     FLEET_ID_TAG,
     FLEET_TAG,
@@ -31,7 +32,7 @@ from spot_connect.core.prices import money
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.waiting import Seen, wait_for
-from spot_connect.launching import ending
+from spot_connect.launching import ending, finding
 from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare, region_of
 from spot_connect.launching.realm import Realm
@@ -93,15 +94,33 @@ def launch_fleet(
 
 def find_fleet(realm: Realm, name: str, region: str) -> Fleet | None:
     """The live fleet of that name in the Region, from any computer; ``None`` when there is none."""
-    cloud = realm.cloud(region)
-    found = instances.tagged(cloud, FLEET_TAG, [name])
+    found = instances.tagged(realm.cloud(region), FLEET_TAG, [name])
+    return _fleet_of(realm, found) if found else None
+
+
+def find_anywhere(realm: Realm, given: str, reporter: Reporter) -> Fleet:
+    """The live fleet of that name or id, from any computer and in whatever Region.
+
+    An instance that replaced another meanwhile has the name of it.
+
+    Raises:
+        InstanceNotFound: there is none.
+    """
+    found = finding.of_fleet(realm, given, reporter)
     if not found:
-        return None
-    fleet_id = found[-1].tags.get(FLEET_ID_TAG, "")
-    known = fleets.describe(cloud, fleet_id) if fleet_id else None
+        raise InstanceNotFound(f"cannot find the fleet {given}", "no live instance belongs to it")
+    fleet = _fleet_of(realm, found)
+    return refresh_fleet(realm, fleet, reporter) if fleet.maintained else fleet
+
+
+def _fleet_of(realm: Realm, found: Sequence[Instance]) -> Fleet:
+    newest = found[-1]
+    fleet_id = newest.tags.get(FLEET_ID_TAG, "")
+    known = fleets.describe(realm.cloud(newest.region), fleet_id) if fleet_id else None
     members = _in_order(found)
     count = known.count if known else len(members)
-    return Fleet(fleet_id, name, region, count, members, maintained=bool(known and known.maintained))
+    maintained = bool(known and known.maintained)
+    return Fleet(fleet_id, newest.tags[FLEET_TAG], newest.region, count, members, maintained=maintained)
 
 
 def names(realm: Realm, region: str) -> tuple[str, ...]:
@@ -170,8 +189,8 @@ def _must_be_free(cloud: Cloud, prefix: str, count: int) -> None:
     if running:
         raise UsageError(
             f"cannot launch the fleet {prefix}",
-            f"these run already: {', '.join(running)}",
-            "Cancel it first, or choose another name.",
+            f"these run already: {few(tuple(running))}",
+            f"reach_fleet({prefix!r}) uses it, cancel_fleet({prefix!r}) ends it; or choose another name.",
         )
 
 

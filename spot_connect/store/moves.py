@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 from functools import cache
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.few import few
 from spot_connect.core.images import ARCHITECTURES
 from spot_connect.core.profiles import Profile, Settings, nearest
 from spot_connect.store import tables
@@ -48,7 +49,7 @@ def moved(profiles: Mapping[str, Settings], region: str) -> dict[str, Settings]:
     if stuck:
         raise UsageError(
             f"cannot move all profiles to {region}; none was changed",
-            f"no image there is known that corresponds to the one of {_some(stuck)}",
+            f"no image there is known that corresponds to the one of {few(stuck)}",
             "Set their image_id and image_name to None for Amazon Linux 2023, or delete them, then repeat.",
         )
     changes = {profile.name: _move(profile, region, images.get(profile.name)) for profile in checked}
@@ -193,7 +194,3 @@ def _cap(value: Decimal) -> Decimal:
 
 def _text(value: Decimal | None) -> str | None:
     return None if value is None else f"{value:f}"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.few import few
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.helper.files import MARK
 from spot_connect.transfers.ignoring import Rules, above
@@ -101,8 +102,7 @@ def left_out(odd: Sequence[str]) -> str:
         >>> left_out(["a", "b", "c", "d"])
         'left out, since it is neither a file nor a directory: a, b, c and 1 more'
     """
-    named, more = ", ".join(odd[:_NAMED]), len(odd) - _NAMED
-    return f"left out, since it is neither a file nor a directory: {named}{f' and {more} more' if more > 0 else ''}"
+    return f"left out, since it is neither a file nor a directory: {few(odd, _NAMED)}"
 
 
 def _tree(path: Path, top: bytes, holding: Rules | None = None) -> Tree:

@@ -95,7 +95,7 @@ def upload_to_all(
         return arrived
 
     count = len(connections)
-    with reporter.transfer(f"to {count} instance{'s' * (count > 1)}", size * count) as bar:
+    with reporter.transfer(f"to bring up to date on {count} instance{'s' * (count > 1)}", size * count) as bar:
         return side_by_side(bring, {name: name for name in connections})
 
 

@@ -114,12 +114,12 @@ def test_files_go_to_several_at_once(manager, pair, tree, words):
         for path in sorted((one for one in tree.rglob("*") if one.is_file()), key=lambda one: str(one).encode())
     ]
     assert [sorted(text.splitlines()) for text in hashes(pair)] == [sorted(here)] * 2
-    assert "to 2 instances: " in words.getvalue()
+    assert "to bring up to date on 2 instances: " in words.getvalue()
 
 
 def test_files_go_to_the_others_when_one_has_no_room_for_them(manager, pair, tree):
     pair[0].run("touch 'a tree'", cmd=True)
-    with pytest.raises(PartlyFailed, match=r"^1 of 2 failed: cannot upload ") as caught:
+    with pytest.raises(PartlyFailed, match=r"^1 of 2 failed: .*: cannot upload ") as caught:
         manager.upload(pair, tree)
     assert list(caught.value.failed) == [pair[0].name]
     assert caught.value.succeeded[pair[1].name][0].endswith("/a tree")
@@ -397,8 +397,32 @@ def test_a_fleet_keeps_its_file_system_in_mind(manager, name, cloud):
 
 
 def test_an_unknown_fleet_is_refused(manager):
-    with pytest.raises(UsageError, match="known are none"):
+    with pytest.raises(InstanceNotFound, match="cannot find the fleet fleet-1"):
         manager.get_fleet_iids("fleet-1")
+
+
+@pytest.mark.parametrize("maintain", [False, True])
+def test_a_fleet_is_used_and_ended_from_another_computer(manager, name, maintain):
+    fleet = manager.launch_fleet(3, "t2.micro", name, maintain=maintain, region="eu-west-1")
+    other = InstanceManager(local=True)
+    assert [one.id for one in other.reach_fleet(name)] == list(fleet.ids)
+    assert list(other.instances) == [f"{name}_{number}" for number in range(3)]
+    assert InstanceManager(local=True).get_fleet_iids(fleet.id) == other.get_fleet_iids(name)
+    other.cancel_fleet(name)
+    assert other.fleets == other.instances == {}
+    assert manager.get_fleet_iids(fleet.id) == []
+    with pytest.raises(InstanceNotFound):
+        other.cancel_fleet(name)
+
+
+def test_those_that_failed_are_named_whatever_the_failure_says(manager, name, tmp_path):
+    names = [f"{name}_{number}" for number in range(2)]
+    manager.launch_instances(names, profile="t2.micro")
+    manager.run(names[1], "touch taken")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(PartlyFailed, match=f"1 of 2 failed: {name}_1: cannot upload ") as caught:
+        manager.upload(names, tmp_path / "taken")
+    assert list(caught.value.failed) == names[1:]
 
 
 def test_a_mount_without_a_name_takes_the_instances_own(manager, name):
