@@ -186,18 +186,27 @@ def _small(door: Door, folder: Path, options: Options) -> list[Number]:
     numbers = []
     for milliseconds, goal in _SMALL_GOALS.items():
         with _line(door, milliseconds, source) as line:
-            for name, sides in (("up", line.up()), ("down", line.down())):
-                chosen = {label: side for label, side in sides.items() if label in ("spot-connect", "rsync -a")}
+            for name, sides in _both_ways(line, "rsync -a"):
                 what = f"10,000 files {name}, {milliseconds} ms"
-                numbers.append(_compared(what, chosen, line, options.rounds or 5, goal))
+                numbers.append(_compared(what, sides, line, options.rounds or 5, goal))
     return numbers
 
 
 def _few(door: Door, folder: Path, options: Options) -> list[Number]:
     source = tree_of(folder / "few", files=100, folders=2)
     with _line(door, 80, source) as line:
-        chosen = {label: side for label, side in line.up().items() if label in ("spot-connect", "scp -r")}
-        return [_compared("100 files up, 80 ms", chosen, line, options.rounds or 1, 30)]
+        return [
+            _compared(f"100 files {name}, 80 ms", sides, line, options.rounds or 1, 30)
+            for name, sides in _both_ways(line, "scp -r")
+        ]
+
+
+def _both_ways(line: Line, peer: str) -> list[tuple[str, Sides]]:
+    return [("up", _beside(line.up(), peer)), ("down", _beside(line.down(), peer))]
+
+
+def _beside(sides: Sides, peer: str) -> Sides:
+    return {label: side for label, side in sides.items() if label in ("spot-connect", peer)}
 
 
 def _again(door: Door, folder: Path, options: Options) -> list[Number]:
@@ -211,7 +220,7 @@ def _again(door: Door, folder: Path, options: Options) -> list[Number]:
     numbers = []
     for milliseconds, goal in _AGAIN_GOALS.items():
         with _line(door, milliseconds, source) as line:
-            chosen = {label: side for label, side in line.up().items() if label in ("spot-connect", "rsync -a")}
+            chosen = _beside(line.up(), "rsync -a")
             what = f"10,000 files again, 1 % changed, {milliseconds} ms"
             numbers.append(_compared(what, chosen, line, options.rounds or 5, goal, before))
     return numbers
