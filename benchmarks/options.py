@@ -6,6 +6,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -55,5 +58,8 @@ def as_script(description: str | None, measure: Callable[[Options], object], arg
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     add_options(parser)
     arguments = parser.parse_args(argv)
-    show(measure(options_of(arguments)), as_json=arguments.json)
+    try:
+        show(measure(options_of(arguments)), as_json=arguments.json)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.options import Options, add_options
+from benchmarks.options import INTERRUPTED, Options, add_options
 from benchmarks.picture import draw
 from benchmarks.timing import Number, table
 
@@ -110,11 +110,17 @@ def _flags(arguments: argparse.Namespace) -> list[str]:
 def _take(name: str, flags: Sequence[str]) -> list[Number] | None:
     # A process for each, so that no threads or memory of one weigh on the next.
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", *flags]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        print(f"{name}: failed with status {done.returncode}", file=sys.stderr)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as measuring:
+        try:
+            told, _ = measuring.communicate()
+        except KeyboardInterrupt:
+            # It has heard of it, too, and has servers to end and files to remove.
+            measuring.wait()
+            raise SystemExit(INTERRUPTED) from None
+    if measuring.returncode:
+        print(f"{name}: failed with status {measuring.returncode}", file=sys.stderr)
         return None
-    found = json.loads(done.stdout)["numbers"]
+    found = json.loads(told)["numbers"]
     return [Number(**{**each, "notes": tuple(each["notes"])}) for each in found]
 
 

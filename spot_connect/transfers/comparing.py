@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.ignoring import Rules, left_out
 
@@ -27,6 +28,7 @@ class Changes:
     settle: tuple[Entry, ...]
 
 
+@collecting_later()
 def changes(wanted: Iterable[Entry], there: Mapping[bytes, Entry]) -> Changes:
     """What has to be done for the entries ``wanted``, where ``there`` is.
 

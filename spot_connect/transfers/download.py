@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
+from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
 from spot_connect.transfers.entries import Entry, left_out, local_entries, local_entry, sifted_tree
 from spot_connect.transfers.far import NoHelper
@@ -33,11 +34,15 @@ class _Wanted:
     entries: Mapping[bytes, Entry]
     changes: Changes
 
-    def item(self, entry: Entry) -> Item:
-        if not entry.name:
-            return Item(str(self.local), self.remote, entry)
+    def items(self, entries: Iterable[Entry]) -> list[Item]:
         # Plain text, not paths: there may be hundreds of thousands.
-        return Item(f"{self.local}{os.sep}{os.fsdecode(entry.name)}", self.remote + b"/" + entry.name, entry)
+        here, there = f"{self.local}{os.sep}", self.remote + b"/"
+        return [
+            Item(here + os.fsdecode(entry.name), there + entry.name, entry)
+            if entry.name
+            else Item(str(self.local), self.remote, entry)
+            for entry in entries
+        ]
 
 
 def download(
@@ -108,7 +113,7 @@ def _begin(connection: Connection, paths: Sequence[bytes]) -> Receiving | PlainR
 def _resolved(side: Receiving | PlainReceiving, tree: _Wanted) -> _Wanted:
     if not tree.changes.doubtful:
         return tree
-    items = [tree.item(entry) for entry in tree.changes.doubtful]
+    items = tree.items(tree.changes.doubtful)
     digests = side.digests([item.remote for item in items])
     same = map(operator.eq, digests, (digest(item.local) for item in items))
     return replace(tree, changes=resolved(tree.changes, same))
@@ -140,7 +145,8 @@ def _local(target: Path, tree: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
 
 
 def _receive(side: Receiving | PlainReceiving, trees: Sequence[_Wanted], reporter: Reporter) -> None:
-    items = [tree.item(entry) for tree in trees for entry in tree.changes.send]
+    with collecting_later():
+        items = [item for tree in trees for item in tree.items(tree.changes.send)]
     files = [item for item in items if item.entry.kind == "f"]
     if files:
         with reporter.transfer(label(files), sum(item.entry.size for item in files)) as progress:
@@ -185,7 +191,7 @@ def _removed(tree: _Wanted) -> list[bytes]:
 def _settle(tree: _Wanted, removed: Sequence[bytes]) -> None:
     """Make the directories, and give modes and times to what did not bring them along."""
     todo = (*tree.changes.settle, *unsettled(tree.entries.values(), tree.changes, removed))
-    paths = [(os.fsencode(tree.item(entry).local), entry) for entry in todo]
+    paths = [(os.fsencode(item.local), item.entry) for item in tree.items(todo)]
     for path, entry in paths:
         if entry.kind == "d":
             make(path)

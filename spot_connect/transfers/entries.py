@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from spot_connect.core.errors import UsageError
 from spot_connect.core.few import few
 from spot_connect.ssh.trouble import reason
+from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.helper.files import MARK
 from spot_connect.transfers.ignoring import Rules, above
 
@@ -105,6 +106,7 @@ def left_out(odd: Sequence[str]) -> str:
     return f"left out, since it is neither a file nor a directory: {few(odd, _NAMED)}"
 
 
+@collecting_later()
 def _tree(path: Path, top: bytes, holding: Rules | None = None) -> Tree:
     rules: dict[bytes, Rules] = {}
     odd: list[str] = []
@@ -199,16 +201,27 @@ def _entry(name: bytes, info: os.stat_result, path: bytes | str | Path) -> Entry
     return Entry(name, "?", 0, 0, 0, b"")
 
 
-def parsed(listing: bytes, names: Sequence[bytes]) -> tuple[bytes, list[dict[bytes, Entry]]]:
-    """What the helper has told: the directory that it was in, and the trees, by name below each of ``names``.
+@collecting_later()
+def parsed(listing: Iterable[bytes], names: Sequence[bytes]) -> tuple[bytes, list[dict[bytes, Entry]]]:
+    """What the helper tells: the directory that it was in, and the trees, by name below each of ``names``.
 
-    A tree is empty where nothing is.
+    The listing may come in pieces, cut anywhere. A tree is empty where nothing is.
 
     Raises:
         OSError: a name would lead out of its tree.
     """
-    fields = iter(listing.split(b"\0"))
-    return next(fields), [_parsed_tree(name, fields) for name in names]
+    fields = _fields(listing)
+    found = next(fields), [_parsed_tree(name, fields) for name in names]
+    for _ in fields:
+        pass  # What follows the last tree is the listing's end, which may come in a piece of its own.
+    return found
+
+
+def _fields(listing: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for piece in listing:
+        *whole, rest = (rest + piece).split(b"\0")
+        yield from whole
 
 
 def _parsed_tree(top: bytes, fields: Iterator[bytes]) -> dict[bytes, Entry]:

@@ -7,7 +7,7 @@ import functools
 import os
 import shlex
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.pipe import Pipe
@@ -73,10 +73,17 @@ class Far:
         _, size = self.hear()
         return zlib.decompress(self.pipe.read(int(size)))
 
-    def read(self, size: int) -> bytes:
-        """Exactly ``size`` bytes of an answer that is no frame."""
+    def hear_all(self) -> Iterator[bytes]:
+        """The next answer, of the kind that comes in pieces."""
+        unpacker, word = zlib.decompressobj(), b"more"
+        while word == b"more":
+            word, size = self.hear()
+            yield unpacker.decompress(self.pipe.read(int(size)))
+
+    def reader(self) -> Callable[[int], bytes]:
+        """What reads exactly so many bytes of an answer that is no frame."""
         self._greet()
-        return self.pipe.read(size)
+        return self.pipe.read
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files there, in hexadecimal digits."""

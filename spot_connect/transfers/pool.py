@@ -65,7 +65,8 @@ def shape(round_trip: float, size: int, *, least_hands: int) -> Shape:
     """
     wanted = round(round_trip * _WANTED_RATE / (2 * _WINDOW))
     connections = max(1, min(_MOST_CONNECTIONS, wanted, size // _WORTH_A_CONNECTION))
-    channels = max(1, min(max(2, least_hands // connections), size // _WINDOW))
+    least = 2 if connections > 1 else 1
+    channels = max(1, min(max(least, least_hands // connections), size // _WINDOW))
     return Shape(connections, channels)
 
 

@@ -57,11 +57,15 @@ class ReceivePack:
             self.rate.note(moved)
 
     def _reader(self, far: Far) -> Callable[[int], bytes]:
+        read = far.reader()
+        if not self.is_slow:
+            return read
+
         def counted(size: int) -> bytes:
             self.rate.note(size)
-            return far.read(size)
+            return read(size)
 
-        return packs.Unsqueezing(counted).read if self.is_slow else far.read
+        return packs.Unsqueezing(counted).read
 
 
 class _Stages:
@@ -142,7 +146,7 @@ class Receiving:
     def __init__(self, connection: Connection, paths: Sequence[bytes]) -> None:
         self._connection = connection
         self._far = Far(connection, request(b"list", words=paths))
-        _, self.trees = parsed(self._far.hear_more(), paths)
+        _, self.trees = parsed(self._far.hear_all(), paths)
 
     def receive(self, items: Sequence[Item], advance: Advance) -> None:
         """Bring down the files.
@@ -154,7 +158,9 @@ class Receiving:
         parts = [part for item in big for part in gaps(item, [(0, item.entry.size)], _there(item))]
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
-        begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=2)
+        # To write small files takes this side longer than to read them takes the other, and two hands get in their way.
+        least_hands = 2 if parts else 1
+        begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=least_hands)
         rate = Rate()
         heap = Heap(small, parts, begun.hands, lambda pack: ReceivePack(pack, rate), ReceiveStripe)
         Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)

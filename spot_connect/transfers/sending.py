@@ -87,7 +87,7 @@ class Sending:
         self._entering = entering(folder)
         self._far = Far(connection, opening(tops, folder))
         self._far.write(self._entering)
-        home, self.there = parsed(self._far.hear_more(), _below(tops, folder))
+        home, self.there = parsed(self._far.hear_all(), _below(tops, folder))
         self.base = posixpath.normpath(os.fsdecode(posixpath.join(home, folder)))
         self._owed: list[Task] = []
 

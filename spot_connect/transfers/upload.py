@@ -15,6 +15,7 @@ from spot_connect.core.side_by_side import side_by_side
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
+from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
 from spot_connect.transfers.entries import Entry, Tree, left_out, local_trees, sifted_tree, tops
 from spot_connect.transfers.far import NoHelper, starting
@@ -191,7 +192,8 @@ def _changes(side: Sending | PlainSending, tree: Tree, there: Mapping[bytes, Ent
 
 def _send(side: Sending | PlainSending, trees: Sequence[Tree], found: Sequence[Changes], reporter: Reporter) -> None:
     pairs = zip(trees, found, strict=True)
-    items = [Item(tree.local(entry), tree.remote(entry), entry) for tree, change in pairs for entry in change.send]
+    with collecting_later():
+        items = [Item(tree.local(entry), tree.remote(entry), entry) for tree, change in pairs for entry in change.send]
     if items:
         with reporter.transfer(label(items), sum(item.entry.size for item in items)) as progress:
             _send_items(side, items, progress.advance)

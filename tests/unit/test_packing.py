@@ -38,6 +38,21 @@ def test_a_file_of_any_size_comes_out_as_it_went_in(tmp_path: Path, size: int) -
     assert stream.read() == b"what comes next"
 
 
+@pytest.mark.parametrize("umask", [0, 0o022, 0o027, 0o077, 0o777])
+def test_each_file_has_its_own_mode_whatever_new_files_are_given(tmp_path: Path, umask: int) -> None:
+    modes = [0o644, 0o600, 0o777, 0o400, 0o644, 0o600, 0o777, 0o400, 0o000]
+    stage = packs.Stage(os.fsencode(tmp_path))
+    before = os.umask(umask)
+    try:
+        for number, mode in enumerate(modes):
+            stage.file(b"%d" % number, mode, 0, [b"x"])
+    finally:
+        os.umask(before)
+    stage.merge()
+    stage.remove()
+    assert [(tmp_path / str(number)).stat().st_mode & 0o777 for number in range(len(modes))] == modes
+
+
 def test_a_file_that_went_meanwhile_is_told_and_the_next_one_follows(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"xyz")
     paths = [os.fsencode(tmp_path / name) for name in ("gone", "f")]

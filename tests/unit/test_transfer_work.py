@@ -64,12 +64,23 @@ def test_delay_asks_for_connections_and_little_work_for_few() -> None:
     assert shape(0.02, 1 << 29, least_hands=8).connections in (2, 3)
     assert shape(0.15, 1 << 29, least_hands=8).connections == 8
     assert shape(0.15, 1000, least_hands=8).hands == 1
+    assert shape(0.0, 1 << 29, least_hands=1).hands == 1
+    assert shape(0.15, 1 << 29, least_hands=1).channels == 2
+
+
+@pytest.mark.parametrize("at", range(1, 50))
+def test_a_listing_is_read_to_its_end_wherever_it_is_cut(at: int) -> None:
+    listing = b"/home\0d493 0 0\0top\0\0f420 1 7\0name\0\0.\0\0\0"
+    pieces = iter([listing[:at], listing[at:], b""])
+    home, [tree] = parsed(pieces, [b"top"])
+    assert (home, list(tree), tree[b"name"].size) == (b"/home", [b"", b"name"], 1)
+    assert next(pieces, None) is None
 
 
 @pytest.mark.parametrize("name", [b"..", b"a/b", b"", b"."])
 def test_a_listing_leads_nowhere_else(name: bytes) -> None:
     listing = b"/home\0d493 0 0\0top\0\0" + b"f420 1 0\0" + name + b"\0\0.\0\0\0"
     with pytest.raises(OSError, match="names a file"):
-        parsed(listing, [b"top"])
+        parsed([listing[:20], listing[20:]], [b"top"])
     with pytest.raises(OSError, match="names a file"):
-        parsed(b"/home\0d493 0 0\0top\0\0d493 0 0\0top/../x\0\0.\0\0\0", [b"top"])
+        parsed([b"/home\0d493 0 0\0top\0\0d493 0 0\0top/../x\0\0.\0\0\0"], [b"top"])

@@ -41,7 +41,7 @@ def tell(data: bytes) -> None:
     write_all(1, data)
 
 
-def answer(body: bytes) -> None:
+def answer(body: bytes, word: bytes = b"ok") -> None:
     """Answer with more than a frame should hold."""
-    tell(frame(b"ok", len(body)))
+    tell(frame(word, len(body)))
     tell(body)

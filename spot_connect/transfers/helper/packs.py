@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zlib
 
 from spot_connect.transfers.helper.files import MARK, PIECE, make, merge, remove, settle
@@ -33,6 +34,7 @@ class Stage:
         self._root = root
         self._path = os.path.join(root, MARK + os.urandom(6).hex().encode() + b".part")
         self._made = set()  # type: set[bytes]
+        self._kept = set()  # type: set[int]
         make(self._path)
 
     def file(self, name: bytes, mode: int, time: int, pieces: Iterable[bytes]) -> None:
@@ -44,7 +46,8 @@ class Stage:
                 write_all(file, piece)
             # By its number a file is found at once, which counts for thousands.
             if _BY_NUMBER:
-                os.fchmod(file, mode)
+                if mode not in self._kept:
+                    self._give(file, mode)
                 os.utime(file, ns=(time, time))
         finally:
             os.close(file)
@@ -64,6 +67,13 @@ class Stage:
     def remove(self) -> None:
         """Take away what is left."""
         remove(self._path)
+
+    def _give(self, file: int, mode: int) -> None:
+        """Give it its mode; one that a new file has at once is not given again, as all are made in one place."""
+        if stat.S_IMODE(os.fstat(file).st_mode) == mode:
+            self._kept.add(mode)
+        else:
+            os.fchmod(file, mode)
 
     def _place(self, name: bytes) -> bytes:
         folder, slash, _ = name.rpartition(b"/")

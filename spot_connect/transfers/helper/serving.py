@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
+_LISTING = 64 * 1024
+
+
 class Helper:
     """Answers requests until its input ends."""
 
@@ -64,9 +67,14 @@ class Helper:
 
     def _list(self, size: bytes) -> None:
         packer = zlib.compressobj(1)
-        pieces = [packer.compress(os.getcwdb() + b"\0")]
-        pieces += [packer.compress(text) for name in self._words(size) for text in listed(name)]
-        answer(b"".join((*pieces, packer.flush())))
+        waiting = os.getcwdb() + b"\0"
+        for text in (text for name in self._words(size) for text in listed(name)):
+            waiting += text
+            # The other side reads what there is while this one still looks.
+            if len(waiting) >= _LISTING:
+                answer(packer.compress(waiting) + packer.flush(zlib.Z_SYNC_FLUSH), b"more")
+                waiting = b""
+        answer(packer.compress(waiting) + packer.flush())
 
     def _begun(self, size: bytes) -> None:
         words = self._words(size)
