@@ -164,15 +164,10 @@ class PartlyFailed(SpotConnectError):
     def __init__(self, succeeded: Mapping[str, Any], failed: Mapping[str, SpotConnectError]) -> None:
         super().__init__(
             f"{len(failed)} of {len(failed) + len(succeeded)} failed",
-            few([self._words(*one) for one in failed.items()], between="; "),
+            few([f"{name}: {error}" for name, error in failed.items()], between="; "),
         )
         self.succeeded = dict(succeeded)
         self.failed = dict(failed)
-
-    @staticmethod
-    def _words(name: str, error: SpotConnectError) -> str:
-        said = str(error)
-        return said if name in said else f"{name}: {said}"
 
 
 class ScriptFailed(SpotConnectError):

@@ -185,7 +185,9 @@ def _must_be_free(cloud: Cloud, prefix: str, count: int) -> None:
     """A second fleet of the same name would cost twice, and its names would mean two machines."""
     names = frozenset(member_names(prefix, count))
     found = instances.of_fleet(cloud, prefix)
-    running = dict.fromkeys(one.name for one in found if one.name in names or one.tags.get(FLEET_TAG) == prefix)
+    running = dict.fromkeys(
+        one.name for one in _in_order(found) if one.name in names or one.tags.get(FLEET_TAG) == prefix
+    )
     if running:
         raise UsageError(
             f"cannot launch the fleet {prefix}",

@@ -134,7 +134,7 @@ def test_no_instance_gets_anything_when_a_file_is_missing(manager, pair, tree):
 
 def test_a_failure_on_one_is_raised_when_the_others_are_done(manager, pair):
     pair[0].run("touch ok", cmd=True)
-    with pytest.raises(PartlyFailed, match=r"^1 of 2 failed: `test -e ok.* failed on ") as caught:
+    with pytest.raises(PartlyFailed, match=r"^1 of 2 failed: .*: `test -e ok.* failed on ") as caught:
         manager.run(pair, "test -e ok && echo yes")
     assert caught.value.succeeded == {pair[0].name: "yes\n"}
     assert list(caught.value.failed) == [pair[1].name]
