@@ -55,6 +55,7 @@ class Service:
             self._command,
             partial(self._wire.send, frames.OUT),
             partial(self._wire.send, frames.ERR),
+            stdin=self._stdin,
             environment=LIVE_PYTHON,
         )
         return self._running
@@ -67,7 +68,7 @@ class Service:
         threading.Thread(target=self._heed, args=(running,), daemon=True, name="caller").start()
         try:
             self._inlet.open()
-            finished = running.finish(self._stdin)
+            finished = running.finish()
             self._wire.send(frames.ENDED, b"%d" % finished.exit_status)
         finally:
             self._ended.set()

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import paramiko
 from paramiko.common import (
@@ -118,6 +118,20 @@ class Line(socket.socket):
         self._at += len(piece)
         return piece
 
+    def hold_back(self) -> None:
+        """Let what is sent from now on wait for more, so that the server wakes up once for all of it."""
+        self._cork(on=True)
+
+    def let_go(self) -> None:
+        """Send what was held back, and from now on everything at once."""
+        self._cork(on=False)
+
+    def _cork(self, *, on: bool) -> None:
+        if sys.platform == "linux":
+            # The line may be gone by now, and whoever sends will hear of it.
+            with contextlib.suppress(OSError):
+                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
     def _acknowledge(self) -> None:
         # Linux forgets the option after every use; without it small answers wait 40 ms for each other.
         if sys.platform == "linux":
@@ -185,6 +199,7 @@ class Transport(paramiko.Transport):
         """What the server said when it ended the line, if it said why."""
         super().__init__(line)
         self.banner_timeout = seconds
+        line.hold_back()
         # It would be a thread of its own, and whoever opens a connection looks at the clock already.
         self.packetizer.start_handshake = _no_timer  # type: ignore[assignment, method-assign]
         self.packetizer.REKEY_BYTES = self.packetizer.REKEY_BYTES_OVERFLOW_MAX = _REKEY_BYTES
@@ -229,6 +244,7 @@ class Transport(paramiko.Transport):
             self._send_kex_init()
             self._exchange = Exchange(self)
             self._exchange.begin()
+        self._line.let_go()
         super()._check_banner()  # type: ignore[misc]
 
     def _send_kex_init(self) -> None:
@@ -258,6 +274,15 @@ class Transport(paramiko.Transport):
     def takes_haste(self) -> bool:
         """Whether the server is known to read on while it checks a login."""
         return self._hasty and self.remote_version.startswith("SSH-2.0-OpenSSH_")
+
+    @contextlib.contextmanager
+    def in_one_flight(self) -> Iterator[None]:
+        """What is sent meanwhile goes out together."""
+        self._line.hold_back()
+        try:
+            yield
+        finally:
+            self._line.let_go()
 
     def log_in_hastily(self, username: str, key: paramiko.PKey, done: threading.Event) -> None:
         """Ask for the login without waiting for the service that it needs."""

@@ -104,10 +104,10 @@ def run(
         >>> run(connection, "echo hello").stdout  # doctest: +SKIP
         b'hello\n'
     """
-    running = Running(connection, command, on_stdout, on_stderr, capture=capture, environment=environment)
+    running = Running(connection, command, on_stdout, on_stderr, stdin=stdin, capture=capture, environment=environment)
     try:
         running.start()
-        return running.finish(stdin)
+        return running.finish()
     except SshError:
         raise
     except BaseException:
@@ -129,7 +129,7 @@ class Running:
     Example:
         >>> running = Running(connection, "echo hello", print, None)  # doctest: +SKIP
         >>> running.start()  # doctest: +SKIP
-        >>> running.finish(None).exit_status  # doctest: +SKIP
+        >>> running.finish().exit_status  # doctest: +SKIP
         0
     """
 
@@ -140,10 +140,12 @@ class Running:
         on_stdout: Hear | None,
         on_stderr: Hear | None,
         *,
+        stdin: bytes | BinaryIO | None = None,
         capture: bool = False,
         environment: Mapping[str, str] = _NOTHING,
     ) -> None:
         self._connection = connection
+        self._stdin = stdin
         self._mark = f"{_MARK}={secrets.token_hex(8)}"
         self._line = _wrapped(command, self._mark, environment)
         self._listener = Listener(on_stdout, on_stderr, capture=capture)
@@ -171,8 +173,10 @@ class Running:
         self._channel = channel
         with lost(self._connection, "the command"):
             ask_to_run(channel, self._line)
+            if not self._stdin:
+                channel.shutdown_write()
 
-    def finish(self, stdin: bytes | BinaryIO | None) -> Finished:
+    def finish(self) -> Finished:
         """Feed it and hear it to its end.
 
         Raises:
@@ -180,7 +184,8 @@ class Running:
         """
         if self._channel is None:
             raise SshLost(f"the line to {self._connection} broke", "nothing was run")
-        send_input(self._channel, stdin)
+        if self._stdin:
+            send_input(self._channel, self._stdin)
         self._listener.listen()
         return Finished(exit_status(self._connection, self._channel), self._listener.stdout, self._listener.stderr)
 
@@ -291,11 +296,10 @@ class Listener:
                     hear(piece)
 
 
-def send_input(channel: paramiko.Channel, stdin: bytes | BinaryIO | None) -> None:
+def send_input(channel: paramiko.Channel, stdin: bytes | BinaryIO) -> None:
     """Send ``stdin`` and its end, beside the caller when the server may keep it waiting."""
-    small = not stdin or (isinstance(stdin, bytes) and len(stdin) <= channel.out_window_size)
-    source = stdin if stdin is not None and not isinstance(stdin, bytes) else io.BytesIO(stdin or b"")
-    if small:
+    source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
+    if isinstance(stdin, bytes) and len(stdin) <= channel.out_window_size:
         _copy(source, channel)
     else:
         threading.Thread(target=_copy, args=(source, channel), daemon=True, name="ssh-stdin").start()

@@ -440,9 +440,10 @@ class Connection:
             return
         from spot_connect.ssh._ahead import Session
 
-        transport.log_in_hastily(self.username, key, done)
-        self._ahead = Session(transport, WINDOW, PACKET, early.command)
-        early(self._ahead.unopened)
+        with transport.in_one_flight():
+            transport.log_in_hastily(self.username, key, done)
+            self._ahead = Session(transport, WINDOW, PACKET, early.command)
+            early(self._ahead.unopened)
 
     def _settle(self, early: _Early) -> None:
         """See that a session that was used before it was open is what it was taken for."""

@@ -38,7 +38,8 @@ def test_jobs_run_once_each_and_what_they_made_is_here(own, filesystem, tmp_path
     run = own(script, 2, n_jobs=6, **given)
     record = run.wait(PATIENCE)
     assert states(record) == ["succeeded"] * 6
-    assert ({job.attempts for job in record.jobs}, len({job.instance for job in record.jobs})) == ({1}, 2)
+    # How many machines they ran on is not ours to say: the first that is there may have done all before the second.
+    assert {job.attempts for job in record.jobs} == {1}
     assert [run.logs(number, follow=True) for number in range(6)] == [b"for all\n"] * 6
     found = run.results(tmp_path / "out")
     assert [(path / "number").read_text() for path in found] == [f"{number}\n" for number in range(6)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from spot_connect.core.errors import SshLost, SshRefused
+from spot_connect.core.models import Address
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.pipe import Pipe
@@ -78,6 +82,26 @@ def test_the_second_line_checks_the_host_key_again(place: Place) -> None:
     with server.connection(address=proxy.address, verify=seen.append) as connection:
         connection.open()
     assert seen == [server.host_key]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds packets back")
+def test_all_that_can_be_said_before_the_server_speaks_comes_at_once(place: Place) -> None:
+    server, _ = place.openssh("")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        connection = server.connection(address=Address(*listening.getsockname()))
+        threading.Thread(target=connection.open_soon, daemon=True).start()
+        with listening.accept()[0] as line:
+            first = line.recv(65536)
+            line.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                line.recv(1)
+    greeting, _, packets = first.partition(b"\r\n")
+    kinds = []
+    while packets:
+        kinds.append(packets[5])
+        packets = packets[4 + int.from_bytes(packets[:4], "big") :]
+    # RFC 4253, 12: KEXINIT, and of the exchange (RFC 5656, 7.1) KEX_ECDH_INIT.
+    assert (greeting[:8], kinds) == (b"SSH-2.0-", [20, 30])
 
 
 def test_a_server_that_opens_no_session_is_told_as_such(place: Place) -> None:
