@@ -33,18 +33,20 @@ _LONGEST_ARGUMENT = 64 * 1024
 _END_SECONDS = 6.0
 _MARK = "SPOT_CONNECT_MARK"
 
-# Run beside the command that it ends. It finds the command by its mark, which no other process's
-# environment holds, and signals its group when it leads one. It goes on when this side is gone.
+# Run beside the command that it ends. It finds the command by its mark: in the environment of what it has started, or
+# in its own arguments, where the mark is followed by a dot as nowhere in ours. It signals the command's group when it
+# leads one, and goes on when this side is gone.
 _END = """
 mark=$1
 for _ in 1 2 3 4 5; do
-  found=$(grep -aohsE "$mark[.][0-9]+" /proc/[0-9]*/environ | head -n 1)
-  [ -n "$found" ] && break
+  lead=$(grep -aohsE "$mark[.][0-9]+" /proc/[0-9]*/environ | head -n 1)
+  [ -n "$lead" ] || lead=$(grep -als "$mark[.]" /proc/[0-9]*/cmdline | head -n 1 | tr -dc 0-9)
+  [ -n "$lead" ] && break
   sleep 0.2
 done
-[ -n "$found" ] || exit 0
-trap 'rm -rf -- "${TMPDIR:-/tmp}/spot-connect.${found#*=}"' EXIT
-lead=${found##*.}
+[ -n "$lead" ] || exit 0
+lead=${lead##*.}
+trap 'rm -rf -- "${TMPDIR:-/tmp}/spot-connect.${mark#*=}.$lead"' EXIT
 target=$lead
 read -r line < "/proc/$lead/stat" && set -- ${line##*) } && [ "$3" = "$lead" ] && target=-$lead
 kill -s INT -- "$target"
@@ -213,8 +215,18 @@ def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:
         if not name.isidentifier() or not name.isascii():
             raise UsageError(f"{name!r} is not the name of an environment variable")
     variables = "".join(f" {name}={shlex.quote(value)}" for name, value in environment.items())
-    # The level keeps bash from reading .bashrc a second time; the mark's number is the process that becomes bash.
-    return f"SHLVL=2 {mark}.$${variables} exec bash -c {shlex.quote(command)}"
+    # A login shell that is bash runs it itself: a second one takes longer than most commands. If not, the level keeps
+    # bash from reading .bashrc where the other has. The mark's number is the process that is bash in the end.
+    return (
+        f"export {mark}.$${variables}; set -- {shlex.quote(f'shift; eval {_on_one_line(command)}')};"
+        ' [ "$0" = bash ] || SHLVL=2 exec bash -c "$1"; eval "$1"'
+    )
+
+
+def _on_one_line(command: str) -> str:
+    # Bash counts the lines of a command from where it is evaluated, and names them when it complains.
+    escaped = command.replace("\\", r"\\").replace("\n", r"\n").replace("'", r"\x27")
+    return f"$'{escaped}'"
 
 
 def exit_status(connection: Connection, channel: paramiko.Channel) -> int:

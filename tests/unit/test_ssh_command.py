@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
+import string
 import subprocess
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import pytest
 
 from spot_connect.ssh._transport import signal_status
 from spot_connect.ssh.command import Joined, _wrapped, unix_text
+
+# Without the carriage return: text from a program is read without.
+_ALL = string.printable.replace("\r", "")
 
 
 @pytest.mark.parametrize(
@@ -42,9 +47,33 @@ def test_any_login_shell_becomes_bash_with_the_environment(shell: str, tmp_path:
     assert re.fullmatch(r"a b it's \$HOME 1\.(\d+) \1 \d.*\n", done.stdout)
 
 
-def test_bashrc_is_read_once(tmp_path: Path) -> None:
-    (tmp_path / ".bashrc").write_text("echo read\n")
-    assert _as_sshd_would("bash", _wrapped("echo run", "MARK=1", {}), tmp_path).stdout == "read\nrun\n"
+@pytest.mark.parametrize("shell", ["bash", "dash", "zsh"])
+@pytest.mark.parametrize(
+    ("command", "said", "status"),
+    [
+        ("echo $# $0 $LINENO\necho $LINENO", "0 bash 1\n2\n", 0),
+        ("# nothing", "", 0),
+        (f"printf %s {shlex.quote(_ALL)}", _ALL, 0),
+        ("printf %s $'\\x41\\'é' \"\\$1\"", "A'é$1", 0),
+        ("", "", 0),
+        ("cat <<E && missing_program\n'\nE", "'\n", 127),
+        ("echo a\nif", "a\n", 2),
+        ("set -e; false; echo on", "", 1),
+        ("bash -c 'kill -KILL $$'", "", 137),
+    ],
+)
+def test_a_command_is_run_as_bash_runs_it(shell: str, command: str, said: str, status: int, tmp_path: Path) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    done = _as_sshd_would(shell, _wrapped(command, "MARK=1", {}), tmp_path)
+    # A bash of its own makes way for its last program, and dies of the signal that it dies of.
+    died = 128 - done.returncode if done.returncode < 0 else done.returncode
+    assert (done.stdout, died) == (said, status)
+
+
+def test_bashrc_is_read_once_and_its_functions_can_be_called(tmp_path: Path) -> None:
+    (tmp_path / ".bashrc").write_text("echo read; conda() { echo $1; }\n")
+    assert _as_sshd_would("bash", _wrapped("conda run", "MARK=1", {}), tmp_path).stdout == "read\nrun\n"
 
 
 def _as_sshd_would(shell: str, line: str, home: Path) -> subprocess.CompletedProcess[str]:

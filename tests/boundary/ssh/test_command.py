@@ -173,6 +173,11 @@ def test_ctrl_c_lets_python_clean_up(connection: Connection) -> None:
     assert heard.endswith(b"saved\n")
 
 
+def test_ctrl_c_ends_a_command_that_has_started_nothing(connection: Connection) -> None:
+    _, left = _interrupted(connection, "echo /nowhere $$; echo ready; while :; do :; done")
+    assert left == []
+
+
 def test_the_line_is_good_after_ctrl_c(connection: Connection, tmp_path: Path) -> None:
     def interrupt(_: bytes) -> None:
         raise KeyboardInterrupt
