@@ -34,18 +34,23 @@ _END_SECONDS = 6.0
 _MARK = "SPOT_CONNECT_MARK"
 
 # Run beside the command that it ends. It finds the command by its mark: in the environment of what it has started, or
-# in its own arguments, where the mark is followed by a dot as nowhere in ours. It signals the command's group when it
-# leads one, and goes on when this side is gone.
-_END = """
+# in its own arguments, which its subshells have too; there a dot follows the mark, as nowhere in ours. It signals the
+# command's group when it leads one, and goes on when this side is gone.
+_END = r"""
 mark=$1
 for _ in 1 2 3 4 5; do
   lead=$(grep -aohsE "$mark[.][0-9]+" /proc/[0-9]*/environ | head -n 1)
-  [ -n "$lead" ] || lead=$(grep -als "$mark[.]" /proc/[0-9]*/cmdline | head -n 1 | tr -dc 0-9)
+  lead=${lead##*.}
+  [ -n "$lead" ] && break
+  all=$(grep -als "$mark[.]" /proc/[0-9]*/cmdline | tr -dc '0-9\n')
+  for lead in $all; do
+    read -r line < "/proc/$lead/stat" && set -- ${line##*) } && ! printf '%s\n' $all | grep -qx "$2" && break
+    lead=
+  done
   [ -n "$lead" ] && break
   sleep 0.2
 done
 [ -n "$lead" ] || exit 0
-lead=${lead##*.}
 trap 'rm -rf -- "${TMPDIR:-/tmp}/spot-connect.${mark#*=}.$lead"' EXIT
 target=$lead
 read -r line < "/proc/$lead/stat" && set -- ${line##*) } && [ "$3" = "$lead" ] && target=-$lead

@@ -173,8 +173,16 @@ def test_ctrl_c_lets_python_clean_up(connection: Connection) -> None:
     assert heard.endswith(b"saved\n")
 
 
-def test_ctrl_c_ends_a_command_that_has_started_nothing(connection: Connection) -> None:
-    _, left = _interrupted(connection, "echo /nowhere $$; echo ready; while :; do :; done")
+@pytest.mark.parametrize(
+    "busy",
+    [
+        "echo ready; while :; do :; done",
+        "(: ; (echo $BASHPID; echo ready; while :; do :; done); :); :",
+        "echo ready; while :; do (:); done",
+    ],
+)
+def test_ctrl_c_ends_a_command_that_has_started_no_program(connection: Connection, busy: str) -> None:
+    _, left = _interrupted(connection, f"echo /nowhere $$; {busy}")
     assert left == []
 
 
