@@ -39,7 +39,7 @@ def load_key(path: Path) -> paramiko.PKey:
 
 @functools.lru_cache(maxsize=8)
 def _read(path: Path, *_as_found: int) -> paramiko.PKey:
-    # The same key opens a hundred instances, and reading it takes a sixth of this side's work for each.
+    # The same key opens a hundred instances, and reading it takes a tenth of this side's work for each.
     from paramiko import PKey
 
     return PKey.from_path(path)
