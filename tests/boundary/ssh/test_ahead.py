@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -88,8 +87,7 @@ def test_the_second_line_checks_the_host_key_again(place: Place) -> None:
 def test_all_that_can_be_said_before_the_server_speaks_comes_at_once(place: Place) -> None:
     server, _ = place.openssh("")
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        connection = server.connection(address=Address(*listening.getsockname()))
-        threading.Thread(target=connection.open_soon, daemon=True).start()
+        server.connection(address=Address(*listening.getsockname())).open_soon()
         with listening.accept()[0] as line:
             first = line.recv(65536)
             line.settimeout(0)
