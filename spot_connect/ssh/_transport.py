@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 
@@ -23,6 +21,8 @@ from paramiko.common import (
 )
 
 from spot_connect.ssh._ahead import Exchange, Login
+from spot_connect.ssh._line import Line
+from spot_connect.ssh._packets import Packetizer
 
 # Without a handler of its own, Python prints paramiko's tracebacks into our users' terminals.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -52,11 +52,9 @@ _HOST_KEYS = (
 # server always begins: when both begin at once, paramiko may wait half a minute for itself.
 _REKEY_BYTES = 2**36 + 2**33
 _REKEY_PACKETS = 2**31
-_READ = 256 * 1024
 _LEAST_UNDER_WAY = 512 * 1024
 _CHANNEL_RATE = 250_000_000
 _KEEPALIVE_SECONDS = 15
-_DEAD_MILLISECONDS = 60_000
 
 # By name and with Linux' numbers: a Windows client has no SIGKILL to look up.
 _SIGNALS = {
@@ -90,53 +88,6 @@ def signal_status(name: str) -> int:
     """
     number = _SIGNALS.get(name.partition("@")[0].removeprefix("SIG"))
     return 128 + number if number else 255
-
-
-class Line(socket.socket):
-    """A connected TCP socket that acknowledges at once and reads in large pieces."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        super().__init__(connected.family, connected.type, connected.proto, fileno=connected.detach())
-        self._have = b""
-        self._at = 0
-        self.heard = time.time()
-        """When the other side was heard last, by the clock on the wall: others stand still while a laptop sleeps."""
-        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if sys.platform == "linux":
-            # Unanswered keepalives would otherwise take a quarter of an hour to end a dead line.
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_MILLISECONDS)
-
-    def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """At most ``size`` bytes, asking the kernel only when nothing is left of its last answer."""
-        if self._at >= len(self._have):
-            self._have = super().recv(max(size, _READ), flags)
-            self._at = 0
-            self.heard = time.time()
-            self._acknowledge()
-        piece = self._have[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    def hold_back(self) -> None:
-        """Let what is sent from now on wait for more, so that the server wakes up once for all of it."""
-        self._cork(on=True)
-
-    def let_go(self) -> None:
-        """Send what was held back, and from now on everything at once."""
-        self._cork(on=False)
-
-    def _cork(self, *, on: bool) -> None:
-        if sys.platform == "linux":
-            # The line may be gone by now, and whoever sends will hear of it.
-            with contextlib.suppress(OSError):
-                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
-
-    def _acknowledge(self) -> None:
-        # Linux forgets the option after every use; without it small answers wait 40 ms for each other.
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):
-                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 _Handler = Callable[[paramiko.Channel, paramiko.Message], None]
@@ -197,7 +148,7 @@ class Transport(paramiko.Transport):
         self._exchange: Exchange | None = None
         self.farewell = ""
         """What the server said when it ended the line, if it said why."""
-        super().__init__(line)
+        super().__init__(line, packetizer_class=Packetizer)
         self.banner_timeout = seconds
         line.hold_back()
         # It would be a thread of its own, and whoever opens a connection looks at the clock already.

@@ -389,7 +389,8 @@ class Connection:
             raise unreachable(self.address, reason(error)) from error
 
     def _transport_to(self, connected: socket.socket) -> Transport:
-        from spot_connect.ssh._transport import Line, Transport
+        from spot_connect.ssh._line import Line
+        from spot_connect.ssh._transport import Transport
 
         algorithms = (key.algorithm for key in self._known)
         return Transport(Line(connected), host_key_algorithms=algorithms, seconds=self._seconds, hasty=self._is_hasty)

@@ -23,6 +23,8 @@ _WINDOW = 2 * 1024 * 1024
 _WANTED_RATE = 500_000_000
 _WORTH_A_CONNECTION = 8 * 1024 * 1024
 _LOOK_SECONDS = 0.5
+_TELL_SECONDS = 0.1
+_WORTH_TELLING = 1024 * 1024
 _GAIN = 1.15
 _END_SECONDS = 3.0
 
@@ -53,21 +55,26 @@ class Shape:
         return self.connections * self.channels
 
 
-def shape(round_trip: float, size: int, *, least_hands: int) -> Shape:
-    """How to begin moving ``size`` bytes over a link with that round trip in seconds, with so many hands if they pay.
+def shape(round_trip: float, size: int, *, alone: int, least_hands: int = 2) -> Shape:
+    """How to begin moving ``size`` bytes over a link with that round trip in seconds.
 
     A channel moves no more than a window each round trip, and one TCP stream takes many round trips to become fast,
     so delay asks for more of them; without delay each costs more than it brings.
 
+    Args:
+        round_trip: in seconds.
+        size: in bytes.
+        alone: how many channels on a connection that is the only one.
+        least_hands: how many on several together, if they pay.
+
     Example:
-        >>> shape(0.0005, 1 << 29, least_hands=8), shape(0.08, 1 << 29, least_hands=8)
-        (Shape(connections=1, channels=8), Shape(connections=8, channels=2))
+        >>> tuple(shape(rtt, 1 << 29, alone=4, least_hands=8) for rtt in (0.0005, 0.08))
+        (Shape(connections=1, channels=4), Shape(connections=8, channels=2))
     """
     wanted = round(round_trip * _WANTED_RATE / (2 * _WINDOW))
     connections = max(1, min(_MOST_CONNECTIONS, wanted, size // _WORTH_A_CONNECTION))
-    least = 2 if connections > 1 else 1
-    channels = max(1, min(max(least, least_hands // connections), size // _WINDOW))
-    return Shape(connections, channels)
+    channels = alone if connections == 1 else max(2, least_hands // connections)
+    return Shape(connections, max(1, min(channels, size // _WINDOW)))
 
 
 class Pace:
@@ -111,10 +118,11 @@ class Pool:
         self._others: list[Connection] = []
         self._hands: list[threading.Thread] = []
         self._helpers: list[Far] = []
-        self._events: SimpleQueue[int | BaseException | None] = SimpleQueue()
+        self._events: SimpleQueue[BaseException | None] = SimpleQueue()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._busy = 0
+        self._moved = 0
 
     def work(self, heap: Source, begun: Shape, advance: Advance, first: Far) -> None:
         """Work off all of ``heap``; ``first`` is a helper that is there already."""
@@ -135,25 +143,24 @@ class Pool:
     def _follow(self, heap: Source, pace: Pace, channels: int, advance: Advance) -> None:
         # Nobody waits for hands that are still on their way when all is done.
         while self._busy or not heap.is_empty or not self._events.empty():
-            moved = self._heard()
-            if moved:
-                advance(moved)
+            self._wait()
+            moved = self._tell(advance)
             if pace.wants_more(moved, heap.left):
                 self._connect(heap, channels)
+        self._tell(advance)
 
-    def _heard(self) -> int:
-        """Bytes that the hands have told of; what one of them has raised is raised."""
-        moved = 0
-        try:
-            # The limit is for Windows, where nothing else lets Ctrl-C through.
-            told = self._events.get(timeout=_LOOK_SECONDS)
-            while told is not None:
-                if isinstance(told, BaseException):
-                    raise told
-                moved += told
-                told = self._events.get_nowait()
-        except Empty:
-            pass
+    def _wait(self) -> None:
+        """Wait a moment, or until a hand has something to tell; what one has raised is raised."""
+        with contextlib.suppress(Empty):
+            if error := self._events.get(timeout=_TELL_SECONDS):
+                raise error
+
+    def _tell(self, advance: Advance) -> int:
+        """Tell of the bytes that the hands have moved since the last time; how many they are."""
+        with self._lock:
+            moved, self._moved = self._moved, 0
+        if moved:
+            advance(moved)
         return moved
 
     def _hire(self, connection: Connection, heap: Source, more: int, first: Far | None = None) -> None:
@@ -207,18 +214,23 @@ class Pool:
         while True:
             task = None if self._stopped.is_set() else heap.take()
             if task:
-                task.ask(far, self._moved)
+                task.ask(far, self._note)
                 asked.append(task)
             elif not asked:
                 self._count(-1)
                 return
             if not task or len(asked) > _AHEAD:
-                asked.popleft().hear(far, self._moved)
+                asked.popleft().hear(far, self._note)
 
-    def _moved(self, size: int) -> None:
+    def _note(self, size: int) -> None:
         if self._stopped.is_set():
             raise InterruptedError("the transfer was given up")
-        self._events.put(size)
+        with self._lock:
+            self._moved += size
+            is_much = self._moved >= _WORTH_TELLING
+        # To wake the thread that waits for each piece would take the interpreter from the one that decrypts.
+        if is_much:
+            self._events.put(None)
 
     def _stop(self) -> None:
         """End the helpers, so that none of them writes any more."""

@@ -158,9 +158,8 @@ class Receiving:
         parts = [part for item in big for part in gaps(item, [(0, item.entry.size)], _there(item))]
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
-        # To write small files takes this side longer than to read them takes the other, and two hands get in their way.
-        least_hands = 2 if parts else 1
-        begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), least_hands=least_hands)
+        # To write takes this side longer than to read takes the other, and two hands get in their way.
+        begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), alone=1)
         rate = Rate()
         heap = Heap(small, parts, begun.hands, lambda pack: ReceivePack(pack, rate), ReceiveStripe)
         Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)

@@ -103,7 +103,8 @@ class Sending:
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
         size = sum(item.entry.size for item in items) // self._reading.takers
-        begun = shape(self._connection.round_trip, size, least_hands=8 if parts else 2)
+        hands = {"alone": 4, "least_hands": 8} if parts else {"alone": 2}
+        begun = shape(self._connection.round_trip, size, **hands)
         rate, reading = Rate(), self._reading
         heap = Heap(
             small,

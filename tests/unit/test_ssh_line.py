@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from spot_connect.ssh._line import Line
 from spot_connect.ssh._pipeline import PIECE, Pipeline
-from spot_connect.ssh._transport import Line
 
 
 def test_a_line_gives_no_more_than_was_asked_for_and_loses_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from spot_connect.transfers.entries import Entry, parsed
 from spot_connect.transfers.helper.partial import covered
-from spot_connect.transfers.pool import shape
+from spot_connect.transfers.pool import Shape, shape
 from spot_connect.transfers.work import Heap, Item, Range, gaps, packs
 
 MEGABYTE = 1024 * 1024
@@ -60,12 +60,13 @@ def test_a_pack_is_never_larger_than_memory_allows() -> None:
 
 
 def test_delay_asks_for_connections_and_little_work_for_few() -> None:
-    assert shape(0.0, 1 << 29, least_hands=8).connections == 1
-    assert shape(0.02, 1 << 29, least_hands=8).connections in (2, 3)
-    assert shape(0.15, 1 << 29, least_hands=8).connections == 8
-    assert shape(0.15, 1000, least_hands=8).hands == 1
-    assert shape(0.0, 1 << 29, least_hands=1).hands == 1
-    assert shape(0.15, 1 << 29, least_hands=1).channels == 2
+    assert shape(0.0, 1 << 29, alone=4, least_hands=8) == Shape(1, 4)
+    assert shape(0.02, 1 << 29, alone=4, least_hands=8).connections in (2, 3)
+    assert shape(0.02, 1 << 29, alone=4, least_hands=8).hands >= 8 - 2
+    assert shape(0.15, 1 << 29, alone=4, least_hands=8) == Shape(8, 2)
+    assert shape(0.15, 1000, alone=4, least_hands=8) == Shape(1, 1)
+    assert shape(0.0, 1 << 29, alone=1) == Shape(1, 1)
+    assert shape(0.15, 1 << 29, alone=1).channels == 2
 
 
 @pytest.mark.parametrize("at", range(1, 50))

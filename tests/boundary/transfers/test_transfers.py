@@ -193,6 +193,17 @@ def test_what_is_left_of_another_content_is_not_gone_on_with(
     assert there.read("f") == b"other"
 
 
+def test_the_bars_hear_of_every_byte(connection: Connection, tmp_path: Path, there: There) -> None:
+    sizes = (9 * MEGABYTE + 5, 4 * MEGABYTE, 1000, 1, 0)
+    (tmp_path / "t").mkdir()
+    for number, size in enumerate(sizes):
+        (tmp_path / "t" / f"{number}").write_bytes(os.urandom(size))
+    up, down = Bars(), Bars()
+    upload(connection, [tmp_path / "t"], there.folder, reporter=up)
+    download(connection, [there.path("t")], tmp_path / "d", reporter=down)
+    assert up.done == down.done == sum(up.totals.values()) == sum(sizes)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_transfer_leaves_nothing(
     connection: Connection, tmp_path: Path, there: There, error: type[BaseException]
@@ -200,7 +211,7 @@ def test_an_interrupted_transfer_leaves_nothing(
     def interrupt() -> None:
         raise error
 
-    (tmp_path / "f").write_bytes(bytes(4 * MEGABYTE))
+    (tmp_path / "f").write_bytes(bytes(32 * MEGABYTE))
     with pytest.raises(error):
         upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(interrupt))
     assert there.names() == []
