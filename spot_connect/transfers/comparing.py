@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from spot_connect.core.few import few
+from spot_connect.core.reporting import Reporter
 from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.ignoring import Rules, left_out
@@ -13,6 +15,7 @@ from spot_connect.transfers.ignoring import Rules, left_out
 _SECOND = 1_000_000_000
 _PIECE = 1024 * 1024
 _WORTH_A_LOOK = 1024 * 1024
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,14 @@ def resolved(change: Changes, same: Iterable[bool]) -> Changes:
     pairs = list(zip(change.doubtful, same, strict=True))
     send = (*change.send, *(entry for entry, equal in pairs if not equal))
     return Changes(send, (), (*change.settle, *(entry for entry, equal in pairs if equal)))
+
+
+def tell_unseen(reporter: Reporter, tops: Sequence[str], found: Iterable[Changes], removed: Sequence[str]) -> None:
+    """Tell of the trees ``tops`` what no progress bar has shown: what was removed, or that nothing had to be done."""
+    if removed:
+        reporter.note(f"removed {few(removed, _NAMED)}")
+    elif not any(change.send for change in found):
+        reporter.note(f"{few(tops, _NAMED)}: up to date")
 
 
 def digest(path: str) -> bytes:

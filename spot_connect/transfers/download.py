@@ -16,7 +16,7 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.collecting import collecting_later
-from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
+from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, tell_unseen, unsettled
 from spot_connect.transfers.entries import Entry, left_out, local_entries, local_entry, sifted_tree
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
@@ -97,8 +97,12 @@ def _receive_changes(
         found = [_wanted(*each, reporter) for each in zip(paths, targets, side.trees, strict=True)]
         trees = [_resolved(side, tree) for tree in found]
         _receive(side, trees, reporter)
+        gone: list[str] = []
         for tree in trees:
-            _settle(tree, _removed(tree) if delete else [])
+            removed = _removed(tree) if delete else []
+            _settle(tree, removed)
+            gone += [str(tree.local / os.fsdecode(name)) for name in removed]
+        tell_unseen(reporter, [str(tree.local) for tree in trees], [tree.changes for tree in trees], gone)
     finally:
         side.close()
 

@@ -16,7 +16,7 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.collecting import collecting_later
-from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, unsettled
+from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, tell_unseen, unsettled
 from spot_connect.transfers.entries import Entry, Tree, left_out, local_trees, sifted_tree, tops
 from spot_connect.transfers.far import NoHelper, starting
 from spot_connect.transfers.plain import PlainSending
@@ -168,7 +168,8 @@ def _send_changes(side: Sending | PlainSending, trees: Sequence[Tree], reporter:
         found = [_changes(side, tree, there) for tree, there in pairs]
         gone = [excess(tree.entries, there, tree.rules) if delete else [] for tree, there in pairs]
         _send(side, trees, found, reporter)
-        _tidy(side, trees, found, gone)
+        removed = _tidy(side, trees, found, gone)
+        tell_unseen(reporter, [os.fsdecode(tree.top) for tree in trees], found, [*map(os.fsdecode, removed)])
     finally:
         side.close()
     return side.base
@@ -204,15 +205,20 @@ def _tidy(
     trees: Sequence[Tree],
     found: Sequence[Changes],
     gone: Sequence[Sequence[bytes]],
-) -> None:
-    """Remove what is to go, make the directories, and set modes and times that nothing brought along."""
+) -> list[bytes]:
+    """Remove what is to go, make the directories, and set modes and times that nothing brought along.
+
+    Returns the paths that were removed.
+    """
     triples = list(zip(trees, found, gone, strict=True))
     todo = [
         (tree.remote(entry), ready(entry))
         for tree, change, names in triples
         for entry in (*change.settle, *unsettled(tree.entries, change, names))
     ]
-    side.finish([posixpath.join(tree.top, name) for tree, _, names in triples for name in names], todo)
+    removed = [posixpath.join(tree.top, name) for tree, _, names in triples for name in names]
+    side.finish(removed, todo)
+    return removed
 
 
 def _send_items(side: Sending | PlainSending, items: Sequence[Item], advance: Advance) -> None:

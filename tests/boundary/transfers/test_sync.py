@@ -20,6 +20,14 @@ SILENT = Silent()
 pytestmark = pytest.mark.usefixtures("way")
 
 
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.heard.append(text)
+
+
 def written(root: Path, **files: str) -> Path:
     for name, text in files.items():
         path = root / name.replace("__", "/").replace("_DOT_", ".")
@@ -38,6 +46,21 @@ def test_only_what_has_changed_goes_up_again(connection: Connection, tmp_path: P
     bars = Bars()
     upload(connection, [tree], there.folder, reporter=bars)
     assert bars.totals == {}
+
+
+def test_what_no_bar_shows_is_told(connection: Connection, tmp_path: Path, there: There) -> None:
+    tree = written(tmp_path / "t", a="1", b="2", gone="3")
+    up, down = Notes(), Notes()
+    upload(connection, [tree], there.folder, reporter=up)
+    [got] = download(connection, [there.path("t")], tmp_path / "d", reporter=down)
+    assert not up.heard + down.heard
+    upload(connection, [tree], there.folder, reporter=up)
+    download(connection, [there.path("t")], tmp_path / "d", reporter=down)
+    (tree / "gone").unlink()
+    upload(connection, [tree], there.folder, reporter=up, delete=True)
+    download(connection, [there.path("t")], tmp_path / "d", reporter=down, delete=True)
+    assert up.heard == ["t: up to date", "removed t/gone"]
+    assert down.heard == [f"{got}: up to date", f"removed {got / 'gone'}"]
 
 
 def test_a_change_within_the_second_that_keeps_the_size_is_seen(
