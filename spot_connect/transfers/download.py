@@ -21,7 +21,7 @@ from spot_connect.transfers.entries import Entry, left_out, local_entries, local
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
 from spot_connect.transfers.plain import PlainReceiving
-from spot_connect.transfers.receiving import Receiving, discard
+from spot_connect.transfers.receiving import Receiving
 from spot_connect.transfers.work import Advance, Item, label
 
 
@@ -166,7 +166,7 @@ def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], adva
     except SshLost:
         raise
     except BaseException:
-        discard(files)
+        side.discard(files)
         raise
 
 

@@ -15,7 +15,8 @@ from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import Files, Stat
 from spot_connect.transfers.entries import Entry
-from spot_connect.transfers.helper.files import make, move, partial_of, settle
+from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
+from spot_connect.transfers.helper.partial import in_the_way, is_there
 from spot_connect.transfers.reading import Reading
 from spot_connect.transfers.work import Advance, Item, Range
 
@@ -39,7 +40,6 @@ class PlainSending:
     def send(self, items: Sequence[Item], advance: Advance) -> None:
         """Bring up the files and links."""
         for item in items:
-            self._under_way = item
             try:
                 with Files(self._connection) as files:
                     self._put(files, item, advance)
@@ -49,7 +49,7 @@ class PlainSending:
                 raise
 
     def discard(self, _items: Sequence[Item]) -> None:
-        """Take away what there is of the unfinished file."""
+        """Take away what this upload has begun of the unfinished file."""
         if self._under_way:
             with contextlib.suppress(SshError, OSError), Files(self._connection) as files:
                 files.remove(self._partial(self._under_way))
@@ -81,26 +81,24 @@ class PlainSending:
     def _put(self, files: Files, item: Item, advance: Advance) -> None:
         target, partial = self._path(item.remote), self._partial(item)
         files.make(posixpath.dirname(target))
+        found = files.stat(partial)
+        self._under_way = None if found else item
         if item.entry.kind == "l":
             files.remove(partial)
             files.link(item.entry.link, partial)
             files.move(partial, target)
             return
-        done = self._done(files, item, partial, advance)
+        done = min(found.size, item.entry.size) if found else 0
+        advance(done)
         pieces = self._reading.stretch(Range(item, done, item.entry.size - done))
         files.write(partial, done, _counted(pieces, advance))
         arrived = files.stat(partial)
-        if not arrived or arrived.size != item.entry.size:
+        if not arrived:
+            raise in_the_way(target)
+        if arrived.size != item.entry.size:
             raise OSError(5, "not all of it arrived", target)
         files.settle(partial, item.entry.mode, item.entry.time // _SECOND)
         files.move(partial, target)
-
-    def _done(self, files: Files, item: Item, partial: bytes, advance: Advance) -> int:
-        found = files.stat(partial)
-        done = min(found.size, item.entry.size) if found else 0
-        if done:
-            advance(done)
-        return done
 
 
 class PlainReceiving:
@@ -108,6 +106,7 @@ class PlainReceiving:
 
     def __init__(self, connection: Connection, paths: Sequence[bytes]) -> None:
         self._connection = connection
+        self._under_way: bytes | None = None
         with Files(connection) as files:
             self.trees = [walked(files, path) for path in paths]
 
@@ -115,7 +114,12 @@ class PlainReceiving:
         """Bring down the files."""
         with Files(self._connection) as files:
             for item in items:
-                _get(files, item, advance)
+                self._get(files, item, advance)
+
+    def discard(self, _items: Sequence[Item]) -> None:
+        """Take away what this download has begun of the unfinished file."""
+        if self._under_way:
+            remove(self._under_way)
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """Nothing is known of contents."""
@@ -123,6 +127,31 @@ class PlainReceiving:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _get(self, files: Files, item: Item, advance: Advance) -> None:
+        target = os.fsencode(item.local)
+        partial, size = partial_of(target, item.token), item.entry.size
+        make(os.path.dirname(target) or b".")
+        self._under_way = None if os.path.exists(partial) else partial
+        # To append would be to spoil what another transfer has completed meanwhile.
+        number = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        with open(number, "r+b") as file:
+            done = min(file.seek(0, os.SEEK_END), size)
+            file.seek(done)
+            advance(done)
+            for piece in files.read(item.remote, done, size):
+                file.write(piece)
+                advance(len(piece))
+            file.flush()
+            arrived = os.fstat(number).st_size
+        if arrived != size:
+            raise OSError(5, "the file became shorter meanwhile", target)
+        try:
+            settle(partial, item.entry.mode, item.entry.time)
+            move(partial, target)
+        except FileNotFoundError as error:
+            if not is_there(target, size, item.entry.time):
+                raise in_the_way(target) from error
 
 
 def _is_full(connection: Connection, directory: bytes) -> bool:
@@ -155,22 +184,6 @@ def _entry(files: Files, path: bytes, name: bytes, found: Stat) -> Entry:
     if stat.S_ISLNK(kind):
         return Entry(name, "l", mode, 0, time, files.readlink(path))
     return Entry(name, "d" if stat.S_ISDIR(kind) else "?", mode, 0, time, b"")
-
-
-def _get(files: Files, item: Item, advance: Advance) -> None:
-    target = os.fsencode(item.local)
-    partial, size = partial_of(target, item.token), item.entry.size
-    make(os.path.dirname(target) or b".")
-    with open(partial, "ab") as file:
-        done = file.tell()
-        advance(min(done, size))
-        for piece in files.read(item.remote, done, size):
-            file.write(piece)
-            advance(len(piece))
-    if os.stat(partial).st_size != size:
-        raise OSError(5, "the file became shorter meanwhile", target)
-    settle(partial, item.entry.mode, item.entry.time)
-    move(partial, target)
 
 
 def _counted(pieces: Iterator[bytes], advance: Advance) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from spot_connect.transfers.entries import parsed
 from spot_connect.transfers.far import Far, request
 from spot_connect.transfers.helper import packs
 from spot_connect.transfers.helper.files import PIECE, partial_of, remove
-from spot_connect.transfers.helper.partial import Partial, leftovers, ranges
+from spot_connect.transfers.helper.partial import Partial, complete, discard, leftovers, ranges
 from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, gaps
 
@@ -101,6 +101,7 @@ class ReceiveStripe:
     """A part of a big file."""
 
     part: Range
+    placed: set[Item]
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Name the range."""
@@ -120,10 +121,8 @@ class ReceiveStripe:
             advance(at - start)
         finally:
             # What came before the line broke need not come again.
-            is_last = partial.note(self.part.offset, at - self.part.offset)
-            if is_last:
-                partial.place(entry.mode, entry.time)
-            partial.close()
+            if partial.end(self.part.offset, at - self.part.offset, entry.mode, entry.time):
+                self.placed.add(item)
 
     def _take(self, far: Far, partial: Partial) -> Iterator[int]:
         """Write what comes; up to where it is there."""
@@ -147,22 +146,35 @@ class Receiving:
         self._connection = connection
         self._far = Far(connection, request(b"list", words=paths))
         _, self.trees = parsed(self._far.hear_all(), paths)
+        self._begun_before: set[Item] = set()
 
     def receive(self, items: Sequence[Item], advance: Advance) -> None:
         """Bring down the files.
 
-        What has arrived of big files stays for the next time, unless :func:`discard` takes it away.
+        What has arrived of big files stays for the next time, unless :meth:`discard` takes it away.
         """
         big = [item for item in items if item.entry.size >= BIG]
         small = [item for item in items if item.entry.size < BIG]
+        self._begun_before.update(item for item in big if os.path.exists(_partial(item)))
         parts = [part for item in big for part in gaps(item, [(0, item.entry.size)], _there(item))]
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
         # To write takes this side longer than to read takes the other, and two hands get in their way.
         begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), alone=1)
         rate = Rate()
-        heap = Heap(small, parts, begun.hands, lambda pack: ReceivePack(pack, rate), ReceiveStripe)
+        placed: set[Item] = set()
+        pack, stripe = lambda items: ReceivePack(items, rate), lambda part: ReceiveStripe(part, placed)
+        heap = Heap(small, parts, begun.hands, pack, stripe)
         Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)
+        for item in big:
+            if item not in placed:
+                complete(os.fsencode(item.local), item.token, item.entry.size, item.entry.mode, item.entry.time)
+
+    def discard(self, items: Sequence[Item]) -> None:
+        """Take away what this download has begun of unfinished big files."""
+        for item in items:
+            if item not in self._begun_before:
+                discard(os.fsencode(item.local), item.token)
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files."""
@@ -173,16 +185,12 @@ class Receiving:
         self._far.close()
 
 
-def discard(items: Sequence[Item]) -> None:
-    """Take away what there is of unfinished big files."""
-    for item in items:
-        partial = partial_of(os.fsencode(item.local), item.token)
-        for path in (partial, partial + b".done", partial + b".all"):
-            remove(path)
+def _partial(item: Item) -> bytes:
+    return partial_of(os.fsencode(item.local), item.token)
 
 
 def _there(item: Item) -> list[tuple[int, int]]:
     target = os.fsencode(item.local)
     for left in leftovers(target, item.token):
         remove(left)
-    return ranges(partial_of(target, item.token))
+    return ranges(_partial(item))

@@ -13,7 +13,6 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.transfers import packing
 from spot_connect.transfers.entries import Entry, parsed
 from spot_connect.transfers.far import Far, entering, request
-from spot_connect.transfers.helper.files import partial_of
 from spot_connect.transfers.helper.packs import squeezed
 from spot_connect.transfers.helper.partial import segments
 from spot_connect.transfers.pool import Pool, shape
@@ -50,6 +49,7 @@ class SendStripe:
 
     part: Range
     reading: Reading
+    placed: set[Item]
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Send the bytes."""
@@ -63,7 +63,9 @@ class SendStripe:
 
     def hear(self, far: Far, advance: Advance) -> None:
         """It is written; with the last of them the file has its name."""
-        far.hear()
+        _, is_last = far.hear()
+        if int(is_last):
+            self.placed.add(self.part.item)
         if not self.part.filled:
             advance(self.part.length)
 
@@ -90,6 +92,9 @@ class Sending:
         home, self.there = parsed(self._far.hear_all(), _below(tops, folder))
         self.base = posixpath.normpath(os.fsdecode(posixpath.join(home, folder)))
         self._owed: list[Task] = []
+        self._big: set[Item] = set()
+        self._placed: set[Item] = set()
+        self._begun_before: set[Item] = set()
 
     def send(self, items: Sequence[Item], advance: Advance) -> None:
         """Bring up the files and links.
@@ -99,19 +104,20 @@ class Sending:
         """
         big = [item for item in items if item.entry.kind == "f" and item.entry.size >= BIG]
         small = [item for item in items if item.entry.kind != "f" or item.entry.size < BIG]
-        parts = _parts(self._far, big)
+        parts = self._parts(big)
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
         size = sum(item.entry.size for item in items) // self._reading.takers
         hands = {"alone": 4, "least_hands": 8} if parts else {"alone": 2}
         begun = shape(self._connection.round_trip, size, **hands)
         rate, reading = Rate(), self._reading
+        self._big.update(big)
         heap = Heap(
             small,
             parts,
             begun.hands,
             lambda pack: SendPack(pack, rate, reading),
-            lambda part: SendStripe(part, reading),
+            lambda part: SendStripe(part, reading, self._placed),
         )
         if begun.hands == 1:
             self._owed = list(iter(heap.take, None))
@@ -121,13 +127,13 @@ class Sending:
         Pool(self._connection, self._entering, writes=True).work(heap, begun, advance, self._far)
 
     def discard(self, items: Sequence[Item]) -> None:
-        """Take away what there is of unfinished big files."""
-        partial = [partial_of(item.remote, item.token) for item in items if item.entry.size >= BIG]
-        if not partial:
+        """Take away what this upload has begun of unfinished big files."""
+        big = [item for item in items if item.entry.size >= BIG and item not in self._begun_before]
+        if not big:
             return
         with contextlib.suppress(SshError, OSError):
             far = Far(self._connection, self._entering)
-            far.ask(b"remove", words=[path + end for path in partial for end in (b"", b".done", b".all")])
+            far.ask(b"discard", words=[word for item in big for word in (item.remote, item.token)])
             far.hear()
             far.close()
 
@@ -142,6 +148,27 @@ class Sending:
         for task in self._owed:
             task.hear(self._far, lambda size: None)
         for _ in range(bool(gone) + 2 * bool(todo)):
+            self._far.hear()
+        self._complete()
+
+    def _parts(self, big: Sequence[Item]) -> list[Range]:
+        """The ranges of big files that the instance does not have yet."""
+        if not big:
+            return []
+        self._far.ask(b"begun", words=[word for item in big for word in (item.remote, item.token)])
+        parts: list[Range] = []
+        for item, told in zip(big, self._far.hear_more().split(b"\0"), strict=True):
+            is_begun, *numbers = (int(number) for number in told.split())
+            if is_begun:
+                self._begun_before.add(item)
+            there = zip(numbers[::2], numbers[1::2], strict=True)
+            parts += gaps(item, _segments(item), there)
+        return parts
+
+    def _complete(self) -> None:
+        """Give their names to big files of which no stripe was the last."""
+        if missing := self._big - self._placed:
+            self._far.ask(b"complete", words=[word for item in missing for word in _about(item)])
             self._far.hear()
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
@@ -158,21 +185,13 @@ def opening(tops: Sequence[bytes], folder: bytes) -> bytes:
     return request(b"list", words=_below(tops, folder))
 
 
+def _about(item: Item) -> tuple[bytes, ...]:
+    entry = item.entry
+    return item.remote, item.token, b"%d" % entry.size, b"%d" % entry.mode, b"%d" % entry.time
+
+
 def _below(tops: Sequence[bytes], folder: bytes) -> list[bytes]:
     return [posixpath.join(folder, top) for top in tops]
-
-
-def _parts(far: Far, big: Sequence[Item]) -> list[Range]:
-    """The ranges of big files that the instance does not have yet."""
-    if not big:
-        return []
-    far.ask(b"begun", words=[word for item in big for word in (item.remote, item.token)])
-    parts: list[Range] = []
-    for item, told in zip(big, far.hear_more().split(b"\0"), strict=True):
-        numbers = [int(number) for number in told.split()]
-        there = zip(numbers[::2], numbers[1::2], strict=True)
-        parts += gaps(item, _segments(item), there)
-    return parts
 
 
 def _segments(item: Item) -> list[tuple[int, int]]:

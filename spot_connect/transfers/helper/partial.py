@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from spot_connect.transfers.helper.files import MARK, PIECE, make, move, partial_of, settle
+from spot_connect.transfers.helper.files import MARK, PIECE, make, move, partial_of, remove, settle
 from spot_connect.transfers.helper.frames import write_all
 
 TYPE_CHECKING = False
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Partial:
     """A file that is put together by several hands, beside its true place.
 
-    Next to it lies a list of the ranges that are there, so that a broken transfer can go on.
+    Next to it lies a list of the ranges that are there, so that a broken transfer can go on. Each tells by its number
+    which file it is in: another transfer of the same content may give that one its name, and begin another.
     """
 
     def __init__(self, target: bytes, token: bytes, size: int) -> None:
@@ -33,14 +34,33 @@ class Partial:
         os.lseek(self._file, offset, 0)
         write_all(self._file, piece)
 
+    def end(self, offset: int, length: int, mode: int, time: int) -> bool:
+        """Note that a range is there and let go of the file; whether it was the last, and the file has its name now."""
+        try:
+            number = os.fstat(self._file).st_ino
+            os.write(self._done, b"%d %d %d\n" % (offset, length, number))
+            if self._is_whole():
+                return self._place(mode, time)
+            if _number(self._path) != number:
+                self._keep(time)
+            return False
+        finally:
+            self.close()
+
+    def complete(self, mode: int, time: int) -> bool:
+        """Give the file its name if all ranges are there, and let go of it; whether that was so."""
+        try:
+            return self._is_whole() and self._place(mode, time)
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Let go of it; it stays as it is."""
         os.close(self._file)
         os.close(self._done)
 
-    def note(self, offset: int, length: int) -> bool:
-        """Note a range that is there; whether the file is whole and this call is the one to place it."""
-        os.write(self._done, b"%d %d\n" % (offset, length))
+    def _is_whole(self) -> bool:
+        """Whether all ranges are there and this call is the one to place the file."""
         if covered(ranges(self._path)) < self._size:
             return False
         try:
@@ -50,13 +70,67 @@ class Partial:
             return False
         return True
 
-    def place(self, mode: int, time: int) -> None:
-        """Check its length and give it its name."""
+    def _place(self, mode: int, time: int) -> bool:
+        """Check its length and give it its name; whether it was still there."""
         if os.fstat(self._file).st_size != self._size:
             raise OSError(5, "the file is not as long as it should be", self._path)
-        settle(self._path, mode, time)
-        move(self._path, self.target)
-        os.unlink(self._path + b".all")
+        try:
+            settle(self._path, mode, time)
+            move(self._path, self.target)
+            os.unlink(self._path + b".all")
+        except FileNotFoundError:
+            return False
+        self._keep(time)
+        return True
+
+    def _keep(self, time: int) -> None:
+        """Give it its time again, which a hand of another transfer may have changed as it got its name."""
+        if os.utime in os.supports_fd:
+            os.utime(self._file, ns=(time, time))
+
+
+def complete(target: bytes, token: bytes, size: int, mode: int, time: int) -> None:
+    """See to it that a file whose ranges have all moved has its name, though none of them was the last.
+
+    That is so where a transfer broke just before the end, or where two of the same file were at work at once.
+
+    Raises:
+        OSError: another transfer has taken away or replaced what was there.
+    """
+    path = partial_of(target, token)
+    if os.path.exists(path + b".all") and not os.path.exists(path + b".done"):
+        import contextlib
+
+        # Whoever was about to name it has been stopped, or will find that it has been done.
+        with contextlib.suppress(OSError):
+            os.rename(path + b".all", path + b".done")
+    if covered(ranges(path)) == size and Partial(target, token, size).complete(mode, time):
+        return
+    if not is_there(target, size, time):
+        raise in_the_way(target)
+    discard(target, token)
+
+
+def in_the_way(target: bytes) -> OSError:
+    """What to raise where another transfer has taken away what was put together for ``target``."""
+    return OSError(16, "another transfer to it got in the way; run this one again when that has ended", target)
+
+
+def discard(target: bytes, token: bytes) -> None:
+    """Take away what there is of an unfinished file."""
+    path = partial_of(target, token)
+    for end in (b"", b".done", b".all"):
+        remove(path + end)
+
+
+def is_there(target: bytes, size: int, time: int) -> bool:
+    """Whether a file has its length and its time already."""
+    try:
+        found = os.lstat(target)
+    except OSError:
+        return False
+    # Some file systems keep seconds alone.
+    return found.st_size == size and found.st_mtime_ns in (time, time // 1_000_000_000 * 1_000_000_000)
 
 
 def ranges(partial: bytes) -> list[tuple[int, int]]:
@@ -66,7 +140,17 @@ def ranges(partial: bytes) -> list[tuple[int, int]]:
             lines = done.read().split(b"\n")[:-1]
     except OSError:
         return []
-    return sorted((int(line.split()[0]), int(line.split()[1])) for line in set(lines))
+    number = _number(partial)
+    noted = (tuple(map(int, line.split())) for line in set(lines))
+    return sorted((offset, length) for offset, length, file in noted if file == number)
+
+
+def _number(path: bytes) -> int:
+    """Which file is there; less than zero where none is."""
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return -1
 
 
 def covered(parts: Iterable[tuple[int, int]]) -> int:

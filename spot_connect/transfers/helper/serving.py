@@ -11,7 +11,7 @@ from spot_connect.transfers.helper.files import PIECE, make, partial_of, remove,
 from spot_connect.transfers.helper.frames import READY, answer, by, frame, tell
 from spot_connect.transfers.helper.listing import listed
 from spot_connect.transfers.helper.packs import Stage, Unsqueezing, joined, squeezed, taken, with_sizes
-from spot_connect.transfers.helper.partial import Partial, data_of, leftovers, ranges
+from spot_connect.transfers.helper.partial import Partial, complete, data_of, discard, leftovers, ranges
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Helper:
             b"list": self._list,
             b"begun": self._begun,
             b"stripe": self._stripe,
+            b"complete": self._complete,
+            b"discard": self._discard,
             b"unpack": self._unpack,
             b"make": self._make,
             b"settle": self._settle,
@@ -82,7 +84,9 @@ class Helper:
         for target, token in by(2, words):
             for left in leftovers(target, token):
                 remove(left)
-            found.append(b" ".join(b"%d %d" % one for one in ranges(partial_of(target, token))))
+            path = partial_of(target, token)
+            there = b"%d" % os.path.exists(path)
+            found.append(b" ".join((there, *(b"%d %d" % one for one in ranges(path)))))
         answer(zlib.compress(b"\0".join(found), 1))
 
     def _stripe(self, *fields: bytes) -> None:
@@ -97,10 +101,17 @@ class Helper:
             at = offset + length
         finally:
             # What came before the line broke need not come again.
-            is_last = partial.note(offset, at - offset)
-            if is_last:
-                partial.place(mode, time)
-            partial.close()
+            is_last = partial.end(offset, at - offset, mode, time)
+        tell(frame(b"ok", int(is_last)))
+
+    def _complete(self, size: bytes) -> None:
+        for target, token, length, mode, time in by(5, self._words(size)):
+            complete(target, token, int(length), int(mode), int(time))
+        tell(frame(b"ok"))
+
+    def _discard(self, size: bytes) -> None:
+        for target, token in by(2, self._words(size)):
+            discard(target, token)
         tell(frame(b"ok"))
 
     def _unpack(self, size: bytes, is_slow: bytes) -> None:

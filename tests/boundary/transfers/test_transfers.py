@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -191,6 +191,106 @@ def test_what_is_left_of_another_content_is_not_gone_on_with(
     (tmp_path / "f").write_bytes(b"other")
     upload(there.connection, [tmp_path / "f"], there.folder, reporter=SILENT)
     assert there.read("f") == b"other"
+
+
+class Once:
+    """Acts the first time it is called."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._left = [act]
+
+    def __call__(self) -> None:
+        if self._left:
+            self._left.pop()()
+
+
+def test_two_uploads_of_one_file_at_once_leave_that_file_alone(
+    server: Server, connection: Connection, tmp_path: Path, there: There, way: str
+) -> None:
+    content = os.urandom(32 * MEGABYTE)
+    (tmp_path / "f").write_bytes(content)
+    with server.connection() as other:
+        again = Once(lambda: upload(other, [tmp_path / "f"], there.folder, reporter=SILENT))
+        with nullcontext() if way == "helper" else suppress(TransferFailed):
+            upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(again, after=MEGABYTE))
+    assert there.read("f") == content
+    assert there.names() == [b"f"]
+
+
+def test_two_downloads_of_one_file_at_once_leave_that_file_alone(
+    server: Server, connection: Connection, tmp_path: Path, there: There, way: str
+) -> None:
+    content = os.urandom(32 * MEGABYTE)
+    there.write("f", content)
+    with server.connection() as other:
+        again = Once(lambda: download(other, [there.path("f")], tmp_path / "d", reporter=SILENT))
+        with nullcontext() if way == "helper" else suppress(TransferFailed):
+            download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(again, after=MEGABYTE))
+    assert (tmp_path / "d" / "f").read_bytes() == content
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_who_gives_up_leaves_what_another_upload_has_begun(
+    server: Server, proxy: Proxy, tmp_path: Path, there: There
+) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(32 * MEGABYTE))
+    with server.connection(address=proxy.address) as connection, pytest.raises(SshLost):
+        upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(proxy.cut, after=20 * MEGABYTE))
+    with pytest.raises(KeyboardInterrupt):
+        upload(there.connection, [tmp_path / "f"], there.folder, reporter=Bars(interrupt))
+    bars = First()
+    upload(there.connection, [tmp_path / "f"], there.folder, reporter=bars)
+    assert bars.first > MEGABYTE
+    assert there.names() == [b"f"]
+
+
+def test_who_gives_up_leaves_what_another_download_has_begun(
+    server: Server, proxy: Proxy, tmp_path: Path, there: There
+) -> None:
+    there.write("f", os.urandom(32 * MEGABYTE))
+    with server.connection(address=proxy.address) as connection, pytest.raises(SshLost):
+        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(proxy.cut, after=9 * MEGABYTE))
+    with pytest.raises(KeyboardInterrupt):
+        download(there.connection, [there.path("f")], tmp_path / "d", reporter=Bars(interrupt))
+    bars = First()
+    download(there.connection, [there.path("f")], tmp_path / "d", reporter=bars)
+    assert bars.first > MEGABYTE
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
+
+
+def test_an_upload_that_another_has_swept_away_is_no_success(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(32 * MEGABYTE))
+    sweep = Once(lambda: there.run("rm -f .spot-connect-*"))
+    with pytest.raises(TransferFailed) as caught:
+        upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(sweep, after=MEGABYTE))
+    assert there.path("f") in str(caught.value) or "/f" in str(caught.value)
+    assert b"f" not in there.names()
+    upload(connection, [tmp_path / "f"], there.folder, reporter=SILENT)
+    assert there.names() == [b"f"]
+
+
+def test_a_download_that_another_has_swept_away_is_no_success(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    content = os.urandom(32 * MEGABYTE)
+    there.write("f", content)
+
+    def sweep() -> None:
+        for path in (tmp_path / "d").iterdir():
+            path.unlink()
+
+    with pytest.raises(TransferFailed):
+        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(Once(sweep), after=MEGABYTE))
+    assert not (tmp_path / "d" / "f").exists()
+    download(connection, [there.path("f")], tmp_path / "d", reporter=SILENT)
+    assert (tmp_path / "d" / "f").read_bytes() == content
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
 
 
 def test_the_bars_hear_of_every_byte(connection: Connection, tmp_path: Path, there: There) -> None:

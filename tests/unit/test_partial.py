@@ -1,0 +1,98 @@
+"""Big files put together: who gives them their names, whatever another transfer of them does meanwhile."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spot_connect.transfers.helper.partial import Partial, complete, ranges
+
+TOKEN = b"place-content"
+TIME = 1_600_000_000_123_456_789
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "f"
+
+
+def begun(target: Path) -> Partial:
+    return Partial(os.fsencode(target), TOKEN, 8)
+
+
+def moved(target: Path, offset: int, text: bytes) -> bool:
+    partial = begun(target)
+    partial.write(offset, text)
+    return partial.end(offset, len(text), 0o640, TIME)
+
+
+def finished(target: Path) -> None:
+    complete(os.fsencode(target), TOKEN, 8, 0o640, TIME)
+
+
+def partial_path(target: Path, end: str = "") -> Path:
+    return target.with_name(f".spot-connect-{TOKEN.decode()}.part{end}")
+
+
+def alone(target: Path) -> bool:
+    return [path.name for path in target.parent.iterdir()] == ["f"]
+
+
+def test_the_last_range_gives_the_file_its_name(target: Path) -> None:
+    assert not moved(target, 4, b"efgh")
+    assert not target.exists()
+    assert moved(target, 0, b"abcd")
+    assert target.read_bytes() == b"abcdefgh"
+    assert (target.stat().st_mtime_ns, target.stat().st_mode & 0o777) == (TIME, 0o640)
+    assert alone(target)
+
+
+@pytest.mark.parametrize("end", [".done", ".all"])
+def test_a_file_that_is_whole_but_has_no_name_gets_it(target: Path, end: str) -> None:
+    partial = partial_path(target)
+    partial.write_bytes(b"abcdefgh")
+    partial_path(target, end).write_text(f"0 8 {partial.stat().st_ino}\n")
+    finished(target)
+    assert target.read_bytes() == b"abcdefgh"
+    assert target.stat().st_mtime_ns == TIME
+    assert alone(target)
+
+
+def test_what_another_transfer_has_finished_needs_nothing_more(target: Path) -> None:
+    moved(target, 0, b"abcdefgh")
+    moved(target, 4, b"efgh")
+    finished(target)
+    assert target.read_bytes() == b"abcdefgh"
+    assert alone(target)
+
+
+@pytest.mark.parametrize("there", [b"", b"another content"])
+def test_what_another_transfer_has_taken_away_is_an_error(target: Path, there: bytes) -> None:
+    if there:
+        target.write_bytes(there)
+    moved(target, 0, b"abcd")
+    with pytest.raises(OSError, match="got in the way"):
+        finished(target)
+    assert partial_path(target).exists()
+
+
+def test_a_range_that_went_into_a_file_with_a_name_is_not_in_the_next_one(target: Path) -> None:
+    late = begun(target)
+    moved(target, 0, b"abcdefgh")
+    late.write(0, b"abcd")
+    assert not late.end(0, 4, 0o640, TIME)
+    assert target.stat().st_mtime_ns == TIME
+    assert not moved(target, 4, b"efgh")
+    assert target.read_bytes() == b"abcdefgh"
+    assert ranges(os.fsencode(partial_path(target))) == [(4, 4)]
+
+
+def test_a_range_noted_for_a_file_that_is_gone_does_not_count(target: Path) -> None:
+    late = begun(target)
+    moved(target, 0, b"abcdefgh")
+    begun(target).close()
+    late.write(0, b"abcd")
+    late.end(0, 4, 0o640, TIME)
+    assert ranges(os.fsencode(partial_path(target))) == []
