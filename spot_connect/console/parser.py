@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from spot_connect.console.flags import FLAGS, PROGRAM, VERBS, help_text
 
@@ -73,8 +74,9 @@ def _add(parser: Parser, words: list[str], kind: str, default: Any) -> None:
         parser.add_argument(*words, action="append", default=default)
     elif kind == "command":
         parser.add_argument(*words, action=_Command, default=default)
-    elif kind == "comma_list":
-        parser.add_argument(*words, type=read(kind), action=_Longer, default=default)
+    elif kind in ("comma_list", "local_paths"):
+        reader = _local_paths if kind == "local_paths" else read(kind)
+        parser.add_argument(*words, type=reader, action=_Longer, default=default)
     else:
         parser.add_argument(*words, type=str if kind == "text" else read(kind), default=default)
 
@@ -218,6 +220,11 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     planned = kinds.add_parser("list", help="the faults that are planned")
     planned.add_argument("--json", action="store_true", help="as JSON")
     kinds.add_parser("clear", help="nothing goes wrong any more")
+
+
+def _local_paths(text: str) -> Any:
+    """Paths with commas between them, or one that there is with commas in its name."""
+    return (text,) if os.path.lexists(text) else read("comma_list")(text)
 
 
 def read(kind: str) -> Callable[[str], Any]:

@@ -19,6 +19,7 @@ from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, tell_unseen, unsettled
 from spot_connect.transfers.entries import Entry, Tree, left_out, local_trees, sifted_tree, tops
 from spot_connect.transfers.far import NoHelper, starting
+from spot_connect.transfers.helper.files import MARK
 from spot_connect.transfers.plain import PlainSending
 from spot_connect.transfers.reading import Reading, SharedReading, Shelf
 from spot_connect.transfers.sending import Sending, opening
@@ -232,7 +233,10 @@ def _send_items(side: Sending | PlainSending, items: Sequence[Item], advance: Ad
 
 
 def _refusal(trees: Sequence[Tree], remote_dir: str, error: OSError) -> TransferFailed:
-    what = f"cannot upload {', '.join(str(tree.path) for tree in trees)} to {error.filename or remote_dir}"
+    # Names that only this program knows say nothing to a user.
+    path = os.fsencode(error.filename or b"")
+    where = os.fsdecode(path) if path and MARK not in path else remote_dir
+    what = f"cannot upload {', '.join(str(tree.path) for tree in trees)} to {where}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TransferFailed(what, "no space left on the instance", "Make room there, or launch with a larger disk.")
     advice = ""

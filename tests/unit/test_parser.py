@@ -49,7 +49,15 @@ def test_false_means_false(flag):
 def test_paths_are_split_at_commas():
     parsed = main_parser().parse_args(["-n", "vm1", "-u", r"C:\Data\a.txt,C:\Map Data\b.zip", "-s", "x.sh"])
     assert parsed.upload == (r"C:\Data\a.txt", r"C:\Map Data\b.zip")
+
     assert parsed.script == ("x.sh",)
+
+
+def test_a_path_that_there_is_keeps_its_commas(tmp_path):
+    path = tmp_path / "a,b.txt"
+    path.touch()
+    parsed = main_parser().parse_args(["-n", "vm1", "-u", str(path), "-u", f"{path},c"])
+    assert parsed.upload == (str(path), str(tmp_path / "a"), "b.txt", "c")
 
 
 def test_paths_given_again_are_added():

@@ -444,6 +444,13 @@ def test_a_download_that_this_machine_cannot_take_is_told(connection: Connection
     assert str(tmp_path / "file") in caught.value.what
 
 
+def test_a_directory_that_takes_no_files_is_named(connection: Connection, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x")
+    with pytest.raises(TransferFailed, match=r"cannot upload .*f to /proc: ") as caught:
+        upload(connection, [tmp_path / "f"], "/proc", reporter=SILENT)
+    assert ".spot-connect" not in str(caught.value)
+
+
 def test_a_full_disk_on_the_instance_is_told(connection: Connection, tmp_path: Path) -> None:
     if not is_dir(connection, "/run/full"):
         pytest.skip("the server has no small disk")
