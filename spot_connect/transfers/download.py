@@ -21,8 +21,10 @@ from spot_connect.transfers.entries import Entry, left_out, local_entries, local
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
 from spot_connect.transfers.plain import PlainReceiving
-from spot_connect.transfers.receiving import Receiving
+from spot_connect.transfers.receiving import Receiving, Replaced
 from spot_connect.transfers.work import Advance, Item, label
+
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,24 @@ def download(
     paths = [posixpath.normpath(from_home(source)) for source in sources]
     with connection.transfers:
         try:
-            _receive_changes(connection, paths, targets, reporter, delete=delete)
+            _receive_until_unchanged(connection, paths, targets, reporter, delete=delete)
         except OSError as error:
             raise _refusal(sources, targets, error) from error
     return tuple(targets)
+
+
+def _receive_until_unchanged(
+    connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter, *, delete: bool
+) -> None:
+    """As a program that still works there may put a new file in the place of one that is on its way."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            _receive_changes(connection, paths, targets, reporter, delete=delete)
+        except Replaced as error:
+            reporter.note(f"{os.fsdecode(error.filename)} was replaced meanwhile: downloading the new one")
+        else:
+            return
+    _receive_changes(connection, paths, targets, reporter, delete=delete)
 
 
 def _receive_changes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -15,7 +16,7 @@ from spot_connect.ssh.trouble import reason
 from spot_connect.transfers import packing
 from spot_connect.transfers.helper.files import PIECE
 from spot_connect.transfers.helper.packs import joined
-from spot_connect.transfers.work import Item, Range
+from spot_connect.transfers.work import Item, Range, is_other
 
 _BLOCK = 1024 * 1024
 _ROOM = 32 * 1024 * 1024
@@ -35,6 +36,17 @@ class Reading:
 
     takers = 1
 
+    def __init__(self) -> None:
+        self._files = SameFiles()
+
+    def opened(self, path: str) -> FileIO:
+        """A file, to be read: the same each time.
+
+        Raises:
+            TransferFailed: it cannot be read, or was replaced meanwhile.
+        """
+        return self._files.opened(path)
+
     def pack(self, items: Sequence[Item]) -> Iterator[bytes]:
         """What is in small files, one after the other, in pieces that are worth sending."""
         return joined(packing.read(items))
@@ -42,7 +54,7 @@ class Reading:
     def stretch(self, part: Range) -> Iterator[bytes]:
         """The bytes of a range of a file."""
         path, at, end = part.item.local, part.offset, part.offset + part.length
-        with opened(path) as file:
+        with self.opened(path) as file:
             file.seek(at)
             while at < end:
                 piece = file.read(min(PIECE, end - at))
@@ -50,6 +62,30 @@ class Reading:
                     raise _shorter(path)
                 at += len(piece)
                 yield piece
+
+
+class SameFiles:
+    """Opens files by their paths, time and again: those that were opened first, and none that took their places."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, os.stat_result] = {}
+
+    def opened(self, path: str) -> FileIO:
+        """A file, to be read.
+
+        Raises:
+            TransferFailed: it cannot be read, or is another than the last time.
+        """
+        try:
+            file = FileIO(path)
+        except OSError as error:
+            raise TransferFailed(f"cannot read {path}", reason(error)) from error
+        found = os.fstat(file.fileno())
+        known = self._known.setdefault(path, found)
+        if is_other(known.st_ino, known.st_mtime_ns, found.st_ino, found.st_mtime_ns):
+            file.close()
+            raise replaced(path)
+        return file
 
 
 @dataclass(slots=True)
@@ -75,6 +111,7 @@ class Shelf:
         self._kept: dict[Hashable, _Kept] = {}
         self._size = 0
         self._patience = _PATIENCE_SECONDS
+        self.files = SameFiles()
 
     def take(self, taker: str, key: Hashable, read: Callable[[], list[bytes]]) -> list[bytes]:
         """What ``read`` makes, which is called for one of all who ask for ``key``."""
@@ -137,6 +174,7 @@ class SharedReading(Reading):
 
     def __init__(self, shelf: Shelf, name: str) -> None:
         self._shelf = shelf
+        self._files = shelf.files
         self._name = name
         self.takers = shelf.count
 
@@ -149,30 +187,22 @@ class SharedReading(Reading):
         path, at, end = part.item.local, part.offset, part.offset + part.length
         while at < end:
             begin = at // _BLOCK * _BLOCK
-            [block] = self._shelf.take(self._name, (path, begin), partial(_block, path, begin))
+            [block] = self._shelf.take(self._name, (path, begin), partial(self._block, path, begin))
             piece = block[at - begin : end - begin]
             if not piece:
                 raise _shorter(path)
             at += len(piece)
             yield piece
 
-
-def opened(path: str) -> FileIO:
-    """A file, to be read.
-
-    Raises:
-        TransferFailed: it cannot be.
-    """
-    try:
-        return FileIO(path)
-    except OSError as error:
-        raise TransferFailed(f"cannot read {path}", reason(error)) from error
+    def _block(self, path: str, begin: int) -> list[bytes]:
+        with BufferedReader(self.opened(path), _BLOCK) as file:
+            file.seek(begin)
+            return [file.read(_BLOCK)]
 
 
-def _block(path: str, begin: int) -> list[bytes]:
-    with BufferedReader(opened(path), _BLOCK) as file:
-        file.seek(begin)
-        return [file.read(_BLOCK)]
+def replaced(path: str) -> TransferFailed:
+    """What to raise where another file has taken the place of one that is on its way."""
+    return TransferFailed(f"cannot upload {path}", "it was replaced by another meanwhile", "Upload it again.")
 
 
 def _shorter(path: str) -> TransferFailed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from spot_connect.ssh.connection import Connection
@@ -13,7 +14,7 @@ from spot_connect.transfers.helper import packs
 from spot_connect.transfers.helper.files import PIECE, partial_of, remove
 from spot_connect.transfers.helper.partial import Partial, complete, discard, leftovers, ranges
 from spot_connect.transfers.pool import Pool, shape
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, gaps
+from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, gaps, is_other
 
 
 @dataclass(slots=True)
@@ -96,11 +97,38 @@ class _Stages:
             stage.merge()
 
 
+class Replaced(OSError):
+    """A file was replaced by another of its name while it was on its way."""
+
+
+class Origins:
+    """Which files the stripes come from: of one file all must come from the same.
+
+    Args:
+        begun_before: files of which something is here from an earlier download.
+    """
+
+    def __init__(self, begun_before: Set[Item]) -> None:
+        self._begun_before = begun_before
+        self._known: dict[Item, tuple[int, int]] = {}
+
+    def check(self, item: Item, number: int, time: int) -> None:
+        """Refuse a stripe of another file than the others came from; one that grows is still the same.
+
+        Raises:
+            Replaced: it is another.
+        """
+        known = self._known.setdefault(item, (number, time))
+        if is_other(*known, number, time) or (item in self._begun_before and time != item.entry.time):
+            raise Replaced(errno.EBUSY, "it was replaced by another while it was on its way", item.remote)
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiveStripe:
     """A part of a big file."""
 
     part: Range
+    origins: Origins
     placed: set[Item]
 
     def ask(self, far: Far, advance: Advance) -> None:
@@ -119,6 +147,9 @@ class ReceiveStripe:
                 start = at
             at = self.part.offset + self.part.length
             advance(at - start)
+        except Replaced:
+            at = self.part.offset
+            raise
         finally:
             # What came before the line broke need not come again.
             if partial.end(self.part.offset, at - self.part.offset, entry.mode, entry.time):
@@ -133,6 +164,7 @@ class ReceiveStripe:
                 partial.write(at, piece)
                 at, left = at + len(piece), left - len(piece)
                 yield at
+        self.origins.check(self.part.item, int(answer[1]), int(answer[2]))
 
 
 class Receiving:
@@ -152,6 +184,9 @@ class Receiving:
         """Bring down the files.
 
         What has arrived of big files stays for the next time, unless :meth:`discard` takes it away.
+
+        Raises:
+            Replaced: one of them has become another meanwhile.
         """
         big = [item for item in items if item.entry.size >= BIG]
         small = [item for item in items if item.entry.size < BIG]
@@ -163,8 +198,14 @@ class Receiving:
         begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), alone=1)
         rate = Rate()
         placed: set[Item] = set()
-        pack, stripe = lambda items: ReceivePack(items, rate), lambda part: ReceiveStripe(part, placed)
-        heap = Heap(small, parts, begun.hands, pack, stripe)
+        origins = Origins(self._begun_before)
+        heap = Heap(
+            small,
+            parts,
+            begun.hands,
+            lambda pack: ReceivePack(pack, rate),
+            lambda part: ReceiveStripe(part, origins, placed),
+        )
         Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)
         for item in big:
             if item not in placed:

@@ -16,7 +16,7 @@ from spot_connect.transfers.far import Far, entering, request
 from spot_connect.transfers.helper.packs import squeezed
 from spot_connect.transfers.helper.partial import segments
 from spot_connect.transfers.pool import Pool, shape
-from spot_connect.transfers.reading import Reading, opened
+from spot_connect.transfers.reading import Reading, replaced
 from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Task, gaps
 
 
@@ -162,8 +162,16 @@ class Sending:
             if is_begun:
                 self._begun_before.add(item)
             there = zip(numbers[::2], numbers[1::2], strict=True)
-            parts += gaps(item, _segments(item), there)
+            parts += gaps(item, self._segments(item), there)
         return parts
+
+    def _segments(self, item: Item) -> list[tuple[int, int]]:
+        """Where the data of a file lies, as starts and ends."""
+        with self._reading.opened(item.local) as file:
+            # What is there already came from this file as it was.
+            if item in self._begun_before and os.fstat(file.fileno()).st_mtime_ns != item.entry.time:
+                raise replaced(item.local)
+            return list(segments(file.fileno(), 0, item.entry.size))
 
     def _complete(self) -> None:
         """Give their names to big files of which no stripe was the last."""
@@ -192,8 +200,3 @@ def _about(item: Item) -> tuple[bytes, ...]:
 
 def _below(tops: Sequence[bytes], folder: bytes) -> list[bytes]:
     return [posixpath.join(folder, top) for top in tops]
-
-
-def _segments(item: Item) -> list[tuple[int, int]]:
-    with opened(item.local) as file:
-        return list(segments(file.fileno(), 0, item.entry.size))

@@ -72,6 +72,16 @@ class Item(NamedTuple):
         return b"-".join(hashlib.blake2b(text, digest_size=6).hexdigest().encode() for text in (self.remote, what))
 
 
+def is_other(number: int, time: int, new_number: int, new_time: int) -> bool:
+    """Whether a file has taken the place of another: one that grows is the same, and numbers may change by themselves.
+
+    Example:
+        >>> is_other(7, 100, 7, 200), is_other(7, 100, 8, 100), is_other(7, 100, 8, 200)
+        (False, False, True)
+    """
+    return number != new_number and time != new_time
+
+
 def label(items: Sequence[Item]) -> str:
     """What a progress bar calls these files."""
     return os.path.basename(items[0].local) if len(items) == 1 else f"{len(items):,} files"

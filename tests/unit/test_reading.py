@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ import pytest
 from spot_connect.core.errors import TransferFailed
 from spot_connect.transfers import reading
 from spot_connect.transfers.entries import local_entries
-from spot_connect.transfers.reading import Reading, SharedReading, Shelf, _block
+from spot_connect.transfers.reading import Reading, SameFiles, SharedReading, Shelf
 from spot_connect.transfers.work import Item, Range
 
 
@@ -78,7 +79,8 @@ def test_nobody_waits_for_those_who_have_left(item, tmp_path):
 @pytest.mark.usefixtures("narrow")
 def test_many_at_once_have_the_same_and_it_is_read_once(item, tmp_path, monkeypatch):
     begun = []
-    monkeypatch.setattr(reading, "_block", lambda *asked: begun.append(asked) or _block(*asked))
+    opened = SameFiles.opened
+    monkeypatch.setattr(SameFiles, "opened", lambda *asked: begun.append(asked) or opened(*asked))
     all_of_them, shelf = shared(20)
     with ThreadPoolExecutor(20) as pool:
         found = list(pool.map(lambda one: stretch(one, item), all_of_them))
@@ -94,3 +96,14 @@ def test_a_file_that_became_shorter_is_told_of(item, tmp_path, files):
         stretch(files, item)
     with pytest.raises(TransferFailed, match="shorter"):
         list(files.pack([item]))
+
+
+@pytest.mark.parametrize("kind", ["one", "many"])
+def test_a_file_that_another_took_the_place_of_is_told_of(item, tmp_path, kind):
+    files = Reading() if kind == "one" else SharedReading(Shelf(["vm"]), "vm")
+    stretch(files, item, 0, 1000)
+    (tmp_path / "another").write_bytes((tmp_path / "file").read_bytes())
+    os.utime(tmp_path / "another", (5, 5))
+    (tmp_path / "another").replace(tmp_path / "file")
+    with pytest.raises(TransferFailed, match="replaced"):
+        stretch(files, item, 2_000_000, 1000)

@@ -151,9 +151,10 @@ class Helper:
             for offset, piece in data_of(file, int(start), int(start) + int(size)):
                 tell(frame(b"data", offset, len(piece)))
                 tell(piece)
+            found = os.fstat(file)
         finally:
             os.close(file)
-        tell(frame(b"ok"))
+        tell(frame(b"ok", found.st_ino, found.st_mtime_ns))
 
     def _pack(self, size: bytes, is_slow: bytes) -> None:
         for piece in joined(with_sizes(self._words(size))):

@@ -262,6 +262,44 @@ def test_who_gives_up_leaves_what_another_download_has_begun(
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
 
 
+def test_a_download_holds_one_file_whatever_takes_its_place(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    old, new = os.urandom(64 * MEGABYTE), os.urandom(64 * MEGABYTE)
+    there.write("f", old)
+    there.write("g", new)
+    there.run("touch -d @1000000000 f")
+    replace = Once(lambda: there.run("mv g f"))
+    [got] = download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(replace, after=MEGABYTE))
+    assert got.read_bytes() in (old, new)
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
+    download(connection, [there.path("f")], tmp_path / "d", reporter=SILENT)
+    assert got.read_bytes() == new
+
+
+def test_an_upload_holds_one_file_whatever_takes_its_place(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    old, new = os.urandom(64 * MEGABYTE), os.urandom(64 * MEGABYTE)
+    (tmp_path / "f").write_bytes(old)
+    (tmp_path / "g").write_bytes(new)
+    os.utime(tmp_path / "f", (1_000_000_000, 1_000_000_000))
+    replace = Once(lambda: (tmp_path / "g").replace(tmp_path / "f"))
+    with suppress(TransferFailed):
+        upload(connection, [tmp_path / "f"], there.folder, reporter=Bars(replace, after=MEGABYTE))
+    assert there.names() == [] or there.read("f") == old
+    upload(connection, [tmp_path / "f"], there.folder, reporter=SILENT)
+    assert there.read("f") == new
+
+
+def test_a_file_that_grows_comes_as_it_was(connection: Connection, tmp_path: Path, there: There) -> None:
+    content = os.urandom(32 * MEGABYTE)
+    there.write("f", content)
+    grow = Once(lambda: there.run("echo more >> f"))
+    [got] = download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(grow, after=MEGABYTE))
+    assert got.read_bytes() == content
+
+
 def test_an_upload_that_another_has_swept_away_is_no_success(
     connection: Connection, tmp_path: Path, there: There
 ) -> None:
