@@ -237,7 +237,7 @@ def _parsed_tree(top: bytes, fields: Iterator[bytes]) -> dict[bytes, Entry]:
             below = _below(name[len(top) :].lstrip(b"/"))
             prefix = below + b"/" if below else b""
             tree[below] = Entry(below, "d", int(mode), 0, int(time), b"")
-        elif not name.startswith(MARK):
+        else:
             below = prefix + checked(name) if tree else b""
             tree[below] = Entry(below, _KINDS[kind], int(mode), int(size) if kind == b"f" else 0, int(time), link)
     return tree

@@ -15,7 +15,7 @@ from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import Files, Stat
 from spot_connect.transfers.entries import Entry
-from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
+from spot_connect.transfers.helper.files import MARK, make, move, partial_of, remove, settle
 from spot_connect.transfers.helper.partial import in_the_way, is_there
 from spot_connect.transfers.reading import Reading
 from spot_connect.transfers.work import Advance, Item, Range
@@ -174,6 +174,8 @@ def _walk(files: Files, path: bytes, name: bytes, found: Stat) -> Iterator[tuple
     if not stat.S_ISDIR(found.mode):
         return
     for below, info in sorted(files.listed(path)):
+        if below.startswith(MARK):
+            continue
         yield from _walk(files, path + b"/" + below, posixpath.join(name, below), info)
 
 

@@ -40,13 +40,16 @@ def move(here: bytes, there: bytes) -> None:
 
 
 def remove(path: bytes) -> None:
-    """Remove whatever is at ``path``, if anything is."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        for name in os.listdir(path):
-            remove(os.path.join(path, name))
-        os.rmdir(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
+    """Remove whatever is at ``path``, if anything is; somebody else may be about it, too."""
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            for name in os.listdir(path):
+                remove(os.path.join(path, name))
+            os.rmdir(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def make(folder: bytes) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from spot_connect.transfers.helper.files import MARK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +17,8 @@ _LETTERS = {stat.S_IFREG: b"f", stat.S_IFDIR: b"d", stat.S_IFLNK: b"l"}
 def listed(top: bytes) -> Iterator[bytes]:
     """What is at ``top`` and below it, as text for :func:`spot_connect.transfers.entries.parsed`.
 
-    Each directory is followed by what it holds but for directories, whose turns come later.
+    Each directory is followed by what it holds but for directories, whose turns come later. What a transfer has begun
+    is left out.
     """
     try:
         info = os.stat(top)
@@ -30,6 +33,8 @@ def listed(top: bytes) -> Iterator[bytes]:
         lines = [_record(folder, folder, info)]
         with os.scandir(folder) as found:
             for one in found:
+                if one.name.startswith(MARK):
+                    continue
                 info = one.stat(follow_symlinks=False)
                 if stat.S_ISDIR(info.st_mode):
                     waiting.append((one.path, info))

@@ -498,6 +498,24 @@ def test_a_full_disk_on_the_instance_is_told(connection: Connection, tmp_path: P
     assert run(connection, "ls -A /run/full").stdout == b""
 
 
+def test_what_another_transfer_has_begun_neither_moves_nor_goes(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    begun = ".spot-connect-0123456789ab.part"
+    for place in ("t", "t/deep"):
+        there.run(f"mkdir -p {place}/{begun}/x; echo 1 > {place}/{begun}/x/f; echo 2 > {place}/{begun}.done")
+    there.run("echo 3 > t/deep/f")
+    [got] = download(connection, [there.path("t")], tmp_path, reporter=SILENT)
+    assert sorted(snapshot(got)) == ["deep", "deep/f"]
+    (got / begun).mkdir()
+    (got / begun / "f").write_bytes(b"4")
+    upload(connection, [got], there.folder, reporter=SILENT, delete=True)
+    download(connection, [there.path("t")], tmp_path, reporter=SILENT, delete=True)
+    for place in ("t", "t/deep"):
+        assert there.run(f"cat {place}/{begun}/x/f {place}/{begun}.done") == b"1\n2\n"
+    assert (got / begun / "f").read_bytes() == b"4"
+
+
 def test_names_that_are_not_utf_8_go_up(connection: Connection, tmp_path: Path, there: There) -> None:
     source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     source.write_bytes(b"x")
