@@ -47,13 +47,6 @@ class Partial:
         finally:
             self.close()
 
-    def complete(self, mode: int, time: int) -> bool:
-        """Give the file its name if all ranges are there, and let go of it; whether that was so."""
-        try:
-            return self._is_whole() and self._place(mode, time)
-        finally:
-            self.close()
-
     def close(self) -> None:
         """Let go of it; it stays as it is."""
         os.close(self._file)
@@ -104,7 +97,7 @@ def complete(target: bytes, token: bytes, size: int, mode: int, time: int) -> No
         # Whoever was about to name it has been stopped, or will find that it has been done.
         with contextlib.suppress(OSError):
             os.rename(path + b".all", path + b".done")
-    if covered(ranges(path)) == size and Partial(target, token, size).complete(mode, time):
+    if covered(ranges(path)) == size and Partial(target, token, size).end(0, 0, mode, time):
         return
     if not is_there(target, size, time):
         raise in_the_way(target)
