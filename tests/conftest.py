@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 
 import pytest
@@ -13,6 +14,11 @@ from spot_connect.local import service
 # A busy computer is no error.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# Started by nohup, or by a script in the background, all programs of the tests would be deaf to Ctrl-C and hanging up.
+for _deaf in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_deaf) is signal.SIG_IGN:
+        signal.signal(_deaf, signal.default_int_handler if _deaf is signal.SIGINT else signal.SIG_DFL)
 
 _REAL_CONNECT = socket.socket.connect
 
