@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Protocol
 
 import paramiko.packet
-from paramiko.common import MSG_CHANNEL_DATA
+from paramiko.common import MSG_CHANNEL_DATA, cMSG_CHANNEL_DATA
 
 from spot_connect.ssh._line import Line
 
@@ -26,6 +26,22 @@ class _Engine(Protocol):
 
     def decrypt(self, nonce: bytes, data: memoryview, associated: memoryview, /) -> bytes:
         """The data; raises if the tag is not theirs."""
+
+
+class ChannelData(paramiko.Message):
+    """Data for a channel (RFC 4254, 5.2), which is not copied before it is encrypted.
+
+    Args:
+        channel: the server's number of it.
+        data: what to send, as much as fits into a packet.
+    """
+
+    def __init__(self, channel: int, data: memoryview) -> None:
+        super().__init__()
+        self.add_byte(cMSG_CHANNEL_DATA)
+        self.add_int(channel)
+        self.add_int(len(data))
+        self.data = data
 
 
 class Packetizer(paramiko.packet.Packetizer):
@@ -76,21 +92,25 @@ class Packetizer(paramiko.packet.Packetizer):
 
     def send_message(self, data: paramiko.Message) -> None:
         """Encrypt a message and send it."""
+        rest = data.data if isinstance(data, ChannelData) else b""
         with self.__write_lock:
             way = (self.__aead_out, self.__compress_engine_out, self.__sent_bytes, self.__sent_packets)
-            if not self.__is_usual(*way):
-                super().send_message(data)
-                return
-            with data.packet.getbuffer() as payload:
-                padding = 3 + _BLOCK - (len(payload) + _LENGTH) % _BLOCK
-                length = (1 + len(payload) + padding).to_bytes(_LENGTH, "big")
-                plain = b"".join((bytes((padding,)), payload, os.urandom(padding)))
-            sealed = length + self.__block_engine_out.encrypt(self.__iv_out, plain, length)
-            self.__iv_out = self._inc_iv_counter(self.__iv_out)  # type: ignore[attr-defined]
-            self.__sequence_number_out = (self.__sequence_number_out + 1) & _LAST_NUMBER
-            self.write_all(sealed)
-            self.__sent_bytes += len(sealed)
-            self.__sent_packets += 1
+            if self.__is_usual(*way):
+                self.write_all(self.__sealed(data.asbytes(), rest))
+            else:
+                super().send_message(paramiko.Message(data.asbytes() + rest) if rest else data)
+
+    def __sealed(self, head: bytes, rest: bytes | memoryview) -> bytes:
+        size = len(head) + len(rest)
+        padding = 3 + _BLOCK - (size + _LENGTH) % _BLOCK
+        length = (1 + size + padding).to_bytes(_LENGTH, "big")
+        plain = b"".join((bytes((padding,)), head, rest, os.urandom(padding)))
+        sealed = length + self.__block_engine_out.encrypt(self.__iv_out, plain, length)
+        self.__iv_out = self._inc_iv_counter(self.__iv_out)  # type: ignore[attr-defined]
+        self.__sequence_number_out = (self.__sequence_number_out + 1) & _LAST_NUMBER
+        self.__sent_bytes += len(sealed)
+        self.__sent_packets += 1
+        return sealed
 
     def __is_usual(self, aead: bool, compressor: object, size: int, packets: int) -> bool:
         return (

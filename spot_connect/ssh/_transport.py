@@ -22,7 +22,7 @@ from paramiko.common import (
 
 from spot_connect.ssh._ahead import Exchange, Login
 from spot_connect.ssh._line import Line
-from spot_connect.ssh._packets import Packetizer
+from spot_connect.ssh._packets import ChannelData, Packetizer
 
 # Without a handler of its own, Python prints paramiko's tracebacks into our users' terminals.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -172,6 +172,22 @@ class Transport(paramiko.Transport):
         if kind == MSG_CHANNEL_CLOSE:
             self.closed_channels.add(channel)
         super()._send_message(data)  # type: ignore[misc]
+
+    def send_data(self, channel: paramiko.Channel, data: memoryview) -> int:
+        """Send so much of the beginning of ``data`` as there is room for in one packet; how much that was.
+
+        Nothing is sent when the channel takes no more.
+
+        Raises:
+            OSError: it was closed.
+        """
+        with channel.lock:
+            if channel.closed:
+                raise OSError("the channel is closed")
+            size = channel._wait_for_send_window(len(data))  # type: ignore[attr-defined]
+        if size:
+            self._send_user_message(ChannelData(channel.remote_chanid, data[:size]))  # type: ignore[attr-defined]
+        return int(size)
 
     def _parse_channel_open_success(self, message: paramiko.Message) -> None:
         number = message.get_int()

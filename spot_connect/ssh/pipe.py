@@ -6,6 +6,7 @@ import contextlib
 
 from spot_connect.core.errors import SshLost
 from spot_connect.ssh._pieces import Pieces
+from spot_connect.ssh._transport import Transport
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.trouble import lost
 
@@ -46,19 +47,16 @@ class Pipe:
 
     def write(self, data: bytes) -> None:
         """Send all of ``data``, at the pace at which it is read there."""
-        step = self._channel.out_max_packet_size - 64
-        for offset in range(0, len(data), step):
-            self._send(data[offset : offset + step])
-
-    def _send(self, piece: bytes) -> None:
-        while piece:
+        transport: Transport = self._channel.get_transport()  # type: ignore[assignment]
+        left = memoryview(data)
+        while left:
             try:
-                sent = self._channel.send(piece)
+                sent = transport.send_data(self._channel, left)
             except (OSError, EOFError) as error:
                 raise self._ended() from error
             if not sent:
                 raise self._ended()
-            piece = piece[sent:]
+            left = left[sent:]
 
     def expect(self, size: int) -> None:
         """So many bytes are about to come, as far as is known; they are taken in large pieces then."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spot_connect.transfers.helper.partial import Partial, complete, ranges
+from spot_connect.transfers.helper.partial import Partial, complete, ranges, segments
 
 TOKEN = b"place-content"
 TIME = 1_600_000_000_123_456_789
@@ -96,3 +96,27 @@ def test_a_range_noted_for_a_file_that_is_gone_does_not_count(target: Path) -> N
     late.write(0, b"abcd")
     late.end(0, 4, 0o640, TIME)
     assert ranges(os.fsencode(partial_path(target))) == []
+
+
+def test_a_file_without_holes_is_one_segment_and_nothing_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "full"
+    with path.open("wb") as written:
+        written.write(os.urandom(100_000))
+        os.fsync(written.fileno())
+    monkeypatch.setattr(os, "lseek", None)
+    with path.open("rb") as file:
+        assert list(segments(file.fileno(), 10, 50_000)) == [(10, 50_000)]
+
+
+def test_holes_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "holes"
+    with path.open("wb") as file:
+        file.truncate(40 << 20)
+        file.seek(16 << 20)
+        file.write(b"x" * 4096)
+    with path.open("rb") as file:
+        found = list(segments(file.fileno(), 0, 40 << 20))
+    assert sum(end - start for start, end in found) < 1 << 20
+    assert any(start <= 16 << 20 < end for start, end in found)

@@ -14,6 +14,7 @@ from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_REQUEST
 from paramiko.packet import Packetizer as Theirs
 
 from spot_connect.ssh._line import Line
+from spot_connect.ssh._packets import ChannelData
 from spot_connect.ssh._packets import Packetizer as Ours
 
 _KEY, _IV = os.urandom(16), os.urandom(12)
@@ -49,6 +50,19 @@ def test_both_sides_read_what_the_other_sends(ends: Ends) -> None:
             assert message.get_remainder() == _content(size)
             message.rewind()
             assert message.asbytes() == _content(size)
+
+
+@pytest.mark.parametrize("usual", [True, False])
+def test_data_for_a_channel_arrives_as_it_was_given(ends: Ends, usual: bool) -> None:
+    ours, theirs, _ = ends
+    # Near a new key exchange it goes the parent's way.
+    ours.REKEY_BYTES = ours.REKEY_BYTES if usual else 0
+    for size in (1, 100, 32768):
+        whole = memoryview(b"before" + _content(size))
+        ours.send_message(ChannelData(7, whole[6:]))
+        kind, message = theirs.read_message()
+        assert (kind, message.get_int(), message.get_binary()) == (MSG_CHANNEL_DATA, 7, _content(size))
+        assert not message.get_remainder()
 
 
 def test_a_packet_that_was_changed_on_its_way_is_refused(ends: Ends) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from spot_connect.transfers.helper.files import MARK, PIECE, make, move, partial_of, remove, settle
+from spot_connect.transfers.helper.files import MARK, make, move, partial_of, remove, settle
 from spot_connect.transfers.helper.frames import write_all
 
 TYPE_CHECKING = False
@@ -168,28 +168,9 @@ def leftovers(target: bytes, token: bytes) -> list[bytes]:
     return [os.path.join(folder, name) for name in names if name.startswith(start) and not name.startswith(own)]
 
 
-def data_of(file: int, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """What is in a range of a file, in pieces with their offsets; holes are left out.
-
-    Raises:
-        OSError: the file is shorter than that.
-    """
-    if os.fstat(file).st_size < end:
-        raise OSError(5, "the file became shorter meanwhile")
-    for start, stop in segments(file, offset, end):
-        at = start
-        while at < stop:
-            os.lseek(file, at, 0)
-            piece = os.read(file, min(PIECE, stop - at))
-            if not piece:
-                raise OSError(5, "the file became shorter meanwhile")
-            yield at, piece
-            at += len(piece)
-
-
 def segments(file: int, offset: int, end: int) -> Iterator[tuple[int, int]]:
     """The parts of a range that are no holes, where the system can tell."""
-    if not hasattr(os, "SEEK_DATA"):
+    if not hasattr(os, "SEEK_DATA") or _is_full(os.fstat(file)):
         yield offset, end
         return
     while offset < end:
@@ -204,3 +185,8 @@ def segments(file: int, offset: int, end: int) -> Iterator[tuple[int, int]]:
             return
         yield offset, stop
         offset = stop
+
+
+def _is_full(found: os.stat_result) -> bool:
+    """Whether a file has as much room as it is long: finding its holes may take a look at every page of it."""
+    return found.st_blocks * 512 >= found.st_size

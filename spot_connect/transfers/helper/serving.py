@@ -8,10 +8,10 @@ import sys
 import zlib
 
 from spot_connect.transfers.helper.files import PIECE, make, partial_of, remove, settle
-from spot_connect.transfers.helper.frames import READY, answer, by, frame, tell
+from spot_connect.transfers.helper.frames import READY, answer, by, frame, shorter, tell, tell_part
 from spot_connect.transfers.helper.listing import listed
 from spot_connect.transfers.helper.packs import Stage, Unsqueezing, joined, squeezed, taken, with_sizes
-from spot_connect.transfers.helper.partial import Partial, complete, data_of, discard, leftovers, ranges
+from spot_connect.transfers.helper.partial import Partial, complete, discard, leftovers, ranges, segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,11 +146,14 @@ class Helper:
         tell(frame(b"ok"))
 
     def _fetch(self, path: bytes, start: bytes, size: bytes) -> None:
+        end = int(start) + int(size)
         file = os.open(path, os.O_RDONLY)
         try:
-            for offset, piece in data_of(file, int(start), int(start) + int(size)):
-                tell(frame(b"data", offset, len(piece)))
-                tell(piece)
+            if os.fstat(file).st_size < end:
+                raise shorter()
+            for offset, stop in segments(file, int(start), end):
+                tell(frame(b"data", offset, stop - offset))
+                tell_part(file, offset, stop - offset)
             found = os.fstat(file)
         finally:
             os.close(file)
