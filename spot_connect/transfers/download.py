@@ -21,8 +21,8 @@ from spot_connect.transfers.entries import Entry, left_out, local_entries, local
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
 from spot_connect.transfers.plain import PlainReceiving
-from spot_connect.transfers.receiving import Receiving, Replaced
-from spot_connect.transfers.work import Advance, Item, label
+from spot_connect.transfers.receiving import Receiving
+from spot_connect.transfers.work import Advance, Item, Replaced, label
 
 _ATTEMPTS = 3
 
@@ -94,12 +94,12 @@ def download(
 def _receive_until_unchanged(
     connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter, *, delete: bool
 ) -> None:
-    """As a program that still works there may put a new file in the place of one that is on its way."""
+    """As a program that still works there may write a file anew that is on its way."""
     for _ in range(_ATTEMPTS - 1):
         try:
             _receive_changes(connection, paths, targets, reporter, delete=delete)
         except Replaced as error:
-            reporter.note(f"{os.fsdecode(error.filename)} was replaced meanwhile: downloading the new one")
+            reporter.note(f"{os.fsdecode(error.filename)}: {error.strerror}; downloading what is there now")
         else:
             return
     _receive_changes(connection, paths, targets, reporter, delete=delete)
@@ -234,4 +234,6 @@ def _targets(sources: Sequence[str], destinations: Path | Sequence[Path]) -> lis
 def _refusal(sources: Sequence[str], targets: Sequence[Path], error: OSError) -> TransferFailed:
     places = ", ".join(f"{source} to {target}" for source, target in zip(sources, targets, strict=True))
     said = f"{os.fsdecode(error.filename)}: {reason(error)}" if error.filename else reason(error)
-    return TransferFailed(f"cannot download {places}", said, "Check the room and the permissions on both machines.")
+    changes = isinstance(error, Replaced)
+    advice = "Wait until nothing writes it." if changes else "Check the room and the permissions on both machines."
+    return TransferFailed(f"cannot download {places}", said, advice)

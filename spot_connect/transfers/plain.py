@@ -16,9 +16,10 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import Files, Stat
 from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.helper.files import MARK, make, move, partial_of, remove, settle
+from spot_connect.transfers.helper.frames import shorter
 from spot_connect.transfers.helper.partial import in_the_way, is_there
 from spot_connect.transfers.reading import Reading
-from spot_connect.transfers.work import Advance, Item, Range
+from spot_connect.transfers.work import Advance, Item, Range, Replaced
 
 _SECOND = 1_000_000_000
 
@@ -145,7 +146,7 @@ class PlainReceiving:
             file.flush()
             arrived = os.fstat(number).st_size
         if arrived != size:
-            raise OSError(5, "the file became shorter meanwhile", target)
+            raise Replaced(*shorter().args, item.remote)
         try:
             settle(partial, item.entry.mode, item.entry.time)
             move(partial, target)

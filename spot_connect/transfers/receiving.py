@@ -12,9 +12,10 @@ from spot_connect.transfers.entries import parsed
 from spot_connect.transfers.far import Far, request
 from spot_connect.transfers.helper import packs
 from spot_connect.transfers.helper.files import PIECE, partial_of, remove
+from spot_connect.transfers.helper.frames import STALE
 from spot_connect.transfers.helper.partial import Partial, complete, discard, leftovers, ranges
 from spot_connect.transfers.pool import Pool, shape
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, gaps, is_other
+from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Replaced, gaps, is_other
 
 
 @dataclass(slots=True)
@@ -97,10 +98,6 @@ class _Stages:
             stage.merge()
 
 
-class Replaced(OSError):
-    """A file was replaced by another of its name while it was on its way."""
-
-
 class Origins:
     """Which files the stripes come from: of one file all must come from the same.
 
@@ -157,7 +154,7 @@ class ReceiveStripe:
 
     def _take(self, far: Far, partial: Partial) -> Iterator[int]:
         """Write what comes; up to where it is there."""
-        while (answer := far.hear())[0] == b"data":
+        while (answer := self._answer(far))[0] == b"data":
             at, left = int(answer[1]), int(answer[2])
             while left:
                 piece = far.pipe.view_some(left)
@@ -165,6 +162,14 @@ class ReceiveStripe:
                 at, left = at + len(piece), left - len(piece)
                 yield at
         self.origins.check(self.part.item, int(answer[1]), int(answer[2]))
+
+    def _answer(self, far: Far) -> list[bytes]:
+        try:
+            return far.hear()
+        except OSError as error:
+            if error.errno != STALE:
+                raise
+            raise Replaced(STALE, error.strerror, self.part.item.remote) from error
 
 
 class Receiving:

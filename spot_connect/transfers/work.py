@@ -72,6 +72,10 @@ class Item(NamedTuple):
         return b"-".join(hashlib.blake2b(text, digest_size=6).hexdigest().encode() for text in (self.remote, what))
 
 
+class Replaced(OSError):
+    """A file became another while it was on its way."""
+
+
 def is_other(number: int, time: int, new_number: int, new_time: int) -> bool:
     """Whether a file has taken the place of another: one that grows is the same, and numbers may change by themselves.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spot_connect.transfers.entries import Entry
-from spot_connect.transfers.receiving import Origins, Replaced
-from spot_connect.transfers.work import Item
+from spot_connect.transfers.receiving import Origins
+from spot_connect.transfers.work import Item, Replaced
 
 ITEM = Item("here", b"there", Entry(b"", "f", 0o644, 100, 5, b""))
 

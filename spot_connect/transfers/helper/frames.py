@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 READY = b"spot-connect: ready"
 # EINVAL, ENOSYS and EOPNOTSUPP: what a file system, or a place it is to go to, says that does not take part in it.
 _CANNOT = (22, 38, 95)
+# ESTALE, which NFS says as well of a file that another machine has replaced.
+STALE = 116
 
 
 def frame(*fields: bytes | int) -> bytes:
@@ -77,7 +79,7 @@ def _told(file: int, offset: int, size: int) -> int:
 
 def shorter() -> OSError:
     """What to raise where a file ends before it should."""
-    return OSError(5, "the file became shorter meanwhile")
+    return OSError(STALE, "it became shorter while it was on its way")
 
 
 def answer(body: bytes, word: bytes = b"ok") -> None:

@@ -277,6 +277,19 @@ def test_a_download_holds_one_file_whatever_takes_its_place(
     assert got.read_bytes() == new
 
 
+def test_a_file_that_is_written_anew_and_shorter_comes_as_it_is_then(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    old, new = os.urandom(MEGABYTE) * 128, os.urandom(8 * MEGABYTE)
+    there.write("f", old)
+    there.write("g", new)
+    rewrite = Once(lambda: there.run("cat g > f"))
+    bars = Bars(rewrite, after=MEGABYTE)
+    [got] = download(connection, [there.path("f")], tmp_path / "d", reporter=bars)
+    assert got.read_bytes() in (old, new)
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
+
+
 def test_an_upload_holds_one_file_whatever_takes_its_place(
     connection: Connection, tmp_path: Path, there: There
 ) -> None:
