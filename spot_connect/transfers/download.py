@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, tell_unseen, unsettled
-from spot_connect.transfers.entries import Entry, left_out, local_entries, local_entry, sifted_tree
+from spot_connect.transfers.entries import Entry, left_out, local_entries, local_entry, sifted_tree, written_meanwhile
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
 from spot_connect.transfers.plain import PlainReceiving
@@ -170,15 +170,17 @@ def _receive(side: Receiving | PlainReceiving, trees: Sequence[_Wanted], reporte
     files = [item for item in items if item.entry.kind == "f"]
     if files:
         with reporter.transfer(label(files), sum(item.entry.size for item in files)) as progress:
-            _receive_files(side, files, progress.advance)
+            written = _receive_files(side, files, progress.advance)
+        if written:
+            reporter.warn(written_meanwhile(sorted(item.local for item in written)))
     for item in items:
         if item.entry.kind == "l":
             _link(item)
 
 
-def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], advance: Advance) -> None:
+def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], advance: Advance) -> Set[Item]:
     try:
-        side.receive(files, advance)
+        return side.receive(files, advance)
     except SshLost:
         raise
     except BaseException:

@@ -106,6 +106,16 @@ def left_out(odd: Sequence[str]) -> str:
     return f"left out, since it is neither a file nor a directory: {few(odd, _NAMED)}"
 
 
+def written_meanwhile(paths: Sequence[str]) -> str:
+    """What to say of files that a program has written while they moved.
+
+    Example:
+        >>> written_meanwhile(["model.pt"])
+        'written while it moved, so that the copy may be part old, part new (do it again): model.pt'
+    """
+    return f"written while it moved, so that the copy may be part old, part new (do it again): {few(paths, _NAMED)}"
+
+
 @collecting_later()
 def _tree(path: Path, top: bytes, holding: Rules | None = None) -> Tree:
     rules: dict[bytes, Rules] = {}

@@ -8,7 +8,7 @@ import os
 import posixpath
 import shlex
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from spot_connect.core.errors import SshError
 from spot_connect.ssh.command import run
@@ -19,7 +19,7 @@ from spot_connect.transfers.helper.files import MARK, make, move, partial_of, re
 from spot_connect.transfers.helper.frames import shorter
 from spot_connect.transfers.helper.partial import in_the_way, is_there
 from spot_connect.transfers.reading import Reading
-from spot_connect.transfers.work import Advance, Item, Range, Replaced
+from spot_connect.transfers.work import BIG, Advance, Item, Range, Replaced, is_rewritten
 
 _SECOND = 1_000_000_000
 
@@ -111,11 +111,13 @@ class PlainReceiving:
         with Files(connection) as files:
             self.trees = [walked(files, path) for path in paths]
 
-    def receive(self, items: Sequence[Item], advance: Advance) -> None:
-        """Bring down the files."""
+    def receive(self, items: Sequence[Item], advance: Advance) -> Set[Item]:
+        """Bring down the files, and tell those that were written meanwhile."""
         with Files(self._connection) as files:
             for item in items:
                 self._get(files, item, advance)
+            big = [(item, files.stat(item.remote)) for item in items if item.entry.size >= BIG]
+        return {item for item, now in big if now and is_rewritten(item.entry, now.size, now.time * _SECOND)}
 
     def discard(self, _items: Sequence[Item]) -> None:
         """Take away what this download has begun of the unfinished file."""

@@ -15,7 +15,7 @@ from spot_connect.transfers.helper.files import PIECE, partial_of, remove
 from spot_connect.transfers.helper.frames import STALE
 from spot_connect.transfers.helper.partial import Partial, complete, discard, leftovers, ranges
 from spot_connect.transfers.pool import Pool, shape
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Replaced, gaps, is_other
+from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Replaced, gaps, is_other, is_rewritten
 
 
 @dataclass(slots=True)
@@ -103,13 +103,17 @@ class Origins:
 
     Args:
         begun_before: files of which something is here from an earlier download.
+
+    Attributes:
+        written: files that were written while they came, and so may be part old, part new.
     """
 
     def __init__(self, begun_before: Set[Item]) -> None:
+        self.written: set[Item] = set()
         self._begun_before = begun_before
         self._known: dict[Item, tuple[int, int]] = {}
 
-    def check(self, item: Item, number: int, time: int) -> None:
+    def check(self, item: Item, number: int, time: int, size: int) -> None:
         """Refuse a stripe of another file than the others came from; one that grows is still the same.
 
         Raises:
@@ -118,6 +122,8 @@ class Origins:
         known = self._known.setdefault(item, (number, time))
         if is_other(*known, number, time) or (item in self._begun_before and time != item.entry.time):
             raise Replaced(errno.EBUSY, "it was replaced by another while it was on its way", item.remote)
+        if is_rewritten(item.entry, size, time):
+            self.written.add(item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,7 @@ class ReceiveStripe:
                 partial.write(at, piece)
                 at, left = at + len(piece), left - len(piece)
                 yield at
-        self.origins.check(self.part.item, int(answer[1]), int(answer[2]))
+        self.origins.check(self.part.item, *map(int, answer[1:]))
 
     def _answer(self, far: Far) -> list[bytes]:
         try:
@@ -185,8 +191,8 @@ class Receiving:
         _, self.trees = parsed(self._far.hear_all(), paths)
         self._begun_before: set[Item] = set()
 
-    def receive(self, items: Sequence[Item], advance: Advance) -> None:
-        """Bring down the files.
+    def receive(self, items: Sequence[Item], advance: Advance) -> Set[Item]:
+        """Bring down the files, and tell those that were written meanwhile.
 
         What has arrived of big files stays for the next time, unless :meth:`discard` takes it away.
 
@@ -215,6 +221,7 @@ class Receiving:
         for item in big:
             if item not in placed:
                 complete(os.fsencode(item.local), item.token, item.entry.size, item.entry.mode, item.entry.time)
+        return origins.written
 
     def discard(self, items: Sequence[Item]) -> None:
         """Take away what this download has begun of unfinished big files."""

@@ -17,13 +17,22 @@ from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, tell_unseen, unsettled
-from spot_connect.transfers.entries import Entry, Tree, left_out, local_trees, sifted_tree, tops
+from spot_connect.transfers.entries import (
+    Entry,
+    Tree,
+    left_out,
+    local_entry,
+    local_trees,
+    sifted_tree,
+    tops,
+    written_meanwhile,
+)
 from spot_connect.transfers.far import NoHelper, starting
 from spot_connect.transfers.helper.files import MARK
 from spot_connect.transfers.plain import PlainSending
 from spot_connect.transfers.reading import Reading, SharedReading, Shelf
 from spot_connect.transfers.sending import Sending, opening
-from spot_connect.transfers.work import Advance, Item, label
+from spot_connect.transfers.work import BIG, Advance, Item, is_rewritten, label
 
 
 def upload(
@@ -54,7 +63,9 @@ def upload(
     _start_soon(connection, tops(paths), from_home(remote_dir))
     trees = local_trees(paths)
     _tell_left_out(trees, reporter)
-    return _upload(connection, trees, remote_dir, reporter, Reading(), delete=delete)
+    arrived = _upload(connection, trees, remote_dir, reporter, Reading(), delete=delete)
+    _tell_written(trees, reporter)
+    return arrived
 
 
 def upload_to_all(
@@ -90,15 +101,17 @@ def upload_to_all(
         share = Share(bar, size)
         try:
             reading = SharedReading(shelf, name)
-            arrived = _upload(connections[name], trees, remote_dir, share, reading, delete=delete)
+            paths = _upload(connections[name], trees, remote_dir, share, reading, delete=delete)
         finally:
             shelf.leave(name)
         share.end()
-        return arrived
+        return paths
 
     count = len(connections)
     with reporter.transfer(f"to bring up to date on {count} instance{'s' * (count > 1)}", size * count) as bar:
-        return side_by_side(bring, {name: name for name in connections})
+        arrived = side_by_side(bring, {name: name for name in connections})
+    _tell_written(trees, reporter)
+    return arrived
 
 
 def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporter, delete: bool = False) -> str:
@@ -131,13 +144,23 @@ def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporte
     _start_soon(connection, [top or b"."], parent or b".")
     tree = sifted_tree(folder, top or b".")
     _tell_left_out([tree], reporter)
-    return _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, Reading(), delete=delete)[0]
+    [arrived] = _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, Reading(), delete=delete)
+    _tell_written([tree], reporter)
+    return arrived
 
 
 def _tell_left_out(trees: Sequence[Tree], reporter: Reporter) -> None:
     odd = [path for tree in trees for path in tree.odd]
     if odd:
         reporter.warn(left_out(odd))
+
+
+def _tell_written(trees: Sequence[Tree], reporter: Reporter) -> None:
+    """Tell of big files that were written while they moved: to read a small one takes no time."""
+    big = [(tree.local(entry), entry) for tree in trees for entry in tree.entries if entry.size >= BIG]
+    now = ((path, entry, local_entry(entry.name, path)) for path, entry in big)
+    if written := [path for path, entry, found in now if found and is_rewritten(entry, found.size, found.time)]:
+        reporter.warn(written_meanwhile(written))
 
 
 def _start_soon(connection: Connection, names: Sequence[bytes], folder: bytes) -> None:

@@ -86,6 +86,17 @@ def is_other(number: int, time: int, new_number: int, new_time: int) -> bool:
     return number != new_number and time != new_time
 
 
+def is_rewritten(entry: Entry, size: int, time: int) -> bool:
+    """Whether a file has been written since it was listed, other than by adding to it.
+
+    Example:
+        >>> listed = Entry(b"", "f", 0o644, 10, 100, b"")
+        >>> [is_rewritten(listed, *now) for now in ((10, 100), (10, 200), (20, 200))]
+        [False, True, False]
+    """
+    return size == entry.size and time != entry.time
+
+
 def label(items: Sequence[Item]) -> str:
     """What a progress bar calls these files."""
     return os.path.basename(items[0].local) if len(items) == 1 else f"{len(items):,} files"

@@ -157,7 +157,7 @@ class Helper:
             found = os.fstat(file)
         finally:
             os.close(file)
-        tell(frame(b"ok", found.st_ino, found.st_mtime_ns))
+        tell(frame(b"ok", found.st_ino, found.st_mtime_ns, found.st_size))
 
     def _pack(self, size: bytes, is_slow: bytes) -> None:
         for piece in joined(with_sizes(self._words(size))):

@@ -45,6 +45,17 @@ class Bars(Silent):
             self._act()
 
 
+class Warned(Bars):
+    """Remembers the warnings, too."""
+
+    def __init__(self, act: Callable[[], None] | None = None, after: int = 0) -> None:
+        super().__init__(act, after)
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
 class First(Silent):
     """Remembers how much was there before anything moved."""
 
@@ -290,6 +301,46 @@ def test_a_file_that_is_written_anew_and_shorter_comes_as_it_is_then(
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
 
 
+def test_a_download_of_a_file_that_is_written_in_place_says_so(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    # So much that it takes longer than to write a byte.
+    there.run("head -c 192M /dev/zero > f; touch -d @1000000000 f")
+    there.write("g", b"g")
+    write = Once(lambda: there.run("dd if=g of=f conv=notrunc 2>/dev/null"))
+    bars = Warned(write, after=MEGABYTE)
+    download(connection, [there.path(name) for name in "fg"], tmp_path, reporter=bars)
+    [warning] = bars.warnings
+    assert "written" in warning
+    assert warning.endswith(f": {tmp_path / 'f'}")
+    bars = Warned()
+    download(connection, [there.path("f")], tmp_path, reporter=bars)
+    assert not bars.warnings
+    assert (tmp_path / "f").read_bytes()[:1] == b"g"
+
+
+def test_an_upload_of_a_file_that_is_written_in_place_says_so(
+    connection: Connection, tmp_path: Path, there: There
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(os.urandom(MEGABYTE) * 64)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+    def write() -> None:
+        with path.open("r+b") as file:
+            file.write(b"g")
+
+    bars = Warned(Once(write), after=MEGABYTE)
+    upload(connection, [path], there.folder, reporter=bars)
+    [warning] = bars.warnings
+    assert "written" in warning
+    assert warning.endswith(f": {path}")
+    bars = Warned()
+    upload(connection, [path], there.folder, reporter=bars)
+    assert not bars.warnings
+    assert there.read("f")[:1] == b"g"
+
+
 def test_an_upload_holds_one_file_whatever_takes_its_place(
     connection: Connection, tmp_path: Path, there: There
 ) -> None:
@@ -419,14 +470,6 @@ def test_bad_sources_are_refused_before_the_first_byte(connection: Connection, t
     (tmp_path / "good").write_bytes(b"y")
     refuse("two of the files", tree / "good", tmp_path / "good")
     assert there.names() == []
-
-
-class Warned(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.mark.parametrize("delete", [False, True])
