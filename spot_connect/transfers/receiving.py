@@ -15,7 +15,19 @@ from spot_connect.transfers.helper.files import PIECE, partial_of, remove
 from spot_connect.transfers.helper.frames import STALE
 from spot_connect.transfers.helper.partial import Partial, complete, discard, leftovers, ranges
 from spot_connect.transfers.pool import Pool, shape
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Replaced, gaps, is_other, is_rewritten
+from spot_connect.transfers.work import (
+    BIG,
+    Advance,
+    Ends,
+    Heap,
+    Item,
+    Range,
+    Rate,
+    Replaced,
+    gaps,
+    is_other,
+    is_rewritten,
+)
 
 
 @dataclass(slots=True)
@@ -132,7 +144,7 @@ class ReceiveStripe:
 
     part: Range
     origins: Origins
-    placed: set[Item]
+    ends: Ends
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Name the range."""
@@ -141,7 +153,7 @@ class ReceiveStripe:
     def hear(self, far: Far, advance: Advance) -> None:
         """Take its bytes; with the last range the file has its name."""
         item, entry = self.part.item, self.part.item.entry
-        partial = Partial(os.fsencode(item.local), item.token, entry.size)
+        partial = Partial(os.fsencode(item.local), item.token, entry.size, entry.mode, entry.time)
         at = start = self.part.offset
         far.pipe.expect(self.part.length)
         try:
@@ -155,8 +167,7 @@ class ReceiveStripe:
             raise
         finally:
             # What came before the line broke need not come again.
-            if partial.end(self.part.offset, at - self.part.offset, entry.mode, entry.time):
-                self.placed.add(item)
+            self.ends.note(item, partial.end(self.part.offset, at - self.part.offset))
 
     def _take(self, far: Far, partial: Partial) -> Iterator[int]:
         """Write what comes; up to where it is there."""
@@ -208,19 +219,18 @@ class Receiving:
         # To write takes this side longer than to read takes the other, and two hands get in their way.
         begun = shape(self._connection.round_trip, sum(item.entry.size for item in items), alone=1)
         rate = Rate()
-        placed: set[Item] = set()
+        ends = Ends()
         origins = Origins(self._begun_before)
         heap = Heap(
             small,
             parts,
             begun.hands,
             lambda pack: ReceivePack(pack, rate),
-            lambda part: ReceiveStripe(part, origins, placed),
+            lambda part: ReceiveStripe(part, origins, ends),
         )
         Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)
-        for item in big:
-            if item not in placed:
-                complete(os.fsencode(item.local), item.token, item.entry.size, item.entry.mode, item.entry.time)
+        for item in ends.unsure(big):
+            complete(os.fsencode(item.local), item.token, item.entry.size, item.entry.mode, item.entry.time)
         return origins.written
 
     def discard(self, items: Sequence[Item]) -> None:

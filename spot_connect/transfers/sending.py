@@ -17,7 +17,7 @@ from spot_connect.transfers.helper.packs import squeezed
 from spot_connect.transfers.helper.partial import segments
 from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.reading import Reading, replaced
-from spot_connect.transfers.work import BIG, Advance, Heap, Item, Range, Rate, Task, gaps
+from spot_connect.transfers.work import BIG, Advance, Ends, Heap, Item, Range, Rate, Task, gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class SendStripe:
 
     part: Range
     reading: Reading
-    placed: set[Item]
+    ends: Ends
 
     def ask(self, far: Far, advance: Advance) -> None:
         """Send the bytes."""
@@ -63,9 +63,8 @@ class SendStripe:
 
     def hear(self, far: Far, advance: Advance) -> None:
         """It is written; with the last of them the file has its name."""
-        _, is_last = far.hear()
-        if int(is_last):
-            self.placed.add(self.part.item)
+        _, how = far.hear()
+        self.ends.note(self.part.item, how)
         if not self.part.filled:
             advance(self.part.length)
 
@@ -93,7 +92,7 @@ class Sending:
         self.base = posixpath.normpath(os.fsdecode(posixpath.join(home, folder)))
         self._owed: list[Task] = []
         self._big: set[Item] = set()
-        self._placed: set[Item] = set()
+        self._ends = Ends()
         self._begun_before: set[Item] = set()
 
     def send(self, items: Sequence[Item], advance: Advance) -> None:
@@ -117,7 +116,7 @@ class Sending:
             parts,
             begun.hands,
             lambda pack: SendPack(pack, rate, reading),
-            lambda part: SendStripe(part, reading, self._placed),
+            lambda part: SendStripe(part, reading, self._ends),
         )
         if begun.hands == 1:
             self._owed = list(iter(heap.take, None))
@@ -174,9 +173,9 @@ class Sending:
             return list(segments(file.fileno(), 0, item.entry.size))
 
     def _complete(self) -> None:
-        """Give their names to big files of which no stripe was the last."""
-        if missing := self._big - self._placed:
-            self._far.ask(b"complete", words=[word for item in missing for word in _about(item)])
+        """Give their names to big files of which no stripe was the last, and tidy up after those that came too late."""
+        if unsure := self._ends.unsure(self._big):
+            self._far.ask(b"complete", words=[word for item in unsure for word in _about(item)])
             self._far.hear()
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:

@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.far import Far
+from spot_connect.transfers.helper.partial import PLACED, STRAY
 
 Advance = Callable[[int], None]
 
@@ -70,6 +71,25 @@ class Item(NamedTuple):
         """Tells this content at this place from any other."""
         what = b"%d %d" % (self.entry.size, self.entry.time)
         return b"-".join(hashlib.blake2b(text, digest_size=6).hexdigest().encode() for text in (self.remote, what))
+
+
+class Ends:
+    """How the ranges of big files have ended."""
+
+    def __init__(self) -> None:
+        self._placed: set[Item] = set()
+        self._strays: set[Item] = set()
+
+    def note(self, item: Item, how: bytes) -> None:
+        """A range of the file has ended like that: see :mod:`spot_connect.transfers.helper.partial`."""
+        if how == PLACED:
+            self._placed.add(item)
+        elif how == STRAY:
+            self._strays.add(item)
+
+    def unsure(self, items: Iterable[Item]) -> list[Item]:
+        """Those of the files that may have no name yet, or have left something over."""
+        return [item for item in items if item in self._strays or item not in self._placed]
 
 
 class Replaced(OSError):

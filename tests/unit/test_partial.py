@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spot_connect.transfers.helper.partial import Partial, complete, ranges, segments
+from spot_connect.transfers.helper.partial import PART, PLACED, STRAY, Partial, complete, ranges, segments
 
 TOKEN = b"place-content"
 TIME = 1_600_000_000_123_456_789
@@ -19,13 +19,17 @@ def target(tmp_path: Path) -> Path:
 
 
 def begun(target: Path) -> Partial:
-    return Partial(os.fsencode(target), TOKEN, 8)
+    return Partial(os.fsencode(target), TOKEN, 8, 0o640, TIME)
+
+
+def ended(target: Path, offset: int, text: bytes) -> bytes:
+    partial = begun(target)
+    partial.write(offset, text)
+    return partial.end(offset, len(text))
 
 
 def moved(target: Path, offset: int, text: bytes) -> bool:
-    partial = begun(target)
-    partial.write(offset, text)
-    return partial.end(offset, len(text), 0o640, TIME)
+    return ended(target, offset, text) == PLACED
 
 
 def finished(target: Path) -> None:
@@ -78,15 +82,44 @@ def test_what_another_transfer_has_taken_away_is_an_error(target: Path, there: b
     assert partial_path(target).exists()
 
 
+def test_nothing_is_written_any_more_into_a_file_that_has_its_name(target: Path) -> None:
+    late = begun(target)
+    moved(target, 0, b"abcdefgh")
+    late.write(0, b"abcd")
+    assert target.stat().st_mtime_ns == TIME
+    late.write(4, b"1234")
+    assert target.read_bytes() == b"abcdefgh"
+    late.close()
+
+
 def test_a_range_that_went_into_a_file_with_a_name_is_not_in_the_next_one(target: Path) -> None:
     late = begun(target)
     moved(target, 0, b"abcdefgh")
     late.write(0, b"abcd")
-    assert not late.end(0, 4, 0o640, TIME)
+    assert late.end(0, 4) == PART
     assert target.stat().st_mtime_ns == TIME
     assert not moved(target, 4, b"efgh")
     assert target.read_bytes() == b"abcdefgh"
     assert ranges(os.fsencode(partial_path(target))) == [(4, 4)]
+
+
+def test_what_a_range_leaves_that_comes_after_the_file_has_its_name_is_told_and_tidied_up(target: Path) -> None:
+    assert ended(target, 0, b"abcd") == PART
+    assert ended(target, 4, b"efgh") == PLACED
+    assert ended(target, 4, b"efgh") == STRAY
+    assert not alone(target)
+    finished(target)
+    assert target.read_bytes() == b"abcdefgh"
+    assert alone(target)
+
+
+def test_so_is_a_list_of_ranges_that_is_begun_while_the_file_gets_its_name(target: Path) -> None:
+    late = begun(target)
+    moved(target, 0, b"abcdefgh")
+    partial_path(target, ".done").touch()
+    assert late.end(0, 4) == STRAY
+    finished(target)
+    assert alone(target)
 
 
 def test_a_range_noted_for_a_file_that_is_gone_does_not_count(target: Path) -> None:
@@ -94,7 +127,7 @@ def test_a_range_noted_for_a_file_that_is_gone_does_not_count(target: Path) -> N
     moved(target, 0, b"abcdefgh")
     begun(target).close()
     late.write(0, b"abcd")
-    late.end(0, 4, 0o640, TIME)
+    late.end(0, 4)
     assert ranges(os.fsencode(partial_path(target))) == []
 
 

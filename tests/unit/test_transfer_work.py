@@ -7,9 +7,9 @@ import random
 import pytest
 
 from spot_connect.transfers.entries import Entry, parsed
-from spot_connect.transfers.helper.partial import covered
+from spot_connect.transfers.helper.partial import PART, PLACED, STRAY, covered
 from spot_connect.transfers.pool import Shape, shape
-from spot_connect.transfers.work import Heap, Item, Range, gaps, packs
+from spot_connect.transfers.work import Ends, Heap, Item, Range, gaps, packs
 
 MEGABYTE = 1024 * 1024
 
@@ -85,3 +85,14 @@ def test_a_listing_leads_nowhere_else(name: bytes) -> None:
         parsed([listing[:20], listing[20:]], [b"top"])
     with pytest.raises(OSError, match="names a file"):
         parsed([b"/home\0d493 0 0\0top\0\0d493 0 0\0top/../x\0\0.\0\0\0"], [b"top"])
+
+
+@pytest.mark.parametrize(
+    ("hows", "is_sure"),
+    [((), False), ((PART,), False), ((PART, PLACED), True), ((PLACED, PART), True), ((STRAY, PLACED), False)],
+)
+def test_a_file_is_looked_after_unless_a_range_of_its_own_has_placed_it(hows: tuple[bytes, ...], is_sure: bool) -> None:
+    ends, one = Ends(), item(1)
+    for how in hows:
+        ends.note(one, how)
+    assert ends.unsure([one]) == ([] if is_sure else [one])

@@ -11,6 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+PLACED = b"placed"
+PART = b"part"
+STRAY = b"stray"
+"""How a range may end: as the last, as one of several, or after another transfer has given the file its name."""
+
 
 class Partial:
     """A file that is put together by several hands, beside its true place.
@@ -19,31 +24,40 @@ class Partial:
     which file it is in: another transfer of the same content may give that one its name, and begin another.
     """
 
-    def __init__(self, target: bytes, token: bytes, size: int) -> None:
+    def __init__(self, target: bytes, token: bytes, size: int, mode: int, time: int) -> None:
         self.target = target
         self._path = partial_of(target, token)
         self._size = size
+        self._mode = mode
+        self._time = time
         make(os.path.dirname(target) or b".")
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         self._done = os.open(self._path + b".done", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        if os.fstat(self._file).st_size != size:
+        found = os.fstat(self._file)
+        self._number = found.st_ino
+        self._is_named = False
+        if found.st_size != size:
             os.truncate(self._file, size)
 
     def write(self, offset: int, piece: bytes | memoryview) -> None:
-        """Put a piece where it belongs."""
+        """Put a piece where it belongs, unless another transfer has completed the file meanwhile."""
+        if self._is_named:
+            return
         os.lseek(self._file, offset, 0)
         write_all(self._file, piece)
+        self._keep_time()
 
-    def end(self, offset: int, length: int, mode: int, time: int) -> bool:
-        """Note that a range is there and let go of the file; whether it was the last, and the file has its name now."""
+    def end(self, offset: int, length: int) -> bytes:
+        """Note that a range is there and let go of the file; how it ended.
+
+        Where that is as a stray, something may be left over of it until :func:`complete` is called.
+        """
         try:
-            number = os.fstat(self._file).st_ino
-            os.write(self._done, b"%d %d %d\n" % (offset, length, number))
-            if self._is_whole():
-                return self._place(mode, time)
-            if _number(self._path) != number:
-                self._keep(time)
-            return False
+            os.write(self._done, b"%d %d %d\n" % (offset, length, self._number))
+            if self._is_whole() and self._place():
+                return PLACED
+            self._keep_time()
+            return STRAY if is_there(self.target, self._size, self._time) and self._is_begun() else PART
         finally:
             self.close()
 
@@ -51,6 +65,9 @@ class Partial:
         """Let go of it; it stays as it is."""
         os.close(self._file)
         os.close(self._done)
+
+    def _is_begun(self) -> bool:
+        return os.path.exists(self._path) or os.path.exists(self._path + b".done")
 
     def _is_whole(self) -> bool:
         """Whether all ranges are there and this call is the one to place the file."""
@@ -63,23 +80,24 @@ class Partial:
             return False
         return True
 
-    def _place(self, mode: int, time: int) -> bool:
+    def _place(self) -> bool:
         """Check its length and give it its name; whether it was still there."""
         if os.fstat(self._file).st_size != self._size:
             raise OSError(5, "the file is not as long as it should be", self._path)
         try:
-            settle(self._path, mode, time)
+            settle(self._path, self._mode, self._time)
             move(self._path, self.target)
             os.unlink(self._path + b".all")
         except FileNotFoundError:
             return False
-        self._keep(time)
+        self._keep_time()
         return True
 
-    def _keep(self, time: int) -> None:
-        """Give it its time again, which a hand of another transfer may have changed as it got its name."""
-        if os.utime in os.supports_fd:
-            os.utime(self._file, ns=(time, time))
+    def _keep_time(self) -> None:
+        """Give it its time again where another hand has given it its name, and it was written since."""
+        self._is_named = _number(self._path) != self._number
+        if self._is_named and os.utime in os.supports_fd:
+            os.utime(self._file, ns=(self._time, self._time))
 
 
 def complete(target: bytes, token: bytes, size: int, mode: int, time: int) -> None:
@@ -97,7 +115,7 @@ def complete(target: bytes, token: bytes, size: int, mode: int, time: int) -> No
         # Whoever was about to name it has been stopped, or will find that it has been done.
         with contextlib.suppress(OSError):
             os.rename(path + b".all", path + b".done")
-    if covered(ranges(path)) == size and Partial(target, token, size).end(0, 0, mode, time):
+    if covered(ranges(path)) == size and Partial(target, token, size, mode, time).end(0, 0) == PLACED:
         return
     if not is_there(target, size, time):
         raise in_the_way(target)

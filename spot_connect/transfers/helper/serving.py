@@ -92,7 +92,7 @@ class Helper:
     def _stripe(self, *fields: bytes) -> None:
         target, token = fields[:2]
         size, mode, time, offset, length, filled = map(int, fields[2:])
-        partial = Partial(target, token, size)
+        partial = Partial(target, token, size, mode, time)
         at = offset
         try:
             for piece in taken(self._exactly, length if filled else 0):
@@ -101,8 +101,8 @@ class Helper:
             at = offset + length
         finally:
             # What came before the line broke need not come again.
-            is_last = partial.end(offset, at - offset, mode, time)
-        tell(frame(b"ok", int(is_last)))
+            how = partial.end(offset, at - offset)
+        tell(frame(b"ok", how))
 
     def _complete(self, size: bytes) -> None:
         for target, token, length, mode, time in by(5, self._words(size)):
