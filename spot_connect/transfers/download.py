@@ -20,6 +20,7 @@ from spot_connect.transfers.comparing import Changes, changes, digest, excess, r
 from spot_connect.transfers.entries import Entry, left_out, local_entries, local_entry, sifted_tree, written_meanwhile
 from spot_connect.transfers.far import NoHelper
 from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
+from spot_connect.transfers.helper.frames import STALE
 from spot_connect.transfers.plain import PlainReceiving
 from spot_connect.transfers.receiving import Receiving
 from spot_connect.transfers.work import Advance, Item, Replaced, label
@@ -94,7 +95,7 @@ def download(
 def _receive_until_unchanged(
     connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter, *, delete: bool
 ) -> None:
-    """As a program that still works there may write a file anew that is on its way."""
+    """As a program that still works there may put a new file in the place of one that is on its way."""
     for _ in range(_ATTEMPTS - 1):
         try:
             _receive_changes(connection, paths, targets, reporter, delete=delete)
@@ -236,6 +237,6 @@ def _targets(sources: Sequence[str], destinations: Path | Sequence[Path]) -> lis
 def _refusal(sources: Sequence[str], targets: Sequence[Path], error: OSError) -> TransferFailed:
     places = ", ".join(f"{source} to {target}" for source, target in zip(sources, targets, strict=True))
     said = f"{os.fsdecode(error.filename)}: {reason(error)}" if error.filename else reason(error)
-    changes = isinstance(error, Replaced)
-    advice = "Wait until nothing writes it." if changes else "Check the room and the permissions on both machines."
+    is_written = error.errno == STALE
+    advice = "Wait until nothing writes it." if is_written else "Check the room and the permissions on both machines."
     return TransferFailed(f"cannot download {places}", said, advice)

@@ -19,7 +19,7 @@ from spot_connect.transfers.helper.files import MARK, make, move, partial_of, re
 from spot_connect.transfers.helper.frames import shorter
 from spot_connect.transfers.helper.partial import in_the_way, is_there
 from spot_connect.transfers.reading import Reading
-from spot_connect.transfers.work import BIG, Advance, Item, Range, Replaced, is_rewritten
+from spot_connect.transfers.work import BIG, Advance, Item, Range, is_rewritten
 
 _SECOND = 1_000_000_000
 
@@ -148,7 +148,7 @@ class PlainReceiving:
             file.flush()
             arrived = os.fstat(number).st_size
         if arrived != size:
-            raise Replaced(*shorter().args, item.remote)
+            raise OSError(*shorter().args, item.remote)
         try:
             settle(partial, item.entry.mode, item.entry.time)
             move(partial, target)

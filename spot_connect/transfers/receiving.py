@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -133,7 +132,7 @@ class Origins:
         """
         known = self._known.setdefault(item, (number, time))
         if is_other(*known, number, time) or (item in self._begun_before and time != item.entry.time):
-            raise Replaced(errno.EBUSY, "it was replaced by another while it was on its way", item.remote)
+            raise Replaced(STALE, "it was replaced by another while it was on its way", item.remote)
         if is_rewritten(item.entry, size, time):
             self.written.add(item)
 
@@ -162,8 +161,9 @@ class ReceiveStripe:
                 start = at
             at = self.part.offset + self.part.length
             advance(at - start)
-        except Replaced:
-            at = self.part.offset
+        except OSError as error:
+            # What came may be of another file, or fill up what is missing.
+            at = self.part.offset if error.errno == STALE else at
             raise
         finally:
             # What came before the line broke need not come again.
@@ -186,7 +186,7 @@ class ReceiveStripe:
         except OSError as error:
             if error.errno != STALE:
                 raise
-            raise Replaced(STALE, error.strerror, self.part.item.remote) from error
+            raise OSError(STALE, error.strerror, self.part.item.remote) from error
 
 
 class Receiving:

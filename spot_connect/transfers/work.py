@@ -93,7 +93,7 @@ class Ends:
 
 
 class Replaced(OSError):
-    """A file became another while it was on its way."""
+    """Another file, as a whole, took the place of one that was on its way."""
 
 
 def is_other(number: int, time: int, new_number: int, new_time: int) -> bool:

@@ -288,24 +288,21 @@ def test_a_download_holds_one_file_whatever_takes_its_place(
     assert got.read_bytes() == new
 
 
-def test_a_file_that_is_written_anew_and_shorter_comes_as_it_is_then(
+def test_a_file_that_becomes_shorter_is_named_and_nothing_of_it_stays(
     connection: Connection, tmp_path: Path, there: There
 ) -> None:
-    old, new = os.urandom(MEGABYTE) * 128, os.urandom(8 * MEGABYTE)
-    there.write("f", old)
-    there.write("g", new)
-    rewrite = Once(lambda: there.run("cat g > f"))
-    bars = Bars(rewrite, after=MEGABYTE)
-    [got] = download(connection, [there.path("f")], tmp_path / "d", reporter=bars)
-    assert got.read_bytes() in (old, new)
-    assert [path.name for path in (tmp_path / "d").iterdir()] == ["f"]
+    there.run("head -c 256M /dev/zero > f")
+    cut = Once(lambda: there.run("truncate -s 1M f"))
+    with pytest.raises(TransferFailed, match="f: it became shorter"):
+        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(cut, after=MEGABYTE))
+    assert not list((tmp_path / "d").iterdir())
 
 
 def test_a_download_of_a_file_that_is_written_in_place_says_so(
     connection: Connection, tmp_path: Path, there: There
 ) -> None:
     # So much that it takes longer than to write a byte.
-    there.run("head -c 192M /dev/zero > f; touch -d @1000000000 f")
+    there.run("head -c 256M /dev/zero > f; touch -d @1000000000 f")
     there.write("g", b"g")
     write = Once(lambda: there.run("dd if=g of=f conv=notrunc 2>/dev/null"))
     bars = Warned(write, after=MEGABYTE)
