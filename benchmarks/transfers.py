@@ -25,7 +25,7 @@ from benchmarks.timing import Number, Sample, interleave_values, ratio, timed
 
 _MEGABYTES = 512
 _BIG_GOALS = {0: 1.3, 20: 2.8, 80: 5.0, 150: 4.0}
-_BIG_ROUNDS = {0: 9, 20: 3, 80: 1, 150: 1}
+_BIG_ROUNDS = {0: 9, 20: 5, 80: 1, 150: 1}
 _SMALL_GOALS = {0: 1.7, 80: 1.8}
 _AGAIN_GOALS = {0: 1.8, 80: 2.0}
 _PARTS = 20

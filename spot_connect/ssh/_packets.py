@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Protocol
 
@@ -29,19 +30,23 @@ class _Engine(Protocol):
 
 
 class ChannelData(paramiko.Message):
-    """Data for a channel (RFC 4254, 5.2), which is not copied before it is encrypted.
+    """Data for a channel (RFC 4254, 5.2) in one packet or several, which is not copied before it is encrypted.
 
     Args:
         channel: the server's number of it.
-        data: what to send, as much as fits into a packet.
+        pieces: what to send, each as much as fits into a packet.
     """
 
-    def __init__(self, channel: int, data: memoryview) -> None:
+    def __init__(self, channel: int, pieces: Sequence[memoryview]) -> None:
         super().__init__()
         self.add_byte(cMSG_CHANNEL_DATA)
         self.add_int(channel)
-        self.add_int(len(data))
-        self.data = data
+        self._pieces = pieces
+
+    def packets(self) -> Iterator[tuple[bytes, memoryview]]:
+        """What is in each packet: its beginning, and the data after that."""
+        head = self.asbytes()
+        return ((head + len(piece).to_bytes(_LENGTH, "big"), piece) for piece in self._pieces)
 
 
 class Packetizer(paramiko.packet.Packetizer):
@@ -91,26 +96,27 @@ class Packetizer(paramiko.packet.Packetizer):
         return plain[1], message
 
     def send_message(self, data: paramiko.Message) -> None:
-        """Encrypt a message and send it."""
-        rest = data.data if isinstance(data, ChannelData) else b""
+        """Encrypt a message and send it; data for a channel in one go, as each is a chance for others to wake up."""
+        packets = data.packets() if isinstance(data, ChannelData) else ((data.asbytes(), b""),)
         with self.__write_lock:
             way = (self.__aead_out, self.__compress_engine_out, self.__sent_bytes, self.__sent_packets)
             if self.__is_usual(*way):
-                self.write_all(self.__sealed(data.asbytes(), rest))
-            else:
-                super().send_message(paramiko.Message(data.asbytes() + rest) if rest else data)
+                self.write_all(memoryview(b"".join(part for packet in packets for part in self.__sealed(*packet))))
+                return
+            for head, rest in packets:
+                super().send_message(paramiko.Message(head + rest))
 
-    def __sealed(self, head: bytes, rest: bytes | memoryview) -> bytes:
+    def __sealed(self, head: bytes, rest: bytes | memoryview) -> tuple[bytes, bytes]:
         size = len(head) + len(rest)
         padding = 3 + _BLOCK - (size + _LENGTH) % _BLOCK
         length = (1 + size + padding).to_bytes(_LENGTH, "big")
         plain = b"".join((bytes((padding,)), head, rest, os.urandom(padding)))
-        sealed = length + self.__block_engine_out.encrypt(self.__iv_out, plain, length)
+        sealed = self.__block_engine_out.encrypt(self.__iv_out, plain, length)
         self.__iv_out = self._inc_iv_counter(self.__iv_out)  # type: ignore[attr-defined]
         self.__sequence_number_out = (self.__sequence_number_out + 1) & _LAST_NUMBER
-        self.__sent_bytes += len(sealed)
+        self.__sent_bytes += len(length) + len(sealed)
         self.__sent_packets += 1
-        return sealed
+        return length, sealed
 
     def __is_usual(self, aead: bool, compressor: object, size: int, packets: int) -> bool:
         return (

@@ -55,6 +55,7 @@ _REKEY_PACKETS = 2**31
 _LEAST_UNDER_WAY = 512 * 1024
 _CHANNEL_RATE = 250_000_000
 _KEEPALIVE_SECONDS = 15
+_PACKETS = 4
 
 # By name and with Linux' numbers: a Windows client has no SIGKILL to look up.
 _SIGNALS = {
@@ -174,20 +175,27 @@ class Transport(paramiko.Transport):
         super()._send_message(data)  # type: ignore[misc]
 
     def send_data(self, channel: paramiko.Channel, data: memoryview) -> int:
-        """Send so much of the beginning of ``data`` as there is room for in one packet; how much that was.
+        """Send so much of the beginning of ``data`` as there is room for in a few packets; how much that was.
 
         Nothing is sent when the channel takes no more.
 
         Raises:
             OSError: it was closed.
         """
+        pieces: list[memoryview] = []
+        left = data
         with channel.lock:
             if channel.closed:
                 raise OSError("the channel is closed")
-            size = channel._wait_for_send_window(len(data))  # type: ignore[attr-defined]
-        if size:
-            self._send_user_message(ChannelData(channel.remote_chanid, data[:size]))  # type: ignore[attr-defined]
-        return int(size)
+            while left and len(pieces) < _PACKETS and (channel.out_window_size or not pieces):
+                size = channel._wait_for_send_window(len(left))  # type: ignore[attr-defined]
+                if not size:
+                    break
+                pieces.append(left[:size])
+                left = left[size:]
+        if pieces:
+            self._send_user_message(ChannelData(channel.remote_chanid, pieces))  # type: ignore[attr-defined]
+        return len(data) - len(left)
 
     def _parse_channel_open_success(self, message: paramiko.Message) -> None:
         number = message.get_int()

@@ -16,6 +16,7 @@ from paramiko.packet import Packetizer as Theirs
 from spot_connect.ssh._line import Line
 from spot_connect.ssh._packets import ChannelData
 from spot_connect.ssh._packets import Packetizer as Ours
+from spot_connect.ssh._transport import Transport
 
 _KEY, _IV = os.urandom(16), os.urandom(12)
 _SIZES = (0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 16, 17, 100, 4096, 32768, 70000, 250_000, 5, 300_000, 1)
@@ -59,10 +60,50 @@ def test_data_for_a_channel_arrives_as_it_was_given(ends: Ends, usual: bool) -> 
     ours.REKEY_BYTES = ours.REKEY_BYTES if usual else 0
     for size in (1, 100, 32768):
         whole = memoryview(b"before" + _content(size))
-        ours.send_message(ChannelData(7, whole[6:]))
-        kind, message = theirs.read_message()
-        assert (kind, message.get_int(), message.get_binary()) == (MSG_CHANNEL_DATA, 7, _content(size))
-        assert not message.get_remainder()
+        ours.send_message(ChannelData(7, [whole[6:]]))
+        assert _data(theirs) == (7, _content(size))
+
+
+@pytest.mark.parametrize("usual", [True, False])
+def test_several_pieces_of_data_travel_as_a_packet_each(ends: Ends, usual: bool) -> None:
+    ours, theirs, _ = ends
+    ours.REKEY_BYTES = ours.REKEY_BYTES if usual else 0
+    whole = memoryview(_content(70_000))
+    ours.send_message(ChannelData(7, [whole[:32_000], whole[32_000:64_000], whole[64_000:]]))
+    ours.send_message(_message(MSG_CHANNEL_REQUEST, b"next"))
+    assert [_data(theirs) for _ in range(3)] == [(7, bytes(whole[at : at + 32_000])) for at in (0, 32_000, 64_000)]
+    kind, message = theirs.read_message()
+    assert (kind, message.get_remainder()) == (MSG_CHANNEL_REQUEST, b"next")
+
+
+def test_no_more_data_is_sent_than_the_server_has_room_for(ends: Ends) -> None:
+    ours, theirs, _ = ends
+    transport = _transport(ours)
+    channel = _channel(transport, room=70_000)
+    whole = memoryview(_content(200_000))
+    assert transport.send_data(channel, whole) == 70_000
+    assert channel.out_window_size == 0
+    sizes = [len(_data(theirs)[1]) for _ in range(3)]
+    assert sizes == [32_704, 32_704, 70_000 - 2 * 32_704]
+
+
+def test_a_few_packets_are_sent_at_once_and_no_more(ends: Ends) -> None:
+    ours, theirs, _ = ends
+    transport = _transport(ours)
+    channel = _channel(transport, room=1_000_000)
+    whole = memoryview(_content(300_000))
+    sent = transport.send_data(channel, whole)
+    assert 32_704 < sent < 300_000
+    assert b"".join(_data(theirs)[1] for _ in range(sent // 32_704)) == whole[:sent]
+
+
+def test_a_closed_channel_takes_no_data(ends: Ends) -> None:
+    ours, _, _ = ends
+    transport = _transport(ours)
+    channel = _channel(transport, room=1000)
+    channel.closed = True
+    with pytest.raises(OSError, match="closed"):
+        transport.send_data(channel, memoryview(b"data"))
 
 
 def test_a_packet_that_was_changed_on_its_way_is_refused(ends: Ends) -> None:
@@ -130,6 +171,32 @@ def _keyed(packetizer: P) -> P:
     packetizer.set_inbound_cipher(AESGCM(_KEY), 16, None, 16, b"", aead=True, iv_in=_IV)  # type: ignore[arg-type]
     packetizer._initial_kex_done = True  # type: ignore[attr-defined]
     return packetizer
+
+
+def _transport(packetizer: Ours) -> Transport:
+    transport = Transport(packetizer._line, host_key_algorithms=(), seconds=5, hasty=False)
+    packetizer._line.let_go()
+    transport.packetizer = packetizer
+    transport.active = True
+    transport.clear_to_send.set()
+    return transport
+
+
+def _channel(transport: Transport, *, room: int) -> paramiko.Channel:
+    channel = paramiko.Channel(0)
+    channel._set_transport(transport)
+    channel._set_window(1 << 20, 1 << 15)
+    channel._set_remote_channel(7, room, 1 << 15)
+    return channel
+
+
+def _data(reader: Theirs) -> tuple[int, bytes]:
+    """The channel and the data of the next packet, which holds nothing else."""
+    kind, message = reader.read_message()
+    found = (message.get_int(), message.get_binary())
+    assert kind == MSG_CHANNEL_DATA
+    assert not message.get_remainder()
+    return found
 
 
 def _send_all(sender: Theirs) -> None:
