@@ -17,6 +17,7 @@ _LENGTH = 4
 _TAG = 16
 _BLOCK = 16
 _LAST_NUMBER = 0xFFFFFFFF
+_NOISE = 4096
 
 
 class _Engine(Protocol):
@@ -79,6 +80,7 @@ class Packetizer(paramiko.packet.Packetizer):
     def __init__(self, line: Line) -> None:
         super().__init__(line)
         self._line = line
+        self._noise = b""
 
     def read_message(self) -> tuple[int, paramiko.Message]:
         """The next message, and its kind."""
@@ -110,13 +112,20 @@ class Packetizer(paramiko.packet.Packetizer):
         size = len(head) + len(rest)
         padding = 3 + _BLOCK - (size + _LENGTH) % _BLOCK
         length = (1 + size + padding).to_bytes(_LENGTH, "big")
-        plain = b"".join((bytes((padding,)), head, rest, os.urandom(padding)))
+        plain = b"".join((bytes((padding,)), head, rest, self.__padding(padding)))
         sealed = self.__block_engine_out.encrypt(self.__iv_out, plain, length)
         self.__iv_out = self._inc_iv_counter(self.__iv_out)  # type: ignore[attr-defined]
         self.__sequence_number_out = (self.__sequence_number_out + 1) & _LAST_NUMBER
         self.__sent_bytes += len(length) + len(sealed)
         self.__sent_packets += 1
         return length, sealed
+
+    def __padding(self, size: int) -> bytes:
+        # Random, as RFC 4253 wants it (6), but not asked for one packet at a time.
+        if len(self._noise) < size:
+            self._noise = os.urandom(_NOISE)
+        padding, self._noise = self._noise[:size], self._noise[size:]
+        return padding
 
     def __is_usual(self, aead: bool, compressor: object, size: int, packets: int) -> bool:
         return (
