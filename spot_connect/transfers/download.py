@@ -169,14 +169,15 @@ def _receive(side: Receiving | PlainReceiving, trees: Sequence[_Wanted], reporte
     with collecting_later():
         items = [item for tree in trees for item in tree.items(tree.changes.send)]
     files = [item for item in items if item.entry.kind == "f"]
-    if files:
-        with reporter.transfer(label(files), sum(item.entry.size for item in files)) as progress:
-            written = _receive_files(side, files, progress.advance)
-        if written:
-            reporter.warn(written_meanwhile(sorted(item.local for item in written)))
-    for item in items:
-        if item.entry.kind == "l":
-            _link(item)
+    if not items:
+        return
+    with reporter.transfer(label(items), sum(item.entry.size for item in items)) as progress:
+        written = _receive_files(side, files, progress.advance) if files else ()
+        for item in items:
+            if item.entry.kind == "l":
+                _link(item)
+    if written:
+        reporter.warn(written_meanwhile(sorted(item.local for item in written)))
 
 
 def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], advance: Advance) -> Set[Item]:

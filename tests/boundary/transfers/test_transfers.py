@@ -587,6 +587,20 @@ def test_empty_files_and_links_alone_arrive(connection: Connection, tmp_path: Pa
     assert sorted(path.name for path in got.iterdir()) == sorted(path.name for path in tree.iterdir())
 
 
+@pytest.mark.parametrize("content", ["link", "link and file"])
+def test_links_are_counted_in_both_directions(
+    connection: Connection, tmp_path: Path, there: There, content: str
+) -> None:
+    tree = tmp_path / "t"
+    tree.mkdir()
+    for name in content.split(" and "):
+        (tree / name).write_bytes(b"data") if name == "file" else (tree / name).symlink_to("file")
+    up, down = Bars(), Bars()
+    upload(connection, [tree], there.folder, reporter=up)
+    download(connection, [there.path("t")], tmp_path / "d", reporter=down)
+    assert up.totals == down.totals == ({"link": 0} if content == "link" else {"2 files": 4})
+
+
 def test_holes_stay_holes(connection: Connection, tmp_path: Path, there: There, way: str) -> None:
     if way == "sftp":
         pytest.skip("SFTP knows no holes")
