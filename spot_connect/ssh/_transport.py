@@ -55,6 +55,8 @@ _REKEY_PACKETS = 2**31
 _LEAST_UNDER_WAY = 512 * 1024
 _CHANNEL_RATE = 250_000_000
 _KEEPALIVE_SECONDS = 15
+# With each call of the kernel another thread takes the interpreter. OpenSSH grants room for about three packets at a
+# time, so that more than a few at once bring nothing.
 _PACKETS = 4
 
 # By name and with Linux' numbers: a Windows client has no SIGKILL to look up.
