@@ -47,19 +47,11 @@ class Line(socket.socket):
         self._at += end
         return here[:end]
 
-    def hold_back(self) -> None:
-        """Let what is sent from now on wait for more, so that the server wakes up once for all of it."""
-        self._cork(on=True)
-
-    def let_go(self) -> None:
-        """Send what was held back, and from now on everything at once."""
-        self._cork(on=False)
-
-    def _cork(self, *, on: bool) -> None:
-        if sys.platform == "linux":
-            # The line may be gone by now, and whoever sends will hear of it.
-            with contextlib.suppress(OSError):
-                self.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+    def close(self) -> None:
+        """End the line, and wake up whoever waits for what comes on it."""
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
 
     def _acknowledge(self) -> None:
         # Linux forgets the option after every use; without it small answers wait 40 ms for each other.

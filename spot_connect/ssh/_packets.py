@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import paramiko.packet
 from paramiko.common import MSG_CHANNEL_DATA, cMSG_CHANNEL_DATA
 
 from spot_connect.ssh._line import Line
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _LENGTH = 4
 _TAG = 16
@@ -81,6 +85,28 @@ class Packetizer(paramiko.packet.Packetizer):
         super().__init__(line)
         self._line = line
         self._noise = b""
+        self._held: list[Buffer] | None = None
+
+    def hold_back(self) -> None:
+        """Let what is sent from now on wait for more, so that the server wakes up once for all of it."""
+        with self.__write_lock:
+            self._held = self._held or []
+
+    def let_go(self) -> None:
+        """Send what was held back, and from now on everything at once."""
+        with self.__write_lock:
+            held, self._held = self._held, None
+            if held:
+                # The line may be gone by now, and whoever reads will hear of it.
+                with contextlib.suppress(EOFError):
+                    super().write_all(b"".join(held))
+
+    def write_all(self, out: Buffer) -> None:
+        """Send all of it, or hold it back."""
+        if self._held is None:
+            super().write_all(out)
+        else:
+            self._held.append(out)
 
     def read_message(self) -> tuple[int, paramiko.Message]:
         """The next message, and its kind."""

@@ -55,6 +55,7 @@ _REKEY_PACKETS = 2**31
 _LEAST_UNDER_WAY = 512 * 1024
 _CHANNEL_RATE = 250_000_000
 _KEEPALIVE_SECONDS = 15
+_LOOK_SECONDS = 5
 # With each call of the kernel another thread takes the interpreter. OpenSSH grants room for about three packets at a
 # time, so that more than a few at once bring nothing.
 _PACKETS = 4
@@ -134,6 +135,11 @@ def _note_room(channel: paramiko.Channel, message: paramiko.Message) -> None:
             channel.out_window_size = min(channel.out_window_size, transport.most_under_way)
 
 
+def _known(names: Iterable[str], table: Iterable[str]) -> tuple[str, ...]:
+    known = frozenset(table)
+    return tuple(name for name in names if name in known)
+
+
 class Transport(paramiko.Transport):
     """An SSH client's transport over a ``Line``, not yet started."""
 
@@ -142,6 +148,10 @@ class Transport(paramiko.Transport):
         MSG_CHANNEL_REQUEST: _note_request,
         MSG_CHANNEL_WINDOW_ADJUST: _note_room,
     }
+    _preferred_ciphers = _known(_CIPHERS, vars(paramiko.Transport)["_cipher_info"])
+    _preferred_macs = _known(_MACS, vars(paramiko.Transport)["_mac_info"])
+    _preferred_kex = _known(_EXCHANGES, vars(paramiko.Transport)["_kex_info"])
+    packetizer: Packetizer
 
     def __init__(self, line: Line, *, host_key_algorithms: Iterable[str], seconds: float, hasty: bool) -> None:
         self.closed_channels: set[int] = set()
@@ -153,17 +163,14 @@ class Transport(paramiko.Transport):
         """What the server said when it ended the line, if it said why."""
         super().__init__(line, packetizer_class=Packetizer)
         self.banner_timeout = seconds
-        line.hold_back()
+        # How often it wakes up while nothing comes, to see whether a sign of life is due. The line's end wakes it, too.
+        line.settimeout(min(seconds, _LOOK_SECONDS))
+        self.packetizer.hold_back()
         # It would be a thread of its own, and whoever opens a connection looks at the clock already.
         self.packetizer.start_handshake = _no_timer  # type: ignore[assignment, method-assign]
         self.packetizer.REKEY_BYTES = self.packetizer.REKEY_BYTES_OVERFLOW_MAX = _REKEY_BYTES
         self.packetizer.REKEY_PACKETS = self.packetizer.REKEY_PACKETS_OVERFLOW_MAX = _REKEY_PACKETS
-        options = self.get_security_options()
-        own = vars(paramiko.Transport)
-        options.ciphers = _known(_CIPHERS, own["_cipher_info"])
-        options.digests = _known(_MACS, own["_mac_info"])
-        options.kex = _known(_EXCHANGES, own["_kex_info"])
-        options.key_types = _known(_preferring(host_key_algorithms), own["_key_info"])
+        self._preferred_keys = _known(_preferring(host_key_algorithms), vars(paramiko.Transport)["_key_info"])
 
     def _send_message(self, data: paramiko.Message) -> None:
         # paramiko decides with the channel locked what to send, and sends it unlocked: our answer to the server's
@@ -221,12 +228,23 @@ class Transport(paramiko.Transport):
             self._send_kex_init()
             self._exchange = Exchange(self)
             self._exchange.begin()
-        self._line.let_go()
+        self.packetizer.let_go()
         super()._check_banner()  # type: ignore[misc]
 
     def _send_kex_init(self) -> None:
         if self.local_kex_init is None:
             super()._send_kex_init()  # type: ignore[misc]
+
+    def _activate_outbound(self) -> None:
+        if self.takes_haste and not self.initial_kex_done:
+            # The login comes next, and goes out together with it.
+            self.packetizer.hold_back()
+        super()._activate_outbound()  # type: ignore[misc]
+
+    def _filter_algorithm(self, kind: str) -> tuple[str, ...]:
+        # paramiko asks a dozen times for each connection which of them are disabled; none ever is.
+        algorithms: tuple[str, ...] = getattr(self, f"_preferred_{kind}")
+        return algorithms
 
     def _parse_kex_init(self, message: paramiko.Message) -> None:
         super()._parse_kex_init(message)  # type: ignore[misc]
@@ -255,11 +273,11 @@ class Transport(paramiko.Transport):
     @contextlib.contextmanager
     def in_one_flight(self) -> Iterator[None]:
         """What is sent meanwhile goes out together."""
-        self._line.hold_back()
+        self.packetizer.hold_back()
         try:
             yield
         finally:
-            self._line.let_go()
+            self.packetizer.let_go()
 
     def log_in_hastily(self, username: str, key: paramiko.PKey, done: threading.Event) -> None:
         """Ask for the login without waiting for the service that it needs."""
@@ -324,8 +342,3 @@ def _preferring(algorithms: Iterable[str]) -> tuple[str, ...]:
 
 def _signatures(algorithm: str) -> tuple[str, ...]:
     return ("rsa-sha2-512", "rsa-sha2-256") if algorithm == "ssh-rsa" else (algorithm,)
-
-
-def _known(names: Iterable[str], table: Iterable[str]) -> tuple[str, ...]:
-    known = frozenset(table)
-    return tuple(name for name in names if name in known)

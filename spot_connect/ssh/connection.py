@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -362,14 +363,8 @@ class Connection:
             return self._connected(early)
 
     def _connected(self, early: _Early) -> Transport:
-        dialled = _beside(self._dial)
-        try:
-            # What this imports takes as long as a round trip.
-            key = load_key(self.key_file)
-        except BaseException:
-            dialled.add_done_callback(_hang_up)
-            raise
-        transport = self._transport_to(dialled.result())
+        key, connected = self._key_and_socket()
+        transport = self._transport_to(connected)
         try:
             self._shake_hands(transport)
             self._check_host_key(transport)
@@ -380,6 +375,19 @@ class Connection:
         self._note_round_trip(transport.round_trip)
         transport.keep_alive()
         return transport
+
+    def _key_and_socket(self) -> tuple[paramiko.PKey, socket.socket]:
+        if "paramiko" in sys.modules:
+            # A thread for each of a hundred instances only makes all of them wait for each other.
+            return load_key(self.key_file), self._dial()
+        dialled = _beside(self._dial)
+        try:
+            # What this imports takes as long as a round trip.
+            key = load_key(self.key_file)
+        except BaseException:
+            dialled.add_done_callback(_hang_up)
+            raise
+        return key, dialled.result()
 
     def _dial(self) -> socket.socket:
         dial, self._first_dial = self._first_dial, None
@@ -435,13 +443,13 @@ class Connection:
         raise SshLost(f"the line to {self.address} broke while logging in", said, "Try again.") from error
 
     def _ask_for_login(self, transport: Transport, key: paramiko.PKey, done: threading.Event, early: _Early) -> None:
-        # How to sign with an RSA key is for the server to say first.
-        if not transport.takes_haste or key.get_name() == "ssh-rsa":
-            transport.auth_publickey(self.username, key, done)
-            return
         from spot_connect.ssh._ahead import Session
 
         with transport.in_one_flight():
+            # How to sign with an RSA key is for the server to say first.
+            if not transport.takes_haste or key.get_name() == "ssh-rsa":
+                transport.auth_publickey(self.username, key, done)
+                return
             transport.log_in_hastily(self.username, key, done)
             self._ahead = Session(transport, WINDOW, PACKET, early.command)
             early(self._ahead.unopened)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 
 import pytest
 
@@ -21,6 +23,27 @@ def test_a_line_gives_no_more_than_was_asked_for_and_loses_nothing() -> None:
                 got.append(piece)
             assert b"".join(got) == b"0123456789"
             assert max(map(len, got)) <= 4
+
+
+def test_the_end_of_a_line_wakes_up_whoever_waits_for_what_comes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = Line(socket.create_connection(listener.getsockname()))
+        far, _ = listener.accept()
+        near.settimeout(None)
+
+        def wait() -> None:
+            with contextlib.suppress(OSError):
+                near.recv(1)
+
+        waiting = threading.Thread(target=wait, daemon=True)
+        with far:
+            waiting.start()
+            # Long enough to be waiting by then; a shorter time makes the test weaker, not wrong.
+            waiting.join(0.2)
+            near.close()
+            waiting.join(30)
+            assert not waiting.is_alive()
+            assert far.recv(1) == b""
 
 
 class OddServer:

@@ -97,6 +97,33 @@ def test_a_few_packets_are_sent_at_once_and_no_more(ends: Ends) -> None:
     assert b"".join(_data(theirs)[1] for _ in range(sent // 32_704)) == whole[:sent]
 
 
+def test_what_is_held_back_goes_out_in_its_order_when_it_is_let_go(ends: Ends) -> None:
+    ours, theirs, far = ends
+    far.settimeout(0)
+    ours.hold_back()
+    ours.send_message(_message(MSG_CHANNEL_REQUEST, b"first"))
+    ours.hold_back()
+    ours.send_message(ChannelData(7, [memoryview(b"second")]))
+    with pytest.raises(BlockingIOError):
+        far.recv(1)
+    ours.let_go()
+    far.settimeout(None)
+    ours.send_message(_message(MSG_CHANNEL_REQUEST, b"third"))
+    assert theirs.read_message()[1].get_remainder() == b"first"
+    assert _data(theirs) == (7, b"second")
+    assert theirs.read_message()[1].get_remainder() == b"third"
+
+
+def test_letting_go_of_a_line_that_is_gone_is_no_failure(ends: Ends) -> None:
+    ours, _, _ = ends
+    ours.hold_back()
+    ours.send_message(_message(MSG_CHANNEL_REQUEST, b"never heard"))
+    ours._line.close()
+    ours.let_go()
+    with pytest.raises(EOFError):
+        ours.send_message(_message(MSG_CHANNEL_REQUEST, b"next"))
+
+
 def test_a_closed_channel_takes_no_data(ends: Ends) -> None:
     ours, _, _ = ends
     transport = _transport(ours)
@@ -175,7 +202,7 @@ def _keyed(packetizer: P) -> P:
 
 def _transport(packetizer: Ours) -> Transport:
     transport = Transport(packetizer._line, host_key_algorithms=(), seconds=5, hasty=False)
-    packetizer._line.let_go()
+    packetizer.let_go()
     transport.packetizer = packetizer
     transport.active = True
     transport.clear_to_send.set()
