@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "spot_connect/__init__.py").read_text(encoding="utf-8"))
-BENCH = ["fabric>=3", "parallel-ssh>=2.12"]
+BENCH = ["fabric>=3", "parallel-ssh>=2.12", "uvloop>=0.18; sys_platform != 'win32'"]
 PLOT = ["matplotlib>=3.8"]
 JOBS = ["distributed>=2026.8"]
 LOCAL = ["moto>=5.2.5,<5.3", "flask>=3", "flask-cors>=5", "asyncssh>=2.24", "awscli>=1.44"]

@@ -1,9 +1,9 @@
-"""`true` on many hosts by one tool, for `benchmarks.fan_out`: prints the seconds from no connection to the last answer.
+"""`true` on many hosts by one tool, for `benchmarks.fan_out`: prints how many seconds it took, and how much CPU time.
 
     python -m benchmarks.fan_out_tools TOOL FILE
 
-FILE has a JSON array of hosts, each with host, port, user and key_file. Imports are not counted, and neither is the end
-of the connections: whoever works with many hosts keeps them.
+FILE has a JSON array of hosts, each with host, port, user and key_file. Counted is from no connection to the last
+answer: no imports, and not the end of the connections, as whoever works with many hosts keeps them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.ground import Door
-from benchmarks.timing import timed
+from benchmarks.timing import cpu_seconds, timed
 
 Hosts = Sequence[Mapping[str, str]]
 
@@ -130,4 +130,6 @@ TOOLS = {
 if __name__ == "__main__":
     on_all = TOOLS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))
     kept: list[object] = []
-    print(timed(lambda: kept.append(on_all())))
+    before = cpu_seconds()
+    seconds = timed(lambda: kept.append(on_all()))
+    print(seconds, cpu_seconds() - before)

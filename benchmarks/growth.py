@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.fan_out import hosts, seconds
+from benchmarks.fan_out import hosts, spent
 from benchmarks.ground import Door, local_cloud, new_folder
 from benchmarks.jobs import batch, wall_of
 from benchmarks.options import Options, as_script
@@ -73,7 +73,7 @@ def _courses(door: Door, counts: Sequence[int], source: Callable[[int], Path], r
 
 def _instances(rounds: int) -> Number:
     with hosts(max(_INSTANCES)) as doors:
-        course = {count: min(seconds("spot-connect", doors[:count]) for _ in range(rounds)) for count in _INSTANCES}
+        course = {count: min(spent("spot-connect", doors[:count])[0] for _ in range(rounds)) for count in _INSTANCES}
     return _number("`true` on instances", "instances", {"spot-connect": course})
 
 

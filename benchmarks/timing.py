@@ -156,6 +156,11 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def cpu_seconds() -> float:
+    """The CPU time of this process and of the programs that it has run to their end."""
+    return time.process_time() + _children()
+
+
 def _time(seconds: float) -> str:
     if abs(seconds) < 1:
         return f"{seconds * 1000:.3g} ms"
