@@ -197,9 +197,12 @@ class Transport(paramiko.Transport):
             if channel.closed:
                 raise OSError("the channel is closed")
             while left and len(pieces) < _PACKETS and (channel.out_window_size or not pieces):
-                size = channel._wait_for_send_window(len(left))  # type: ignore[attr-defined]
-                if not size:
+                # It waits for room and takes one byte of it. It would keep 64 bytes of each packet free, and leave a
+                # tiny one at the end of each piece; RFC 4254 (5.2) and OpenSSH's own client do not.
+                if not channel._wait_for_send_window(1):  # type: ignore[attr-defined]
                     break
+                size = min(len(left), channel.out_window_size + 1, channel.out_max_packet_size)
+                channel.out_window_size -= size - 1
                 pieces.append(left[:size])
                 left = left[size:]
         if pieces:

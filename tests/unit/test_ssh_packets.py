@@ -84,7 +84,7 @@ def test_no_more_data_is_sent_than_the_server_has_room_for(ends: Ends) -> None:
     assert transport.send_data(channel, whole) == 70_000
     assert channel.out_window_size == 0
     sizes = [len(_data(theirs)[1]) for _ in range(3)]
-    assert sizes == [32_704, 32_704, 70_000 - 2 * 32_704]
+    assert sizes == [32_768, 32_768, 70_000 - 2 * 32_768]
 
 
 def test_a_few_packets_are_sent_at_once_and_no_more(ends: Ends) -> None:
@@ -93,8 +93,8 @@ def test_a_few_packets_are_sent_at_once_and_no_more(ends: Ends) -> None:
     channel = _channel(transport, room=1_000_000)
     whole = memoryview(_content(300_000))
     sent = transport.send_data(channel, whole)
-    assert 32_704 < sent < 300_000
-    assert b"".join(_data(theirs)[1] for _ in range(sent // 32_704)) == whole[:sent]
+    assert 32_768 < sent < 300_000
+    assert b"".join(_data(theirs)[1] for _ in range(sent // 32_768)) == whole[:sent]
 
 
 def test_what_is_held_back_goes_out_in_its_order_when_it_is_let_go(ends: Ends) -> None:
