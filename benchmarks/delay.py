@@ -4,7 +4,7 @@
 
 prints the port that it listens on for each, and passes connections on until it is ended. What may be under way in one
 direction of a connection starts at ten segments and doubles each round trip, as in TCP's slow start, up to what Linux
-gives. uvloop, because what this program takes of a busy computer the two sides lack.
+gives. It runs on uvloop, as whatever it takes of a busy computer is missing to both sides.
 """
 
 from __future__ import annotations

@@ -22,11 +22,10 @@ from benchmarks import delay
 from benchmarks.fan_out_tools import MODULES, TOOLS
 from benchmarks.ground import Door, new_folder, require
 from benchmarks.options import Options, as_script
-from benchmarks.timing import Number, interleave_values, ratio
+from benchmarks.timing import Number, interleave_spent, ratio
 
 _ROUNDS = {0: 9, 80: 5}
 """By round trip; without one, all that is measured is CPU time, which a computer gives now more and now less of."""
-_WARM_UP = 1
 _SETTLE_SECONDS = 0.5
 _MOST = {"fabric": 0.8, "parallel-ssh": 0.55, "gnu-parallel": 0.15}
 
@@ -67,16 +66,8 @@ def spent(tool: str, doors: Sequence[Door]) -> tuple[float, float]:
 
 
 def _compared(doors: Sequence[Door], milliseconds: int, rounds: int) -> list[Number]:
-    cpu: dict[str, list[float]] = {name: [] for name in TOOLS}
-
-    def side(name: str, lines: Sequence[Door]) -> float:
-        seconds, used = spent(name, lines)
-        cpu[name].append(used)
-        return seconds
-
     with _lines(doors, milliseconds) as lines:
-        samples = interleave_values({name: partial(side, name, lines) for name in TOOLS}, rounds, warm_up=_WARM_UP)
-    ours, *others = (replace(sample, cpu=tuple(cpu[sample.label][_WARM_UP:])) for sample in samples)
+        ours, *others = interleave_spent({name: partial(spent, name, lines) for name in TOOLS}, rounds)
     what = f"`true` on {len(doors)} hosts, {milliseconds} ms"
     return [ratio(f"{what}, {peer.label}", ours, peer, most=_MOST.get(peer.label)) for peer in others]
 

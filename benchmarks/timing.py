@@ -80,12 +80,24 @@ def interleave_programs(
     sides: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 1
 ) -> tuple[Sample, ...]:
     """Like :func:`interleave`, for sides that run one program each; their CPU time is noted, too."""
+
+    def run(call: Callable[[], object]) -> tuple[float, float]:
+        before = _children()
+        seconds = timed(call)
+        return seconds, _children() - before
+
+    return interleave_spent({label: partial(run, call) for label, call in sides.items()}, rounds, warm_up=warm_up)
+
+
+def interleave_spent(
+    sides: Mapping[str, Callable[[], tuple[float, float]]], rounds: int, *, warm_up: int = 1
+) -> tuple[Sample, ...]:
+    """Like :func:`interleave`, for sides that tell their own time, and their CPU time, in seconds."""
     cpu: dict[str, list[float]] = {label: [] for label in sides}
 
     def side(label: str) -> float:
-        before = _children()
-        seconds = timed(sides[label])
-        cpu[label].append(_children() - before)
+        seconds, used = sides[label]()
+        cpu[label].append(used)
         return seconds
 
     samples = interleave_values({label: partial(side, label) for label in sides}, rounds, warm_up)
