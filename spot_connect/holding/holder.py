@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,10 @@ from spot_connect.core.errors import InstanceNotFound, SpotConnectError
 from spot_connect.core.ssh_config import SshAlias
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.holding import frames
-from spot_connect.holding.dialling import begin_to_dial
 from spot_connect.holding.frames import Request, Wire
 from spot_connect.holding.listening import claim, leave
 from spot_connect.holding.place import is_same_user, socket_of
+from spot_connect.ssh.dialling import Dialling
 from spot_connect.store.ssh_aliases import SshAliases
 from spot_connect.store.state import State
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 1.0
 _REQUEST_SECONDS = 10.0
 _MOST_FILES = 65536
+# TCP asks again after one second. Where nobody answers soon, the machine is looked up and its door is opened.
+_DIAL_SECONDS = 2.5
 
 
 class Holder:
@@ -179,24 +181,24 @@ def _holder(state: State, name: str) -> Holder:
     target = SshAliases(state).find(name)
     if target is None:
         raise InstanceNotFound(f"cannot hold a line to {name}", "it was not reached from this computer yet")
-    dial = begin_to_dial(target.host, target.port)
+    begun = Dialling(target.host, target.port, _DIAL_SECONDS)
     path = socket_of(os.fspath(state.root), name)
     # Before all that takes time: whoever comes meanwhile is to wait here and not to start another holder.
     listener = claim(path, state) if path else None
     try:
-        return Holder(state, target, _lines(state, target, dial), listener)
+        return Holder(state, target, _lines(state, target, begun), listener)
     except SpotConnectError:
         if listener:
             leave(listener, state)
         raise
 
 
-def _lines(state: State, target: SshAlias, dial: Callable[[], socket.socket]) -> Lines:
+def _lines(state: State, target: SshAlias, begun: Dialling) -> Lines:
     # While the server answers there is time to load what speaks to it.
     from spot_connect.holding.lines import Lines
     from spot_connect.store.pins import Pins
 
-    return Lines(target, Pins(state), dial)
+    return Lines(target, Pins(state), begun)
 
 
 def _taken_from_stdin() -> socket.socket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from spot_connect.core.models import Address
 from spot_connect.core.ssh_config import SshAlias
 from spot_connect.ssh.command import Running
 from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.dialling import Dialling
 from spot_connect.ssh.host_keys import HostKey
 from spot_connect.store.pins import Pins
 
@@ -33,9 +33,9 @@ class Lines:
         HostKeyChanged: no host key is pinned for the machine that somebody else than its server has vouched for.
     """
 
-    def __init__(self, target: SshAlias, pins: Pins, dial: Callable[[], socket.socket]) -> None:
+    def __init__(self, target: SshAlias, pins: Pins, begun: Dialling) -> None:
         self._lock = threading.Lock()
-        self._first = _connection(target, pins, dial)
+        self._first = _connection(target, pins, begun)
         self._all = [_Line(self._first)]
 
     @property
@@ -112,7 +112,7 @@ class Lines:
             line.connection.close()
 
 
-def _connection(target: SshAlias, pins: Pins, dial: Callable[[], socket.socket]) -> Connection:
+def _connection(target: SshAlias, pins: Pins, begun: Dialling) -> Connection:
     pinned = tuple(HostKey(algorithm, blob) for algorithm, blob in pins.read(target.instance_id))
     # A key that was only seen so far has to be compared with the console, which AWS tells.
     if not pins.is_verified(target.instance_id):
@@ -128,5 +128,5 @@ def _connection(target: SshAlias, pins: Pins, dial: Callable[[], socket.socket])
         target.key,
         verify=verify,
         known=pinned,
-        dial=dial,
+        begun=begun,
     )

@@ -22,13 +22,12 @@ from spot_connect.core.errors import (
 from spot_connect.core.models import Address
 from spot_connect.core.waiting import SYSTEM_CLOCK, Seen, wait_for
 from spot_connect.ssh._pieces import Pieces
+from spot_connect.ssh.dialling import Dialling
 from spot_connect.ssh.host_keys import HostKey
 from spot_connect.ssh.key_files import load_key
 from spot_connect.ssh.trouble import lost, reason, unreachable
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     import paramiko
 
     from spot_connect.ssh._ahead import Session
@@ -59,7 +58,7 @@ class Connection:
         verify: called with the server's host key before anything is sent to it; it raises to refuse.
         known: host keys that the server is known by; it is asked for keys of their kinds first.
         connect_seconds: the longest that connecting, and the key exchange, may take each.
-        dial: makes the first TCP connection, where that has begun already.
+        begun: the first TCP connection, where somebody has begun to make it already.
 
     It may be used from several threads. An authentication refusal is never retried.
 
@@ -79,7 +78,7 @@ class Connection:
         verify: Callable[[HostKey], None],
         known: tuple[HostKey, ...] = (),
         connect_seconds: float = 10.0,
-        dial: Callable[[], socket.socket] | None = None,
+        begun: Dialling | None = None,
     ) -> None:
         self.address = address
         self.username = username
@@ -87,7 +86,7 @@ class Connection:
         self._verify = verify
         self._known = known
         self._seconds = connect_seconds
-        self._first_dial = dial
+        self._begun = begun
         self.round_trip = 0.0
         """The shortest time in seconds that the server has taken to answer; 0 before it has."""
         self._lock = threading.RLock()
@@ -377,24 +376,29 @@ class Connection:
         return transport
 
     def _key_and_socket(self) -> tuple[paramiko.PKey, socket.socket]:
-        if "paramiko" in sys.modules:
-            # A thread for each of a hundred instances only makes all of them wait for each other.
-            return load_key(self.key_file), self._dial()
-        dialled = _beside(self._dial)
+        begun = self._begun_to_dial()
         try:
             # What this imports takes as long as a round trip.
             key = load_key(self.key_file)
         except BaseException:
-            dialled.add_done_callback(_hang_up)
+            if begun:
+                begun.hang_up()
             raise
-        return key, dialled.result()
-
-    def _dial(self) -> socket.socket:
-        dial, self._first_dial = self._first_dial, None
         try:
-            return dial() if dial else socket.create_connection((self.address.host, self.address.port), self._seconds)
+            return key, begun.connected() if begun else socket.create_connection(self._place, self._seconds)
         except OSError as error:
             raise unreachable(self.address, reason(error)) from error
+
+    def _begun_to_dial(self) -> Dialling | None:
+        begun, self._begun = self._begun, None
+        if begun or "paramiko" in sys.modules:
+            # A thread for each of a hundred instances only makes all of them wait for each other.
+            return begun
+        return Dialling(*self._place, self._seconds)
+
+    @property
+    def _place(self) -> tuple[str, int]:
+        return self.address.host, self.address.port
 
     def _transport_to(self, connected: socket.socket) -> Transport:
         from spot_connect.ssh._line import Line
@@ -469,27 +473,6 @@ class Connection:
             said,
             f"{_USER_NAMES}; it was {self.key_file}.",
         )
-
-
-def _beside(dial: Callable[[], socket.socket]) -> Future[socket.socket]:
-    """What ``dial`` will bring, while it is done in a thread that keeps nobody from leaving."""
-    from concurrent.futures import Future
-
-    dialled: Future[socket.socket] = Future()
-
-    def run() -> None:
-        try:
-            dialled.set_result(dial())
-        except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
-            dialled.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="ssh-dial").start()
-    return dialled
-
-
-def _hang_up(dialled: Future[socket.socket]) -> None:
-    if dialled.exception() is None:
-        dialled.result().close()
 
 
 class _Early:
