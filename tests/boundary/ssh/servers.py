@@ -403,7 +403,7 @@ class There:
 
 
 class Proxy:
-    """A TCP line to a server that can be cut like a cable, after some bytes or at once."""
+    """A TCP line to a server that can be cut like a cable, or held for a while."""
 
     def __init__(self, target: Address) -> None:
         self._target = target
@@ -412,6 +412,8 @@ class Proxy:
         self._lines: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._is_mute = False
+        self._is_free = threading.Event()
+        self._is_free.set()
         self._start(self._accept)
 
     def __enter__(self) -> Proxy:
@@ -441,6 +443,15 @@ class Proxy:
         """Swallow all from now on, as a network does that has forgotten the line; neither end is told."""
         self._is_mute = True
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Pass nothing on meanwhile, in no direction."""
+        self._is_free.clear()
+        try:
+            yield
+        finally:
+            self._is_free.set()
+
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments)
         self._threads.append(thread)
@@ -458,6 +469,7 @@ class Proxy:
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                self._is_free.wait()
                 if not self._is_mute:
                     target.sendall(data)
         for line in (source, target):

@@ -215,6 +215,16 @@ class Once:
             self._left.pop()()
 
 
+def meanwhile(proxy: Proxy, there: There, command: str) -> Once:
+    """Runs a command at the other end, once, while nothing moves on the proxy's lines."""
+
+    def act() -> None:
+        with proxy.held():
+            there.run(command)
+
+    return Once(act)
+
+
 def test_two_uploads_of_one_file_at_once_leave_that_file_alone(
     server: Server, connection: Connection, tmp_path: Path, there: There, way: str
 ) -> None:
@@ -289,29 +299,31 @@ def test_a_download_holds_one_file_whatever_takes_its_place(
 
 
 def test_a_file_that_becomes_shorter_is_named_and_nothing_of_it_stays(
-    connection: Connection, tmp_path: Path, there: There
+    server: Server, proxy: Proxy, tmp_path: Path, there: There
 ) -> None:
-    there.run("head -c 256M /dev/zero > f")
-    cut = Once(lambda: there.run("truncate -s 1M f"))
-    with pytest.raises(TransferFailed, match="f: it became shorter"):
-        download(connection, [there.path("f")], tmp_path / "d", reporter=Bars(cut, after=MEGABYTE))
+    there.run("head -c 128M /dev/urandom > f")
+    bars = Bars(meanwhile(proxy, there, "truncate -s 1M f"), after=MEGABYTE)
+    with (
+        server.connection(address=proxy.address) as connection,
+        pytest.raises(TransferFailed, match="f: it became shorter"),
+    ):
+        download(connection, [there.path("f")], tmp_path / "d", reporter=bars)
     assert not list((tmp_path / "d").iterdir())
 
 
 def test_a_download_of_a_file_that_is_written_in_place_says_so(
-    connection: Connection, tmp_path: Path, there: There
+    server: Server, proxy: Proxy, tmp_path: Path, there: There
 ) -> None:
-    # So much that it takes longer than to write a byte.
-    there.run("head -c 256M /dev/zero > f; touch -d @1000000000 f")
+    there.run("head -c 128M /dev/urandom > f; touch -d @1000000000 f")
     there.write("g", b"g")
-    write = Once(lambda: there.run("dd if=g of=f conv=notrunc 2>/dev/null"))
-    bars = Warned(write, after=MEGABYTE)
-    download(connection, [there.path(name) for name in "fg"], tmp_path, reporter=bars)
+    bars = Warned(meanwhile(proxy, there, "dd if=g of=f conv=notrunc 2>/dev/null"), after=MEGABYTE)
+    with server.connection(address=proxy.address) as connection:
+        download(connection, [there.path(name) for name in "fg"], tmp_path, reporter=bars)
     [warning] = bars.warnings
     assert "written" in warning
     assert warning.endswith(f": {tmp_path / 'f'}")
     bars = Warned()
-    download(connection, [there.path("f")], tmp_path, reporter=bars)
+    download(there.connection, [there.path("f")], tmp_path, reporter=bars)
     assert not bars.warnings
     assert (tmp_path / "f").read_bytes()[:1] == b"g"
 
