@@ -290,14 +290,17 @@ def _tell(run: Run, instance: str) -> int:
     """The run as one JSON line."""
     # The state comes first: one that has ended in between would be told without its exit status.
     state = state_of(run, instance)
-    spec, end, attempts = run.spec, run.end() or {}, run.attempts()
+    spec, attempts = run.spec, run.attempts()
+    last = (attempts[-1].end() if attempts else None) or {}
+    # The run's own end is written a moment after that of its last attempt.
+    end = run.end() or (last if state in ENDED else {})
     record = {
         "run": run.id,
         "name": spec.get("name"),
         "title": spec.get("title"),
         "state": state,
         "exit_code": end.get("exit_code"),
-        "script": ((attempts[-1].end() if attempts else None) or {}).get("script"),
+        "script": last.get("script"),
         "created": spec.get("created"),
         "ended": end.get("ended"),
         "kept": "instance" if home() in run.directory.parents else "filesystem",

@@ -28,10 +28,12 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 LIVE_PYTHON: Mapping[str, str] = MappingProxyType({"PYTHONUNBUFFERED": "1"})
 """What makes the output of Python programs come as they write it."""
 _PIECE = 256 * 1024
-# Linux refuses a single argument of 128 KB; the rest is for quoting.
-_LONGEST_ARGUMENT = 64 * 1024
+# Linux refuses a single argument of 128 KB; the rest is for saying it twice, and for quoting.
+_LONGEST_ARGUMENT = 32 * 1024
 _END_SECONDS = 6.0
 _MARK = "SPOT_CONNECT_MARK"
+# The backslash first: it is in all that replaces another.
+_ESCAPED = {"\\": r"\x5c", "\n": r"\n", "'": r"\x27", "!": r"\x21"}
 
 # Run beside the command that it ends. It finds the command by its mark: in the environment of what it has started, or
 # in its own arguments, which its subshells have too; there a dot follows the mark, as nowhere in ours. It signals the
@@ -203,7 +205,7 @@ class Running:
             SshLost: the line broke, or the server gives no other session.
         """
         with contextlib.closing(self._connection.channel()) as ender, lost(self._connection, "the interruption"):
-            ender.exec_command(f"exec sh -c {shlex.quote(_END)} sh {shlex.quote(self._mark)} >/dev/null 2>&1")
+            ender.exec_command(_by_bash(f"exec >/dev/null 2>&1; set -- {self._mark}; eval {_in_bash(_END)}"))
 
     def hear_last_words(self) -> None:
         """Hand on what still comes, until the end of an interrupted command."""
@@ -219,19 +221,28 @@ def _wrapped(command: str, mark: str, environment: Mapping[str, str]) -> str:
     for name in environment:
         if not name.isidentifier() or not name.isascii():
             raise UsageError(f"{name!r} is not the name of an environment variable")
-    variables = "".join(f" {name}={shlex.quote(value)}" for name, value in environment.items())
-    # A login shell that is bash runs it itself: a second one takes longer than most commands. If not, the level keeps
-    # bash from reading .bashrc where the other has. The mark's number is the process that is bash in the end.
-    return (
-        f"export {mark}.$${variables}; set -- {shlex.quote(f'shift; eval {_on_one_line(command)}')};"
-        ' [ "$0" = bash ] || SHLVL=2 exec bash -c "$1"; eval "$1"'
-    )
+    variables = "".join(f" {name}={_in_bash(value)}" for name, value in environment.items())
+    # The mark's number is the process that is bash in the end.
+    return _by_bash(f"export {mark}.$${variables}; eval {_in_bash(command)}")
 
 
-def _on_one_line(command: str) -> str:
+def _by_bash(line: str) -> str:
+    """What has bash run ``line``, whatever the login shell is; sshd puts its path into SHELL.
+
+    A login shell that is bash runs it itself: a second one takes longer than most commands, and knows no function of
+    .bashrc. If not, the level keeps bash from reading .bashrc where the other has.
+    """
+    quoted = shlex.quote(line)
+    is_bash = 'test "$SHELL" = /bin/bash -o "$SHELL" = /usr/bin/bash'
+    return f"{is_bash} || exec env SHLVL=2 bash -c {quoted}; eval {quoted}"
+
+
+def _in_bash(text: str) -> str:
+    """``text`` as a word of bash that is on one line, and has nothing that csh or fish still heeds between quotes."""
     # Bash counts the lines of a command from where it is evaluated, and names them when it complains.
-    escaped = command.replace("\\", r"\\").replace("\n", r"\n").replace("'", r"\x27")
-    return f"$'{escaped}'"
+    for special, escaped in _ESCAPED.items():
+        text = text.replace(special, escaped)
+    return f"$'{text}'"
 
 
 def exit_status(connection: Connection, channel: paramiko.Channel) -> int:

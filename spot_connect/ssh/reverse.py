@@ -67,6 +67,8 @@ class Reverse:
         try:
             near = socket.create_connection((self._target.host, self._target.port))
         except OSError:
-            far.close()
+            # The line may be gone as well.
+            with contextlib.suppress(OSError, EOFError):
+                far.close()
             return
         self._pairs.carry(near, far)

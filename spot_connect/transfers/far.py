@@ -127,8 +127,8 @@ def starting(opening: bytes) -> str:
     """The command that starts a helper, which begins with the requests in ``opening``."""
     first = opening if len(opening) <= _LONGEST_OPENING else b""
     text = (
-        f"import zlib,binascii\ndef b(s):return zlib.decompress(binascii.a2b_base64(s))\n"
-        f"exec(b('{_packed_program()}'))\nmain(b('{_packed(first)}'))"
+        "import zlib,binascii;b=lambda s:zlib.decompress(binascii.a2b_base64(s));"
+        f'exec(b("{_packed_program()}"));main(b("{_packed(first)}"))'
     )
     # The system's own interpreter starts at once; what comes first in a user's path may be a wrapper.
     find = 'for p in /usr/bin/python3 python3; do command -v "$p" >/dev/null && exec "$p" -IS -c "$1"; done; exit 127'

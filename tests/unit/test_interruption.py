@@ -57,14 +57,24 @@ def test_the_program_is_the_same_bytes_each_time_and_runs_from_its_one_file(tmp_
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_run_that_ends_while_it_is_told_is_not_told_without_its_exit_status(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("asked", [0, 1, 2])
+def test_a_run_that_ends_while_it_is_told_is_not_told_without_its_exit_status(tmp_path, monkeypatch, capsys, asked):
     run = Run(tmp_path / "run")
-    run.claim(1).close("succeeded")
-    ends = iter([None])
+    run.claim(1).close("succeeded", exit_code=0)
+    ends = iter([None] * asked)
     monkeypatch.setattr(Run, "end", lambda _: next(ends, {"outcome": "succeeded", "exit_code": 0}))
     tell(run, "i-1")
     told = json.loads(capsys.readouterr().out)
-    assert told["state"] not in ENDED or told["exit_code"] == 0
+    assert (told["state"], told["exit_code"]) == ("succeeded", 0)
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "lost", "fenced"])
+def test_an_attempt_that_was_cut_off_says_nothing_of_how_the_run_ends(tmp_path, capsys, outcome):
+    run = Run(tmp_path / "run")
+    run.claim(1).close(outcome, exit_code=75)
+    tell(run, "i-1")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["exit_code"], told["ended"]) == (outcome, None, None)
 
 
 def test_every_state_that_may_follow_is_a_state():

@@ -14,6 +14,7 @@ import pytest
 from spot_connect.ssh._transport import signal_status
 from spot_connect.ssh.command import Joined, _wrapped, unix_text
 
+_SHELLS = ["bash", "dash", "zsh", "fish", "tcsh"]
 # Without the carriage return: text from a program is read without.
 _ALL = string.printable.replace("\r", "")
 
@@ -37,17 +38,17 @@ def test_joined_gives_both_parts() -> None:
     assert joined.read1(100) == b""
 
 
-@pytest.mark.parametrize("shell", ["bash", "dash", "zsh"])
+@pytest.mark.parametrize("shell", _SHELLS)
 def test_any_login_shell_becomes_bash_with_the_environment(shell: str, tmp_path: Path) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     command = 'echo \'a b\' "$X" "$MARK" $$ "$BASH_VERSION"; exit 3'
-    done = _as_sshd_would(shell, _wrapped(command, "MARK=1", {"X": "it's $HOME"}), tmp_path)
+    done = _as_sshd_would(shell, _wrapped(command, "MARK=1", {"X": "it's\\ $HOME!"}), tmp_path)
     assert done.returncode == 3
-    assert re.fullmatch(r"a b it's \$HOME 1\.(\d+) \1 \d.*\n", done.stdout)
+    assert re.fullmatch(r"a b it's\\ \$HOME! 1\.(\d+) \1 \d.*\n", done.stdout)
 
 
-@pytest.mark.parametrize("shell", ["bash", "dash", "zsh"])
+@pytest.mark.parametrize("shell", _SHELLS)
 @pytest.mark.parametrize(
     ("command", "said", "status"),
     [
@@ -78,5 +79,10 @@ def test_bashrc_is_read_once_and_its_functions_can_be_called(tmp_path: Path) -> 
 
 def _as_sshd_would(shell: str, line: str, home: Path) -> subprocess.CompletedProcess[str]:
     # SSH_CLIENT is what makes bash read .bashrc for a command.
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "SSH_CLIENT": "192.0.2.1 2 22"}
+    environment = {
+        "HOME": str(home),
+        "PATH": os.environ["PATH"],
+        "SHELL": f"/bin/{shell}",
+        "SSH_CLIENT": "192.0.2.1 2 22",
+    }
     return subprocess.run([shell, "-c", line], env=environment, capture_output=True, text=True, check=False)

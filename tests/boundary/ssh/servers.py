@@ -66,18 +66,27 @@ def make_key(path: Path, kind: str = "ed25519", *options: str) -> HostKey:
 
 
 @contextlib.contextmanager
-def openssh(folder: Path, rekey: str = "8M", sessions: int = 100, settings: str = "") -> Iterator[Server]:
+def openssh(
+    folder: Path, rekey: str = "8M", sessions: int = 100, settings: str = "", shell: str = "/bin/bash"
+) -> Iterator[Server]:
     """OpenSSH's server as the current user; ``settings`` come before the usual ones, and win.
+
+    Only for root it can give another login shell than the user's own.
 
     The limit is far below OpenSSH's own, so that every large test meets new session keys.
     """
-    with several_openssh(folder, 1, rekey, sessions, settings) as (server,):
+    with several_openssh(folder, 1, rekey, sessions, settings, shell) as (server,):
         yield server
 
 
 @contextlib.contextmanager
 def several_openssh(
-    folder: Path, count: int, rekey: str = "default none", sessions: int = 100, settings: str = ""
+    folder: Path,
+    count: int,
+    rekey: str = "default none",
+    sessions: int = 100,
+    settings: str = "",
+    shell: str = "/bin/bash",
 ) -> Iterator[tuple[Server, ...]]:
     """As many of OpenSSH's servers, each with a port of its own; they share their keys and what is set."""
     if not Path(SSHD).exists():
@@ -91,7 +100,7 @@ def several_openssh(
     processes = []
     try:
         with (folder / "log").open("wb") as log:
-            command = [*_surroundings(folder), SSHD, "-D", "-e", "-f", str(folder / "config"), "-p"]
+            command = [*_surroundings(folder, shell), SSHD, "-D", "-e", "-f", str(folder / "config"), "-p"]
             for address in addresses:
                 process = subprocess.Popen([*command, str(address.port)], stdin=subprocess.DEVNULL, stderr=log)
                 processes.append(process)
@@ -140,7 +149,7 @@ Subsystem sftp internal-sftp
 """
 
 
-def _surroundings(folder: Path) -> list[str]:
+def _surroundings(folder: Path, shell: str) -> list[str]:
     """What lets sshd run as root in a container: its directory, a home of its own, and terminals it may chown.
 
     Where /dev/pts was mounted without a group, sshd cannot give a new terminal to the group "tty"; without
@@ -153,7 +162,7 @@ def _surroundings(folder: Path) -> list[str]:
     home = folder / "home"
     home.mkdir()
     me = pwd.getpwuid(0)
-    users = Path("/etc/passwd").read_text().replace(f":{me.pw_dir}:{me.pw_shell}", f":{home}:/bin/bash", 1)
+    users = Path("/etc/passwd").read_text().replace(f":{me.pw_dir}:{me.pw_shell}", f":{home}:{shell}", 1)
     (folder / "passwd").write_text(users)
     groups = Path("/etc/group").read_text().splitlines(keepends=True)
     (folder / "group").write_text("".join(line for line in groups if not line.startswith("tty:")))

@@ -9,6 +9,7 @@ from spot_connect.core.models import Address
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.reverse import Reverse
+from tests.boundary.ssh.servers import free_port
 from tests.boundary.ssh.test_forward import echo  # noqa: F401 - a fixture
 
 PATIENCE = 30
@@ -66,3 +67,10 @@ def test_after_the_line_broke_the_port_is_there_again(connection: Connection, ec
                 return Seen(None, str(error))
 
         wait_for("the port", look, seconds=PATIENCE, every=0.2)
+
+
+def test_who_calls_where_nobody_listens_is_let_go_when_the_line_is_lost_too(connection: Connection) -> None:
+    way = Reverse(connection, Address("127.0.0.1", free_port()))
+    channel = connection.channel()
+    connection._transport.sock.close()
+    way._serve(channel)
