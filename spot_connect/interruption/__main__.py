@@ -190,16 +190,22 @@ def hand_over(asked: dict[str, Any]) -> int:
 
 def state_of(run: Run, instance: str) -> str:
     """The state of the run, as :data:`ledger.TRANSITIONS` names them, as seen from this machine."""
-    end = run.end()
-    if end is not None:
-        return str(end["outcome"])
+    told = _ending(run)
+    if told is None:
+        attempts = run.attempts()
+        if not attempts:
+            return "waiting"
+        if _lives(attempts[-1], instance):
+            return "running"
+        # It may have ended between the two looks.
+        told = _ending(run) or {"outcome": "lost"}
+    return str(told["outcome"])
+
+
+def _ending(run: Run) -> dict[str, Any] | None:
+    """How the run ended, or its last attempt, which is written a moment before; ``None`` while one goes on."""
     attempts = run.attempts()
-    if not attempts:
-        return "waiting"
-    ended = attempts[-1].end()
-    if ended is not None:
-        return str(ended["outcome"])
-    return "running" if _lives(attempts[-1], instance) else "lost"
+    return run.end() or (attempts[-1].end() if attempts else None)
 
 
 def _lives(last: Attempt, instance: str) -> bool:
@@ -292,8 +298,7 @@ def _tell(run: Run, instance: str) -> int:
     state = state_of(run, instance)
     spec, attempts = run.spec, run.attempts()
     last = (attempts[-1].end() if attempts else None) or {}
-    # The run's own end is written a moment after that of its last attempt.
-    end = run.end() or (last if state in ENDED else {})
+    end = (_ending(run) if state in ENDED else None) or {}
     record = {
         "run": run.id,
         "name": spec.get("name"),

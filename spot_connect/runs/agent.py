@@ -23,7 +23,7 @@ UNKNOWN = 66
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 # Linux takes 128 KB, of which quoting may need a part.
-_LONGEST_ARGUMENT = 32 * 1024
+_LONGEST_ARGUMENT = 16 * 1024
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 

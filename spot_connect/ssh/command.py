@@ -28,8 +28,8 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 LIVE_PYTHON: Mapping[str, str] = MappingProxyType({"PYTHONUNBUFFERED": "1"})
 """What makes the output of Python programs come as they write it."""
 _PIECE = 256 * 1024
-# Linux refuses a single argument of 128 KB; the rest is for saying it twice, and for quoting.
-_LONGEST_ARGUMENT = 32 * 1024
+# Linux refuses a single argument of 128 KB; the rest is for the environment.
+_LONGEST_ARGUMENT = 96 * 1024
 _END_SECONDS = 6.0
 _MARK = "SPOT_CONNECT_MARK"
 # The backslash first: it is in all that replaces another.
@@ -398,8 +398,13 @@ def as_one(text: str, stdin: bytes | BinaryIO | None) -> tuple[str, bytes | Bina
         ('cd efs\nls', None)
     """
     text = text.replace("\r\n", "\n")
-    script = text.encode(errors="surrogateescape")
-    return _from_input(script, stdin) if len(script) > _LONGEST_ARGUMENT else (text, stdin)
+    # The line says it twice.
+    is_long = 2 * len(_bytes(_in_bash(text))) > _LONGEST_ARGUMENT
+    return _from_input(_bytes(text), stdin) if is_long else (text, stdin)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def _from_input(script: bytes, stdin: bytes | BinaryIO | None) -> tuple[str, bytes | BinaryIO]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from spot_connect.interruption import files, until_notice
 from spot_connect.interruption import notice as noticing
-from spot_connect.interruption import until_notice
 from spot_connect.interruption.__main__ import _tell as tell
 from spot_connect.interruption.ledger import ENDED, TRANSITIONS, Attempt, Run
 from spot_connect.interruption.mirror import Mirror
@@ -63,6 +63,21 @@ def test_a_run_that_ends_while_it_is_told_is_not_told_without_its_exit_status(tm
     run.claim(1).close("succeeded", exit_code=0)
     ends = iter([None] * asked)
     monkeypatch.setattr(Run, "end", lambda _: next(ends, {"outcome": "succeeded", "exit_code": 0}))
+    tell(run, "i-1")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["exit_code"]) == ("succeeded", 0)
+
+
+def test_an_attempt_that_ends_between_two_looks_is_not_lost(tmp_path, monkeypatch, capsys):
+    run = Run(tmp_path / "run")
+    attempt = run.claim(1)
+
+    def end_now(_):
+        attempt.close("succeeded", exit_code=0)
+        return False
+
+    monkeypatch.setattr("spot_connect.interruption.__main__.runner.is_alive", end_now)
+    files.write(attempt.directory / "start.json", {"instance": "i-1"})
     tell(run, "i-1")
     told = json.loads(capsys.readouterr().out)
     assert (told["state"], told["exit_code"]) == ("succeeded", 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spot_connect.ssh._transport import signal_status
-from spot_connect.ssh.command import Joined, _wrapped, unix_text
+from spot_connect.ssh.command import Joined, _wrapped, as_one, unix_text
 
 _SHELLS = ["bash", "dash", "zsh", "fish", "tcsh"]
 # Without the carriage return: text from a program is read without.
@@ -36,6 +36,16 @@ def test_joined_gives_both_parts() -> None:
     assert joined.read1(2) == b"re"
     assert joined.read1(100) == b"st"
     assert joined.read1(100) == b""
+
+
+@pytest.mark.parametrize("letter", ["x", "'", "!", "\\", "\n", "é"])
+@pytest.mark.parametrize("length", [1_000, 10_000, 20_000, 40_000, 80_000])
+def test_what_linux_would_refuse_as_an_argument_travels_as_input(letter: str, length: int) -> None:
+    text = f": {letter * length}"
+    command, given = as_one(text, None)
+    assert len(_wrapped(command, "MARK=1", {}).encode()) < 128 * 1024
+    assert text.encode() == (command.encode() if given is None else given)
+    assert (given is None) or length > 1_000
 
 
 @pytest.mark.parametrize("shell", _SHELLS)

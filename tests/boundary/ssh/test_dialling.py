@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -37,12 +38,28 @@ def test_raises_what_a_name_that_cannot_be_one_brings() -> None:
         Dialling("a" * 64 + ".example", 22, _SECONDS).connected()
 
 
-@pytest.mark.parametrize("is_made", [True, False])
-def test_hangs_up_what_is_made_and_what_is_not_yet(listener: socket.socket, is_made: bool) -> None:
+def test_hangs_up_what_is_made(listener: socket.socket) -> None:
     dialling = Dialling(*listener.getsockname(), _SECONDS)
-    if is_made:
-        dialling.connected()
+    dialling.connected()
     dialling.hang_up()
+    assert was_hung_up(listener)
+
+
+def test_hangs_up_what_is_made_only_then(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, gate = socket.create_connection, threading.Event()
+
+    def late(*arguments: object) -> socket.socket:
+        gate.wait(_SECONDS)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "create_connection", late)
+    dialling = Dialling(*listener.getsockname(), _SECONDS)
+    dialling.hang_up()
+    gate.set()
+    assert was_hung_up(listener)
+
+
+def was_hung_up(listener: socket.socket) -> bool:
     with closing(listener.accept()[0]) as far:
         far.settimeout(_SECONDS)
-        assert far.recv(1) == b""
+        return far.recv(1) == b""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import time
 
+import pytest
+
 from spot_connect.core.models import Address
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.ssh.connection import Connection
@@ -69,8 +71,15 @@ def test_after_the_line_broke_the_port_is_there_again(connection: Connection, ec
         wait_for("the port", look, seconds=PATIENCE, every=0.2)
 
 
-def test_who_calls_where_nobody_listens_is_let_go_when_the_line_is_lost_too(connection: Connection) -> None:
+def test_who_calls_where_nobody_listens_is_let_go_when_the_line_is_lost_too(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: object) -> None:
+        raise EOFError
+
     way = Reverse(connection, Address("127.0.0.1", free_port()))
     channel = connection.channel()
-    connection._transport.sock.close()
+    # What a line says that nobody has noticed yet is lost; that moment cannot be had by cutting one.
+    monkeypatch.setattr(connection._transport, "_send_user_message", lost)
     way._serve(channel)
+    assert channel.closed
