@@ -267,7 +267,13 @@ class SpotInstance:
 
     @overload
     def run(
-        self, scripts: Paths, cmd: bool = False, return_output: bool = False, time_it: bool = False
+        self,
+        scripts: Paths,
+        cmd: bool = False,
+        return_output: bool = False,
+        time_it: bool = False,
+        *,
+        directory: str = "",
     ) -> str | None: ...
 
     @overload
@@ -284,6 +290,7 @@ class SpotInstance:
         max_replacements: int | None = None,
         max_cost: str | float | Decimal | None = None,
         fallback: str = "",
+        directory: str = "",
     ) -> Run: ...
 
     def run(
@@ -301,11 +308,13 @@ class SpotInstance:
         max_replacements: int | None = None,
         max_cost: str | float | Decimal | None = None,
         fallback: str = "",
+        directory: str = "",
     ) -> str | Run | None:
-        r"""Run scripts, or commands with ``cmd=True``, one after the other in the home directory.
+        r"""Run scripts, or commands with ``cmd=True``, one after the other.
 
-        Output is shown as it comes, or returned: what they wrote to standard output, as text. A command may
-        have several lines; a change of directory holds for those that follow.
+        They begin in the home directory, or in ``directory``, which is absolute or below it. Output is shown as it
+        comes, or returned: what they wrote to standard output, as text. A command may have several lines; a change of
+        directory holds for those that follow.
 
         A script goes on when the line breaks, and is heard again as soon as the machine answers. When this process
         has ended meanwhile, the next call with the same scripts comes back to what they did, instead of beginning
@@ -318,7 +327,7 @@ class SpotInstance:
         the run or waits for it, it goes on elsewhere when AWS takes the machine away: another machine gets the name,
         the same file system (one is needed) and the run, ``max_replacements`` times at the most, and not once it has
         cost ``max_cost`` US dollars; ``fallback="on-demand"`` launches at the full price when two minutes have
-        brought no spot capacity.
+        brought no spot capacity. A ``directory`` that is not on the file system is not there on the next machine.
 
         Raises:
             ScriptFailed: one ended with a status other than 0; those after it were not run.
@@ -332,14 +341,14 @@ class SpotInstance:
             given = self._scripts(scripts, is_command=cmd)
             cost = None if max_cost is None else dollars(str(max_cost))
             limits = Limits(resume, max_replacements, cost, fallback)
-            spec = RunSpec(given, on_interrupt, on_rebalance, environment or {}, limits)
+            spec = RunSpec(given, on_interrupt, on_rebalance, environment or {}, limits, directory)
             self._check_lasting(spec)
             return detached.start(self._host, spec, self._reporter)
         started = time.perf_counter()
         if cmd:
-            output = self._run_commands(as_paths(scripts), capture=return_output)
+            output = self._run_commands(as_paths(scripts), directory, capture=return_output)
         else:
-            output = self._run_scripts(scripts, capture=return_output)
+            output = self._run_scripts(scripts, directory, capture=return_output)
         if time_it:
             self._reporter.note(f"took {time.perf_counter() - started:.1f} s")
         return _text(output) if return_output else None
@@ -476,24 +485,28 @@ class SpotInstance:
             return tuple(Script(_first_line(text), text.encode()) for text in map(str, as_paths(scripts)))
         return tuple(Script(path.name, command.unix_text(path.read_bytes())) for path in existing_files(scripts))
 
-    def _run_commands(self, texts: Sequence[object], *, capture: bool) -> bytes:
+    def _run_commands(self, texts: Sequence[object], directory: str, *, capture: bool) -> bytes:
         """Run them on the line itself, which costs one round trip; it ends them when it breaks."""
         output = b""
         for text in map(str, texts):
             shown = None if capture else to_stdout()
-            done = command.run_commands(self.connection, text, on_stdout=shown, on_stderr=to_stderr(), capture=capture)
+            done = command.run_commands(
+                *(self.connection, text),
+                on_stdout=shown, on_stderr=to_stderr(), capture=capture, directory=directory,
+            )  # fmt: skip
             output += done.stdout
             if done.exit_status:
                 raise ScriptFailed(f"{_first_line(text)} failed on {self.name}", done.exit_status, _text(output))
         return output
 
-    def _run_scripts(self, scripts: Paths, *, capture: bool) -> bytes:
+    def _run_scripts(self, scripts: Paths, directory: str, *, capture: bool) -> bytes:
         """Run them so that they outlive the line."""
         kept: list[bytes] = []
         given = self._scripts(scripts, is_command=False)
         if given:
             shown = Shown(kept.append if capture else to_stdout(), to_stderr())
-            ended = run_attached(self._host, RunSpec(given), self._realm.state, self._reporter, shown)
+            spec = RunSpec(given, directory=directory)
+            ended = run_attached(self._host, spec, self._realm.state, self._reporter, shown)
             if ended.exit_code != 0:
                 status = detached.status_of(ended)
                 raise ScriptFailed(f"{ended.script} failed on {self.name}", status, _text(b"".join(kept)))

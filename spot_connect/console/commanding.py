@@ -46,15 +46,16 @@ def run_at_once(arguments: argparse.Namespace) -> int | None:
     return run(_root(arguments), Request(name, seconds, arguments.command), _streams(), tell)
 
 
-def run_last(arguments: argparse.Namespace, machine: SpotInstance) -> int:
-    """Run the command on a machine that was reached, and have a line held for the next one."""
+def run_last(arguments: argparse.Namespace, machine: SpotInstance, directory: str) -> int:
+    """Run the command on a machine that was reached, in ``directory``, and have a line held for the next one."""
     from spot_connect.holding.alone import run_alone
 
     seconds = hold_seconds()
     if seconds:
         begin(_root(arguments), Request(machine.name, seconds))
     # What is typed belongs to the prompt that follows, if one does: a reader could not be called off.
-    return run_alone(machine.connection, arguments.command, _streams(reads=not arguments.activeprompt))
+    streams = _streams(reads=not arguments.activeprompt)
+    return run_alone(machine.connection, arguments.command, streams, directory)
 
 
 def _streams(*, reads: bool = True) -> Streams:

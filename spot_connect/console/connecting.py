@@ -40,27 +40,32 @@ def connect(arguments: argparse.Namespace) -> int:
     with machine:
         if not _wants_command_alone(arguments, machine):
             screen.note(f"connected to {machine.name} ({machine.id}, {machine.region}) at {machine.address}")
-        if arguments.sync:
-            machine.sync(arguments.sync, delete=arguments.delete)
+        directory = _synced(arguments, machine) if arguments.sync else ""
         if arguments.upload:
             machine.upload(list(arguments.upload), arguments.remotepath, delete=arguments.delete)
-        return _run_and_prompt(arguments, machine, screen)
+        return _run_and_prompt(arguments, machine, directory, screen)
 
 
-def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> int:
+def _synced(arguments: argparse.Namespace, machine: SpotInstance) -> str:
+    """The directory there, up to date: on the file system if the next machine has to find it."""
+    name = Path(arguments.sync).resolve().name
+    return machine.sync(arguments.sync, f"efs/{name}" if arguments.resume else name, delete=arguments.delete)
+
+
+def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, directory: str, screen: Screen) -> int:
     status = 0
     if arguments.script and (arguments.detach or arguments.resume):
-        status = _begin(arguments, machine, screen)
+        status = _begin(arguments, machine, directory, screen)
     elif arguments.script:
         try:
-            machine.run(list(arguments.script))
+            machine.run(list(arguments.script), directory=directory)
         except ScriptFailed as failure:
             if not _wants_prompt(arguments) and not arguments.download:
                 raise
             screen.warn(str(failure))
             status = failure.exit_status
     if arguments.command is not None and not status:
-        status = run_last(arguments, machine)
+        status = run_last(arguments, machine, directory)
     if arguments.download:
         machine.download(list(arguments.download), arguments.localpath, delete=arguments.delete)
     if _wants_prompt(arguments):
@@ -68,7 +73,7 @@ def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, screen
     return status
 
 
-def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen) -> int:
+def _begin(arguments: argparse.Namespace, machine: SpotInstance, directory: str, screen: Screen) -> int:
     """Begin a run, and follow it unless it is to be left; the exit status."""
     run = machine.run(
         list(arguments.script),
@@ -79,6 +84,7 @@ def _begin(arguments: argparse.Namespace, machine: SpotInstance, screen: Screen)
         max_replacements=arguments.max_replacements,
         max_cost=arguments.max_cost,
         fallback=arguments.fallback,
+        directory=directory,
     )
     if not arguments.detach:
         return followed(run, screen)

@@ -40,7 +40,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
     "once connected": (
         ("-u", "--upload", "local_paths", (), "PATH[,PATH]", "files and directories to upload"),
         ("-r", "--remotepath", "text", ".", "DIR", "where -u puts them (default: the home directory)"),
-        ("", "--sync", "text", "", "DIR", "directory to bring up to date first, without what git ignores"),
+        ("", "--sync", "text", "", "DIR", "directory to bring up to date first; scripts and command run in it"),
         ("-d", "--download", "comma_list", (), "PATH[,PATH]", "files and directories to download after all that"),
         ("-lp", "--localpath", "text", ".", "DIR", "where -d puts them (default: here)"),
         ("", "--delete", "switch", False, "", "directories of --sync, -u and -d lose what is gone at their source"),

@@ -63,6 +63,7 @@ class RunSpec:
         on_rebalance: the same for the recommendation to rebalance.
         environment: variables for the scripts.
         limits: whether to go on elsewhere, and how far.
+        directory: where on the instance the scripts begin: absolute, or below the home directory; empty is that itself.
         caller: who listens to it; asked for twice by the same caller it is one run, until it is forgotten. Its
             standard error is kept apart. Empty when nobody listens.
     """
@@ -72,6 +73,7 @@ class RunSpec:
     on_rebalance: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    directory: str = ""
     caller: str = ""
 
     def __post_init__(self) -> None:
@@ -95,6 +97,7 @@ class RunSpec:
             "max_replacements": self.limits.max_replacements,
             "max_cost": None if self.limits.max_cost is None else str(self.limits.max_cost),
             "fallback": self.limits.fallback,
+            "directory": self.directory,
             "caller": self.caller,
         }
 

@@ -9,8 +9,10 @@ from spot_connect.ssh.command import run_commands
 from spot_connect.ssh.connection import Connection
 
 
-def run_alone(connection: Connection, command: str, streams: Streams) -> int:
-    """Run ``command`` over the connection; its exit status, 128 + n when signal n ended it.
+def run_alone(connection: Connection, command: str, streams: Streams, directory: str = "") -> int:
+    """Run ``command`` over the connection, in ``directory`` or else the home directory; its exit status.
+
+    It is 128 + n when signal n ended it.
 
     Raises:
         SshLost: the line broke; the command may still be running.
@@ -22,6 +24,7 @@ def run_alone(connection: Connection, command: str, streams: Streams) -> int:
     done = run_commands(
         connection,
         command,
+        directory=directory,
         stdin=cast("BinaryIO | None", streams.stdin),
         on_stdout=streams.stdout,
         on_stderr=streams.stderr,

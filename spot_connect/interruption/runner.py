@@ -92,7 +92,7 @@ class Runner:
         with self._log.opened() as (out, errors):
             try:
                 child = subprocess.Popen(
-                    _call(script), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=str(Path.home()),
+                    _call(script), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=str(self._directory),
                     env=self._environment(), start_new_session=True,
                 )  # fmt: skip
             except OSError as error:
@@ -204,6 +204,10 @@ class Runner:
         return self._terminated or status == REQUEUE
 
     @property
+    def _directory(self) -> Path:
+        return Path.home() / Path(self._spec.get("directory", "")).expanduser()
+
+    @property
     def _done_file(self) -> Path:
         return self._attempt.directory / "finished"
 
@@ -217,12 +221,13 @@ class Runner:
         _insist(self._run.settle, outcome, status)
 
     def _environment(self) -> dict[str, str]:
-        earlier = os.environ.get("PYTHONPATH")
+        # A Python script finds the modules of the directory that it is run in, though it lies elsewhere.
+        own = str(self._directory) if self._spec.get("directory") else ""
         return {
             **os.environ,
             **self._spec.get("environment", {}),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [sys.path[0], earlier])),
+            "PYTHONPATH": os.pathsep.join(filter(None, [sys.path[0], own, os.environ.get("PYTHONPATH")])),
             "SPOT_CONNECT_RUN": self._run.id,
             "SPOT_CONNECT_ATTEMPT": str(self._attempt.number),
             "SPOT_CONNECT_CHECKPOINT_DIR": str(self._run.state_directory),

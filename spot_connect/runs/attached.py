@@ -53,7 +53,7 @@ def _end(run: Run, title: str, shown: Shown, reporter: Reporter) -> None:
 
 def _caller(name: str, spec: RunSpec, state: State, held: ExitStack) -> str:
     """A word that is the same for the same scripts of the same caller; another one while that caller still lives."""
-    digest = hashlib.sha256(f"{own_id(state)} {name}".encode())
+    digest = hashlib.sha256(f"{own_id(state)} {name} {spec.directory}".encode(errors="surrogateescape"))
     for script in spec.scripts:
         digest.update(f"{script.name} {len(script.content)} ".encode() + script.content)
     word = digest.hexdigest()[:_LENGTH]

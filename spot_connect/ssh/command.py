@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import posixpath
 import secrets
 import shlex
 import threading
@@ -17,6 +18,7 @@ from spot_connect.core.errors import SshError, SshLost, UsageError
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.connection import Connection
+from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import lost
 
 if TYPE_CHECKING:
@@ -32,8 +34,9 @@ _PIECE = 256 * 1024
 _LONGEST_ARGUMENT = 96 * 1024
 _END_SECONDS = 6.0
 _MARK = "SPOT_CONNECT_MARK"
-# The backslash first: it is in all that replaces another.
-_ESCAPED = {"\\": r"\x5c", "\n": r"\n", "'": r"\x27", "!": r"\x21"}
+# Bytes that are not UTF-8 reach us as surrogates, and some servers take no command that has them.
+_STRAY = {chr(0xDC00 + byte): rf"\x{byte:02x}" for byte in range(0x80, 0x100)}
+_ESCAPED = str.maketrans({"\\": r"\x5c", "\n": r"\n", "'": r"\x27", "!": r"\x21", **_STRAY})
 
 # Run beside the command that it ends. It finds the command by its mark: in the environment of what it has started, or
 # in its own arguments, which its subshells have too; there a dot follows the mark, as nowhere in ours. It signals the
@@ -240,9 +243,7 @@ def _by_bash(line: str) -> str:
 def _in_bash(text: str) -> str:
     """``text`` as a word of bash that is on one line, and has nothing that csh or fish still heeds between quotes."""
     # Bash counts the lines of a command from where it is evaluated, and names them when it complains.
-    for special, escaped in _ESCAPED.items():
-        text = text.replace(special, escaped)
-    return f"$'{text}'"
+    return f"$'{text.translate(_ESCAPED)}'"
 
 
 def exit_status(connection: Connection, channel: paramiko.Channel) -> int:
@@ -366,10 +367,12 @@ def run_commands(
     on_stderr: Hear | None = None,
     capture: bool = True,
     environment: Mapping[str, str] = _NOTHING,
+    directory: str = "",
 ) -> Finished:
     r"""Run one or several lines as one bash script: what a line changes holds for the next.
 
-    Takes the options of ``run``. The status is the one bash gives: that of the last command.
+    Takes the options of ``run``, and a ``directory`` to begin in, absolute or below the home directory. The status is
+    the one bash gives: that of the last command.
 
     Raises:
         SshLost: as ``run``.
@@ -378,7 +381,7 @@ def run_commands(
         >>> run_commands(connection, "cd efs\npython x.py").exit_status  # doctest: +SKIP
         0
     """
-    call, given = as_one(text, stdin)
+    call, given = as_one(_begun_in(directory, text), stdin)
     return run(
         connection,
         call,
@@ -388,6 +391,14 @@ def run_commands(
         capture=capture,
         environment={**LIVE_PYTHON, **environment},
     )
+
+
+def _begun_in(directory: str, text: str) -> str:
+    if not directory:
+        return text
+    # Without the dot, CDPATH may lead elsewhere, and "-" is where one was before.
+    place = posixpath.join(".", from_home(directory).decode(errors="surrogateescape"))
+    return f"cd -- {shlex.quote(place)} || exit\n{text}"
 
 
 def as_one(text: str, stdin: bytes | BinaryIO | None) -> tuple[str, bytes | BinaryIO | None]:

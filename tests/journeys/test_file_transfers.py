@@ -33,12 +33,21 @@ def test_a_directory_is_brought_up_to_date_without_what_git_ignores(person, mach
     assert result.returncode == 0, result.stderr
     assert result.stdout == "/home/ec2-user/project\n"
     person.writes("project/job.txt", "one and two\n")
-    script = person.writes("look.sh", "cat project/job.txt; ls -A project\n")
-    result = person.types("-n", machine, "--sync", "project", "-s", str(script))
+    result = person.types("-n", machine, "--sync", "project", "-c", "cat job.txt; ls -A")
     assert result.stdout == "one and two\n.gitignore\njob.txt\n"
     (person.directory / "project" / "job.txt").unlink()
     assert person.types("sync", machine, "project", "--delete").returncode == 0
-    assert person.types("-n", machine, "-s", str(script)).stdout == ".gitignore\n"
+    assert person.types("-n", machine, "-c", "ls -A project").stdout == ".gitignore\n"
+
+
+def test_scripts_and_command_run_in_the_directory_that_was_brought_up_to_date(person, machine):
+    person.writes("it's mine/model.py", "answer = 42\n")
+    script = person.writes("it's mine/train.py", "import model; open('out', 'w').write(str(model.answer))\n")
+    words = ("-s", str(script), "-c", "pwd; cat out", "-d", "it's mine/out", "-lp", "back")
+    result = person.types("-n", machine, "--sync", "it's mine", *words)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "/home/ec2-user/it's mine\n42"
+    assert (person.directory / "back" / "out").read_text() == "42"
 
 
 def test_with_delete_directories_lose_what_is_gone_at_their_source(person, machine):

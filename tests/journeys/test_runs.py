@@ -265,6 +265,18 @@ def test_the_whole_story_of_an_interruption(person, kept):
     assert [line.split()[0] for line in hooked.splitlines()] == ["1"]
 
 
+def test_what_was_brought_up_to_date_is_there_for_the_next_machine(person, kept):
+    person.writes("project/limit", "90\n")
+    person.writes("count.sh", count("$(cat limit)"))
+    with following(person, "-n", kept, "--sync", "project", "-s", "count.sh", "--resume", "True") as process:
+        heard = reads(process, "20")
+        assert person.types("local", "interrupt", kept, "--in", "14").returncode == 0
+        heard += process.stdout.read()
+        assert process.wait(SECONDS) == 0, (person.directory / "notes").read_text()
+    assert numbers(heard) == list(range(1, 91))
+    assert len(runs(person, kept)[0]["attempts"]) == 2
+
+
 def test_what_was_interrupted_while_nobody_looked_goes_on_by_name(person, kept):
     run = begun(person, kept, count(90, status=4))
     taken_away(person, kept)

@@ -137,6 +137,14 @@ def test_other_words_begin_something_else(launched, write):
     assert machine.run(write("other.sh", "echo other"), return_output=True) == "other\n"
 
 
+def test_the_same_words_in_another_directory_begin_something_else(launched, write):
+    machine = launched()
+    script = write("wait.sh", "echo begun; [ -e stays ] && sleep 300; pwd\n")
+    told(machine, "mkdir elsewhere; touch stays")
+    cut_off(machine.name, script, "begun")
+    assert machine.run(script, return_output=True, directory="elsewhere") == "begun\n/home/ec2-user/elsewhere\n"
+
+
 def test_a_caller_who_lives_keeps_its_run_to_itself(launched, write, heard):
     machine = launched()
     script = write("both.sh", "echo $$ >> ~/begun; while [ $(wc -l < ~/begun) -lt 2 ]; do sleep 0.1; done; echo done\n")

@@ -151,6 +151,23 @@ def test_an_unknown_run_is_refused(launched):
         machine.find_run("20200101-000000-0000")
 
 
+def test_scripts_run_in_the_directory_that_is_given(shared, tmp_path):
+    told(shared, "mkdir -p work/deep; echo 'answer = 42' > work/deep/model.py")
+    script = tmp_path / "train.py"
+    script.write_text("import os, model; print(os.getcwd(), model.answer)")
+    for directory in ("work/deep", "~/work/deep", "/home/ec2-user/work/deep"):
+        run = shared.run(script, detach=True, directory=directory)
+        assert run.wait(60) == 0, run.log()
+        assert run.log() == b"/home/ec2-user/work/deep 42\n"
+        assert shared.run("pwd", cmd=True, return_output=True, directory=directory) == "/home/ec2-user/work/deep\n"
+
+
+def test_a_directory_that_is_not_there_is_said(shared):
+    run = shared.run("echo ran", cmd=True, detach=True, directory="nowhere")
+    assert run.wait(60) == 127
+    assert b"/home/ec2-user/nowhere" in run.log()
+
+
 def test_a_missing_script_starts_nothing(shared, tmp_path):
     with pytest.raises(UsageError):
         shared.run(tmp_path / "missing.sh", detach=True)

@@ -101,6 +101,27 @@ def test_commands_share_one_shell(connection: Connection) -> None:
     assert finished.exit_status == 1
 
 
+@pytest.mark.parametrize("name", ["-", "--", "a b", "it's", "$HOME", "~", "ü\udcff", "new\nline"])
+def test_commands_may_begin_in_a_directory(connection: Connection, name: str) -> None:
+    made = run(connection, f"mkdir -p -- {shlex.quote(f'./{name}')}")
+    assert made.exit_status == 0, made.stderr
+    for directory in (f"./{name}", f"~/{name}", name.replace("~", "./~")):
+        finished = run_commands(connection, 'printf %s "${PWD##*/}"', directory=directory)
+        assert finished.stdout == name.encode(errors="surrogateescape"), finished.stderr
+
+
+def test_a_directory_is_not_looked_for_elsewhere(connection: Connection) -> None:
+    assert run(connection, "mkdir -p other/apart apart").exit_status == 0
+    finished = run_commands(connection, 'echo "${PWD##*/}"', environment={"CDPATH": "other"}, directory="apart")
+    assert finished.stdout == b"apart\n"
+
+
+def test_without_the_directory_no_command_is_run(connection: Connection) -> None:
+    finished = run_commands(connection, "echo ran", directory="no such place")
+    assert (finished.exit_status, finished.stdout) == (1, b"")
+    assert b"no such place" in finished.stderr
+
+
 def test_commands_may_be_longer_than_an_argument(connection: Connection) -> None:
     finished = run_commands(connection, "x=1\n" * 100_000 + "cat; exit 9", stdin=b"in")
     assert finished.exit_status == 9, finished.stderr
