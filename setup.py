@@ -38,6 +38,7 @@ setup(
             "mypy",
             "nbclient",
             "pexpect",
+            "pyte",
             "pytest>=8",
             "pytest-timeout",
             "pytest-xdist",

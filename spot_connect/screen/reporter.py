@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from spot_connect.core.reporting import Transfer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from spot_connect.screen.display import Display
 
 
 class Screen:
@@ -25,7 +25,8 @@ class Screen:
     def __init__(self, *, local: bool = False, stream: TextIO | None = None) -> None:
         self._mark = "LOCAL " if local else ""
         self._stream = stream
-        self._console: Console | None = None
+        self._first = threading.Lock()
+        self._drawn: Display | None = None
 
     @property
     def stream(self) -> TextIO:
@@ -48,7 +49,7 @@ class Screen:
             self.note(f"{text} ...")
             yield
             return
-        with self._rich().status(f"{self._mark}{text}"):
+        with self._display().step(f"{self._mark}{text}"):
             yield
 
     @contextmanager
@@ -58,33 +59,22 @@ class Screen:
             self.note(f"{name}: {total:,} bytes")
             yield _Unseen()
             return
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-        columns = (TextColumn(f"{self._mark}{{task.description}}", markup=False), BarColumn(), DownloadColumn())
-        with Progress(*columns, TransferSpeedColumn(), console=self._rich()) as progress:
-            yield _Bar(progress, progress.add_task(name, total=total))
+        with self._display().transfer(f"{self._mark}{name}", total) as bar:
+            yield bar
 
     @property
     def _draws(self) -> bool:
         return self.stream.isatty()
 
-    def _rich(self) -> Console:
-        if self._console is None:
-            from rich.console import Console
+    def _display(self) -> Display:
+        from spot_connect.screen.display import Display
 
-            self._console = Console(file=self.stream, markup=False, highlight=False)
-        return self._console
+        with self._first:
+            if self._drawn is None:
+                self._drawn = Display(self.stream)
+        return self._drawn
 
 
 class _Unseen:
     def advance(self, done: int) -> None:
         pass
-
-
-class _Bar:
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress = progress
-        self._task = task
-
-    def advance(self, done: int) -> None:
-        self._progress.advance(self._task, done)

@@ -1,5 +1,9 @@
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+import pyte
 import pytest
 
 from spot_connect.screen.reporter import Screen
@@ -24,6 +28,76 @@ def test_without_a_terminal_there_are_no_control_characters():
     assert stream.getvalue() == "waiting ...\n"
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+    @property
+    def lines(self):
+        """What somebody sees on it."""
+        screen = pyte.Screen(80, 24)
+        pyte.Stream(screen).feed(self.getvalue().replace("\n", "\r\n"))
+        return [line.rstrip() for line in screen.display if line.strip()]
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    return Terminal()
+
+
+def test_what_is_under_way_at_once_is_seen_until_its_own_end(terminal):
+    screen = Screen(local=True, stream=terminal)
+    begun = ExitStack(), ExitStack()
+    begun[0].enter_context(screen.step("one"))
+    begun[1].enter_context(screen.step("two"))
+    assert [line.split(maxsplit=1)[1] for line in terminal.lines] == ["LOCAL one", "LOCAL two"]
+    begun[0].close()
+    assert [line.split(maxsplit=1)[1] for line in terminal.lines] == ["LOCAL two"]
+    begun[1].close()
+    assert terminal.lines == []
+    with screen.step("three"):
+        assert terminal.lines[0].endswith("LOCAL three")
+    assert terminal.lines == []
+
+
+def test_a_bar_stays_where_others_go_on(terminal):
+    screen = Screen(stream=terminal)
+    with screen.step("waiting"):
+        with screen.transfer("data.csv", 2_000_000) as bar:
+            bar.advance(2_000_000)
+        first, second = terminal.lines
+        assert first.startswith("data.csv ━━━")
+        assert "2.0/2.0 MB" in first
+        assert second.endswith("waiting")
+    assert terminal.lines == [first]
+
+
+def test_a_bar_that_was_broken_off_shows_how_far_it_came(terminal):
+    broken = Screen(stream=terminal).transfer("data.csv", 2_000_000)
+    broken.__enter__().advance(1_000_000)
+    broken.__exit__(OSError, OSError("gone"), None)
+    assert "1.0/2.0 MB" in terminal.lines[0]
+
+
+def test_any_number_of_threads_may_draw(terminal):
+    screen = Screen(stream=terminal)
+    together = threading.Barrier(20)
+
+    def work(number):
+        together.wait()
+        for _ in range(20):
+            with screen.step(f"step {number}"), screen.transfer(f"file {number}", 10) as bar:
+                bar.advance(10)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(work, range(20)))
+    shown = terminal.lines
+    assert all(line.startswith("file ") and "10/10" in line for line in shown), shown
+    assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h")
+
+
 def test_a_character_that_arrives_in_two_parts_is_whole_in_a_notebook():
     stream = io.StringIO()
     passage = Passage(stream)
@@ -37,15 +111,8 @@ def test_a_pipe_gets_plain_columns(capsys):
     assert capsys.readouterr().out == "name         state\na long name  up\nb            down\n"
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_no_figure_is_cut_on_a_narrow_terminal(monkeypatch):
+def test_no_figure_is_cut_on_a_narrow_terminal(monkeypatch, terminal):
     monkeypatch.setenv("COLUMNS", "30")
-    monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal()
     monkeypatch.setattr("sys.stdout", terminal)
     row = ["a-machine-of-mine", "running", "t2.micro", "us-east-1a", "$0.0032", "17m", "$0.0009", "i-0123456789abcdef0"]
     show_table(["name", "state", "type", "zone", "price/h", "age", "cost", "id"], [row])
