@@ -11,8 +11,8 @@ from spot_connect import sutils
 from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
 from spot_connect.core.models import Instance
-from spot_connect.core.names import FILE_SYSTEM_TAG, file_system_token
-from spot_connect.core.reporting import Reporter
+from spot_connect.core.names import FILE_SYSTEM_TAG, file_name, file_system_token
+from spot_connect.core.reporting import Named, Reporter
 from spot_connect.core.s3_transfers import S3Transfer, s3_transfer
 from spot_connect.core.scripts import remote_path
 from spot_connect.core.side_by_side import side_by_side
@@ -24,7 +24,8 @@ from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.spotted import SpotInstance
 from spot_connect.store.given import Paths, existing
-from spot_connect.transfers.upload import upload_to_all
+from spot_connect.transfers.download import download
+from spot_connect.transfers.upload import sync_to_all, upload_to_all
 
 T = TypeVar("T")
 Instances = str | SpotInstance | Sequence[str | SpotInstance]
@@ -370,16 +371,69 @@ class ManyInstances:
         lines = {name: each.connection for name, each in self._given(instance).items()}
         upload_to_all(lines, sources, remotepath, reporter=self._reporter, delete=delete)
 
-    def run(self, instance: Instances, command: str) -> list[str]:
+    def sync(
+        self, instance: Instances, directory: str | Path = ".", remotepath: str = "", *, delete: bool = False
+    ) -> dict[str, str]:
+        """Bring a directory up to date on one instance or several, as :meth:`spot_connect.spotted.SpotInstance.sync`.
+
+        Whatever several instances lack is read here once. Returns where it is on each, by name.
+
+        Raises:
+            UsageError: there is no such directory here; nothing was copied.
+            TransferFailed: the instance could not take a file.
+            PartlyFailed: of several, some failed: ``.failed`` has the errors by name; the others have all of it.
+
+        Example:
+            >>> manager.sync(["vm1", "vm2"], ".")  # doctest: +SKIP
+            {'vm1': '/home/ec2-user/project', 'vm2': '/home/ec2-user/project'}
+            >>> manager.run(["vm1", "vm2"], "python3 train.py", directory="project")  # doctest: +SKIP
+        """
+        (folder,) = existing(directory)
+        lines = {name: each.connection for name, each in self._given(instance).items()}
+        remote = remotepath or folder.resolve().name
+        return sync_to_all(lines, folder, remote, reporter=self._reporter, delete=delete)
+
+    def download(
+        self, instance: Instances, files: str | Sequence[str], localpath: str | Path = ".", *, delete: bool = False
+    ) -> dict[str, list[str]]:
+        """Copy files and directories from one instance or several, each into a folder of its name in ``localpath``.
+
+        Returns the paths that they have here, by instance. As :meth:`spot_connect.spotted.SpotInstance.download` it
+        copies what has changed and nothing else.
+
+        Raises:
+            TransferFailed: one of the files is not there; nothing came from that instance.
+            PartlyFailed: of several instances some failed: ``.failed`` has the errors by name; from the others all
+                has come.
+
+        Example:
+            >>> manager.download(["vm1", "vm2"], "out", "results")  # doctest: +SKIP
+            {'vm1': ['results/vm1/out'], 'vm2': ['results/vm2/out']}
+        """
+        sources = [files] if isinstance(files, str) else list(files)
+
+        def bring(each: SpotInstance) -> list[str]:
+            folder = Path(localpath) / file_name(each.name)
+            reporter = Named(self._reporter, each.name)
+            return [*map(str, download(each.connection, sources, folder, reporter=reporter, delete=delete))]
+
+        return side_by_side(bring, self._given(instance))
+
+    def run(self, instance: Instances, command: str, *, directory: str = "") -> list[str]:
         """Run a command on one instance or several, side by side; what each printed, in order.
+
+        It begins in the home directory, or in ``directory``, which is absolute or below it.
 
         Raises:
             ScriptFailed: it failed.
             PartlyFailed: of several, some failed: ``.succeeded`` has by name what it printed on the others, ``.failed``
                 the errors.
         """
-        given = self._given(instance)
-        return list(side_by_side(lambda each: each.run(command, cmd=True, return_output=True) or "", given).values())
+
+        def work(each: SpotInstance) -> str:
+            return each.run(command, cmd=True, return_output=True, directory=directory) or ""
+
+        return list(side_by_side(work, self._given(instance)).values())
 
     def get_instance_home_directory(self, instance: str | SpotInstance) -> str:
         """Print and return the home directory of the login user.

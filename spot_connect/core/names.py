@@ -95,5 +95,8 @@ def file_name(name: str) -> str:
     Example:
         >>> file_name("KP-a/b")
         'KP-a%2Fb'
+        >>> file_name("..")
+        '%2E%2E'
     """
-    return re.sub(r"[^A-Za-z0-9 ._\-@+=]", lambda match: f"%{ord(match.group()):02X}", name)
+    unfit = r"[^A-Za-z0-9 ._\-@+=]" if name.strip(".") else r"\."
+    return re.sub(unfit, lambda match: f"%{ord(match.group()):02X}", name)

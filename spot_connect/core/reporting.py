@@ -52,6 +52,30 @@ class Silent:
         return nullcontext(_NoTransfer())
 
 
+class Named:
+    """What one of several does, told with its name."""
+
+    def __init__(self, reporter: Reporter, name: str) -> None:
+        self._reporter = reporter
+        self._name = name
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self._reporter.note(f"{self._name}: {text}")
+
+    def warn(self, text: str) -> None:
+        """One line to act on."""
+        self._reporter.warn(f"{self._name}: {text}")
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """Something that may take a while."""
+        return self._reporter.step(f"{self._name}: {text}")
+
+    def transfer(self, name: str, total: int) -> AbstractContextManager[Transfer]:
+        """Bytes that are about to move."""
+        return self._reporter.transfer(f"{self._name}: {name}", total)
+
+
 class Share(Silent):
     """What one of several does of a work that has one progress bar.
 

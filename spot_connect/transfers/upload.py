@@ -92,7 +92,17 @@ def upload_to_all(
     names = tops(paths)
     for connection in connections.values():
         _start_soon(connection, names, from_home(remote_dir))
-    trees = local_trees(paths)
+    return _to_all(connections, local_trees(paths), remote_dir, reporter, delete=delete)
+
+
+def _to_all(
+    connections: Mapping[str, Connection],
+    trees: Sequence[Tree],
+    remote_dir: str,
+    reporter: Reporter,
+    *,
+    delete: bool,
+) -> dict[str, tuple[str, ...]]:
     _tell_left_out(trees, reporter)
     size = sum(entry.size for tree in trees for entry in tree.entries)
     shelf = Shelf(connections)
@@ -135,18 +145,46 @@ def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporte
         >>> sync(connection, Path("."), "project", reporter=Silent())  # doctest: +SKIP
         '/home/ec2-user/project'
     """
+    parent, top = _place(folder, remote, delete=delete)
+    _start_soon(connection, [top], parent)
+    tree = sifted_tree(folder, top)
+    _tell_left_out([tree], reporter)
+    [arrived] = _upload(connection, [tree], os.fsdecode(parent), reporter, Reading(), delete=delete)
+    _tell_written([tree], reporter)
+    return arrived
+
+
+def sync_to_all(
+    connections: Mapping[str, Connection], folder: Path, remote: str, *, reporter: Reporter, delete: bool = False
+) -> dict[str, str]:
+    """As :func:`sync`, on several instances at once; its path on each, by its name.
+
+    What all of them lack is read once, as by :func:`upload_to_all`.
+
+    Raises:
+        UsageError: as :func:`sync`; nothing was copied.
+        PartlyFailed: of several instances some failed; the others have all of it.
+
+    Example:
+        >>> sync_to_all({"vm1": one, "vm2": another}, Path("."), "project", reporter=Silent())  # doctest: +SKIP
+        {'vm1': '/home/ec2-user/project', 'vm2': '/home/ec2-user/project'}
+    """
+    parent, top = _place(folder, remote, delete=delete)
+    for connection in connections.values():
+        _start_soon(connection, [top], parent)
+    arrived = _to_all(connections, [sifted_tree(folder, top)], os.fsdecode(parent), reporter, delete=delete)
+    return {name: path for name, (path,) in arrived.items()}
+
+
+def _place(folder: Path, remote: str, *, delete: bool) -> tuple[bytes, bytes]:
+    """The directory there that is to hold the folder, and the folder's name in it."""
     path = posixpath.normpath(from_home(remote))
     if delete and path in (b".", b"/"):
         raise UsageError(f"cannot sync {folder} to {remote} and delete the rest", "a machine's own files are there")
     if not folder.is_dir():
         raise UsageError(f"cannot sync {folder}", "it is not a directory")
     parent, top = posixpath.split(path)
-    _start_soon(connection, [top or b"."], parent or b".")
-    tree = sifted_tree(folder, top or b".")
-    _tell_left_out([tree], reporter)
-    [arrived] = _upload(connection, [tree], os.fsdecode(parent or b"."), reporter, Reading(), delete=delete)
-    _tell_written([tree], reporter)
-    return arrived
+    return parent or b".", top or b"."
 
 
 def _tell_left_out(trees: Sequence[Tree], reporter: Reporter) -> None:

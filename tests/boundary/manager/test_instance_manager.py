@@ -126,6 +126,33 @@ def test_files_go_to_the_others_when_one_has_no_room_for_them(manager, pair, tre
     assert hashes(pair[1:])[0].count("\n") == 51
 
 
+def test_a_directory_is_synced_to_several_and_worked_in_and_results_come_back(manager, pair, tree, words):
+    (tree / ".spotignore").write_text("small*\n")
+    there = manager.sync(pair, tree)
+    assert there == {one.name: "/home/ec2-user/a tree" for one in pair}
+    made = "ls -A; mkdir out; hostname > out/host"
+    assert manager.run(pair, made, directory="a tree") == [".spotignore\ndeep\n"] * 2
+    (tree / "deep" / "large").unlink()
+    manager.sync(pair, tree, delete=True)
+    assert manager.run(pair, "ls deep", directory="a tree") == ["", ""]
+    pair[0].run("mkdir 'a tree/out'; hostname > 'a tree/out/host'", cmd=True)
+    hosts = manager.run(pair[0], "hostname")
+    with pytest.raises(PartlyFailed, match="1 of 2 failed") as caught:
+        manager.download(pair, "a tree/out", tree / "back")
+    place = tree / "back" / pair[0].name / "out"
+    assert caught.value.succeeded == {pair[0].name: [str(place)]}
+    assert list(caught.value.failed) == [pair[1].name]
+    assert (place / "host").read_text() == hosts[0]
+    assert f"LOCAL {pair[0].name}: host: " in words.getvalue()
+    assert not (tree / "back" / pair[1].name).exists()
+
+
+def test_nothing_is_synced_that_is_not_there(manager, pair, tree):
+    with pytest.raises(UsageError, match="not a directory"):
+        manager.sync(pair, tree / "small 1")
+    assert manager.run(pair, "ls") == ["", ""]
+
+
 def test_no_instance_gets_anything_when_a_file_is_missing(manager, pair, tree):
     with pytest.raises(UsageError, match="nothing"):
         manager.upload(pair, [tree, tree / "nothing"])
