@@ -24,6 +24,7 @@ from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.spotted import SpotInstance
 from spot_connect.store.given import Paths, existing
+from spot_connect.store.where import local_is_chosen
 from spot_connect.transfers.download import download
 from spot_connect.transfers.upload import sync_to_all, upload_to_all
 
@@ -54,8 +55,8 @@ class ManyInstances:
         self.instances: dict[str, SpotInstance] = {}
         self.fleets: dict[str, Fleet] = {}
         self.monitor: SpotInstance | None = None
-        self._realm = choose_realm(local)
-        self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
+        self._reporter: Reporter = reporter or Screen(local=local_is_chosen(local))
+        self._realm = choose_realm(local, self._reporter)
 
     def launch_instance(self, name: str, *arguments: Any, **settings: Any) -> SpotInstance:
         """Launch or reach one instance; the same arguments as :class:`spot_connect.spotted.SpotInstance`.

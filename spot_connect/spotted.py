@@ -30,6 +30,7 @@ from spot_connect.ssh import command, shell
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import is_dir
 from spot_connect.store.given import Paths, as_paths, existing, existing_files
+from spot_connect.store.where import local_is_chosen
 from spot_connect.transfers.download import download
 from spot_connect.transfers.upload import sync, upload
 
@@ -111,8 +112,8 @@ class SpotInstance:
         local: bool | None = None,
         reporter: Reporter | None = None,
     ) -> None:
-        self._realm = choose_realm(local)
-        self._reporter: Reporter = reporter or Screen(local=self._realm.is_local)
+        self._reporter: Reporter = reporter or Screen(local=local_is_chosen(local))
+        self._realm = choose_realm(local, self._reporter)
         self._request = launch_request(
             self._realm,
             checked_id(name) if instance_id else name,

@@ -22,7 +22,7 @@ from spot_connect.core.instance_profiles import InstanceProfile
 from spot_connect.core.s3_transfers import bucket_name
 from spot_connect.launching import clearing, finding, instance_profiles
 from spot_connect.launching.listing import usual_regions
-from spot_connect.launching.realm import choose_realm
+from spot_connect.launching.realm import Realm, choose_realm
 from spot_connect.market import refreshing
 from spot_connect.market.refreshing import Report
 from spot_connect.screen.reporter import Screen
@@ -201,7 +201,7 @@ def refresh_prices(region: str | None = None, *, local: bool | None = None) -> R
         report = sutils.refresh_prices()
         print(report.changed, report.left)
     """
-    return refreshing.refresh_prices(choose_realm(local), region or "")
+    return refreshing.refresh_prices(_realm(local), region or "")
 
 
 def refresh_images(region: str | None = None, *, local: bool | None = None) -> Report:
@@ -226,7 +226,7 @@ def refresh_images(region: str | None = None, *, local: bool | None = None) -> R
 
         sutils.refresh_images("us-east-1").changed
     """
-    return refreshing.refresh_images(choose_realm(local), region or "")
+    return refreshing.refresh_images(_realm(local), region or "")
 
 
 def get_default_kp_dir() -> str:
@@ -268,7 +268,7 @@ def create_instance_profile(name: str, role_or_policy: str, *, local: bool | Non
 
         sutils.create_instance_profile("instance_access_for_s3", "full_s3_access")
     """
-    where = choose_realm(local)
+    where = _realm(local)
     return instance_profiles.create(where.cloud(where.default_region), name, role_or_policy)
 
 
@@ -278,7 +278,7 @@ def list_instance_profiles(*, local: bool | None = None) -> tuple[InstanceProfil
     Raises:
         NotAuthorized: ``iam:ListInstanceProfiles`` is not allowed.
     """
-    where = choose_realm(local)
+    where = _realm(local)
     return instance_profiles.listed(where.cloud(where.default_region))
 
 
@@ -289,7 +289,7 @@ def show_instances(region: str | None = None, *, local: bool | None = None) -> d
         region: where to look; by default the usual Region and those this computer has launched in.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
     """
-    where = choose_realm(local)
+    where = _realm(local)
     regions = (region,) if region else usual_regions(where)
     states = {instance.name: instance.state for instance in finding.everything(where, regions)}
     say(str(states))
@@ -310,8 +310,8 @@ def clear_key_pairs(yes: bool = False, *, region: str | None = None, local: bool
         UsageError: nobody to ask; nothing was removed.
         AwsError: a Region cannot be looked at; nothing was removed.
     """
-    where = choose_realm(local)
-    screen = Screen(local=where.is_local)
+    screen = Screen(local=local_is_chosen(local))
+    where = choose_realm(local, screen)
     unused = clearing.unused_key_pairs(where, region or "")
     if not unused or not (yes or _agreed(f"Remove {', '.join(sorted({pair.name for pair in unused}))}?")):
         return ()
@@ -383,7 +383,7 @@ def split_workloads(
 
 
 def _cloud(local: bool | None) -> Cloud:
-    where = choose_realm(local)
+    where = _realm(local)
     return where.cloud(where.default_region)
 
 
@@ -420,3 +420,7 @@ def _ask(what: str, argument: str, choices: Mapping[str, str], usual: str) -> st
     listed = "\n".join(f"{index:3} {name} {choices[name]}".rstrip() for index, name in enumerate(names, 1))
     answer = input(f"{listed}\n{what}, name or number [{usual}]: ").strip() or usual
     return names[int(answer) - 1] if answer.isdigit() and 0 < int(answer) <= len(names) else answer
+
+
+def _realm(local: bool | None) -> Realm:
+    return choose_realm(local, Screen(local=local_is_chosen(local)))

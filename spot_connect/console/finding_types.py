@@ -17,6 +17,7 @@ from spot_connect.market.naming import check_regions
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.screen.tables import show_table
+from spot_connect.store.where import local_is_chosen
 
 _COLUMNS = ("type", "vcpus", "GiB", "gpu", "price/h", "on-demand", "saving", "risk", "region")
 
@@ -24,9 +25,9 @@ _COLUMNS = ("type", "vcpus", "GiB", "gpu", "price/h", "on-demand", "saving", "ri
 def show_types(arguments: argparse.Namespace) -> int:
     """Print the cheapest types that fit; the exit status."""
     needs = _needs(arguments)
-    realm = choose_realm(arguments.use_local)
     # Tables need no cloud, so nothing of theirs is a rehearsal.
-    screen = Screen(local=realm.is_local and arguments.live)
+    screen = Screen(local=local_is_chosen(arguments.use_local) and arguments.live)
+    realm = choose_realm(arguments.use_local, screen)
     regions = check_regions(realm, arguments.region, everywhere=arguments.all_regions, ask=arguments.live)
     if arguments.live:
         found = fitting.live(realm, needs, regions, arguments.number, screen)

@@ -14,14 +14,15 @@ from spot_connect.launching.realm import Realm, choose_realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.screen.tables import show_table
+from spot_connect.store.where import local_is_chosen
 
 _COLUMNS = ("name", "state", "type", "zone", "price/h", "age", "cost", "id")
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print what runs; the exit status."""
-    realm = choose_realm(arguments.use_local)
-    screen = Screen(local=realm.is_local)
+    screen = Screen(local=local_is_chosen(arguments.use_local))
+    realm = choose_realm(arguments.use_local, screen)
     regions = _regions(realm, arguments)
     lines = machines(realm, regions)
     if arguments.json:

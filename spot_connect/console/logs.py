@@ -9,6 +9,7 @@ from spot_connect.launching.logs import show_cloud_init
 from spot_connect.launching.realm import choose_realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import to_stdout
+from spot_connect.store.where import local_is_chosen
 
 
 def show_logs(arguments: argparse.Namespace) -> int:
@@ -19,8 +20,8 @@ def show_logs(arguments: argparse.Namespace) -> int:
         return show_log(arguments)
     if arguments.run:
         raise UsageError("a run and --cloud-init were both asked for", advice="Leave one of them out.")
-    realm = choose_realm(arguments.use_local)
-    screen = Screen(local=realm.is_local)
+    screen = Screen(local=local_is_chosen(arguments.use_local))
+    realm = choose_realm(arguments.use_local, screen)
     files = realm.keys(arguments.keydir, screen)
     show_cloud_init(
         realm,

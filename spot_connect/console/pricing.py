@@ -19,6 +19,7 @@ from spot_connect.market.quotes import Quote, not_sold, quotes
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say
 from spot_connect.screen.tables import room_beside, show_table
+from spot_connect.store.where import local_is_chosen
 
 _COLUMNS = ("type", "zone", "now", "low", "high", "on-demand", "saving", "risk")
 _USUAL = timedelta(hours=24)
@@ -30,8 +31,8 @@ def show_prices(arguments: argparse.Namespace) -> int:
     """Print what the types cost; the exit status."""
     types = check_types(arguments.types)
     picture = _picture(arguments.plot)
-    realm = choose_realm(arguments.use_local)
-    screen = Screen(local=realm.is_local)
+    screen = Screen(local=local_is_chosen(arguments.use_local))
+    realm = choose_realm(arguments.use_local, screen)
     regions = check_regions(realm, arguments.region, everywhere=arguments.all_regions)
     period = arguments.history or _USUAL
     found = quotes(realm, types, regions, period, screen)

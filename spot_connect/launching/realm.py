@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import ExitStack
 from functools import cached_property, lru_cache
 
 from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
-from spot_connect.core.reporting import Reporter
+from spot_connect.core.reporting import Reporter, Silent
 from spot_connect.core.sharing import Shared
 from spot_connect.store.cache import CacheFiles
 from spot_connect.store.keys import KeyFiles
@@ -42,8 +43,9 @@ class Realm:
     has a copy of its own.
     """
 
-    def __init__(self, *, local: bool) -> None:
+    def __init__(self, *, local: bool, reporter: Reporter | None = None) -> None:
         self.is_local = local
+        self._reporter = reporter or Silent()
         self.state: State = realm(local=local)
         self.pins = Pins(self.state)
         self.aliases = SshAliases(self.state)
@@ -78,7 +80,8 @@ class Realm:
             return None
         from spot_connect.local import service
 
-        there = service.ensure_up()
+        with ExitStack() as steps:
+            there = service.ensure_up(on_wait=lambda text: steps.enter_context(self._reporter.step(text)))
         return Endpoint(there.url, there.access_key, there.secret_key)
 
 
@@ -91,14 +94,16 @@ def _shared(endpoint: Endpoint | None, identity: tuple[str, ...]) -> Cloud:
     return Cloud("us-east-1", endpoint, cache=CacheFiles(State(home())))
 
 
-def choose_realm(local: bool | None = None) -> Realm:
+def choose_realm(local: bool | None = None, reporter: Reporter | None = None) -> Realm:
     """The realm asked for by argument or environment; never the local cloud unless it was asked for.
+
+    The reporter hears when the local cloud has to be started first, which takes seconds.
 
     Example:
         >>> choose_realm(local=False).is_local
         False
     """
-    return Realm(local=local_is_chosen(local))
+    return Realm(local=local_is_chosen(local), reporter=reporter)
 
 
 def typed(realm: Realm, *words: str) -> str:

@@ -66,13 +66,13 @@ class StatusReport:
     notes: tuple[str, ...] = ()
 
 
-def ensure_up(home: Path | None = None) -> Endpoint:
-    """The endpoint of the local cloud, which is started when it is not there.
+def ensure_up(home: Path | None = None, *, on_wait: Callable[[str], None] = lambda _: None) -> Endpoint:
+    """The endpoint of the local cloud, which is started when it is not there, as :func:`up` does.
 
     Raises:
         LocalCloudError: it cannot be started here.
     """
-    return _running(_places(home)) or up(home).endpoint
+    return _running(_places(home)) or up(home, on_wait=on_wait).endpoint
 
 
 def up(

@@ -35,8 +35,13 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Write one line."""
-        self.stream.write(f"{self._mark}{text}\n")
-        self.stream.flush()
+        line = f"{self._mark}{text}"
+        with self._first:
+            if self._drawn is None:
+                self.stream.write(f"{line}\n")
+                self.stream.flush()
+                return
+        self._drawn.note(line)
 
     def warn(self, text: str) -> None:
         """Write one line that stands out."""

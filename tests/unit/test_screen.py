@@ -1,4 +1,5 @@
 import io
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -6,6 +7,7 @@ from contextlib import ExitStack
 import pyte
 import pytest
 
+from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import Passage
 from spot_connect.screen.tables import room_beside, show_table
@@ -34,10 +36,14 @@ class Terminal(io.StringIO):
 
     @property
     def lines(self):
-        """What somebody sees on it."""
-        screen = pyte.Screen(80, 24)
+        """What somebody sees on it, without spinners."""
+        screen = pyte.Screen(80, 500)
         pyte.Stream(screen).feed(self.getvalue().replace("\n", "\r\n"))
-        return [line.rstrip() for line in screen.display if line.strip()]
+        return [re.sub("^[⠀-⣿] ", "", line.rstrip()) for line in screen.display if line.strip()]
+
+    def shows(self, *lines):
+        """Wait for the drawing that shows exactly those."""
+        wait_for("the drawing", lambda: Seen(self.lines == [*lines] or None, str(self.lines)), seconds=60, every=0.02)
 
 
 @pytest.fixture
@@ -51,15 +57,28 @@ def test_what_is_under_way_at_once_is_seen_until_its_own_end(terminal):
     screen = Screen(local=True, stream=terminal)
     begun = ExitStack(), ExitStack()
     begun[0].enter_context(screen.step("one"))
+    assert terminal.lines == ["LOCAL one"]
     begun[1].enter_context(screen.step("two"))
-    assert [line.split(maxsplit=1)[1] for line in terminal.lines] == ["LOCAL one", "LOCAL two"]
+    terminal.shows("LOCAL one", "LOCAL two")
     begun[0].close()
-    assert [line.split(maxsplit=1)[1] for line in terminal.lines] == ["LOCAL two"]
+    terminal.shows("LOCAL two")
     begun[1].close()
     assert terminal.lines == []
     with screen.step("three"):
-        assert terminal.lines[0].endswith("LOCAL three")
+        assert terminal.lines == ["LOCAL three"]
     assert terminal.lines == []
+
+
+def test_lines_are_whole_and_above_what_is_under_way(terminal):
+    screen = Screen(stream=terminal)
+    screen.note("before")
+    with screen.step("waiting"):
+        screen.note("x" * 100)
+        terminal.shows("before", "x" * 80, "x" * 20, "waiting")
+        screen.note(":smile: [bold]")
+    screen.note("after")
+    assert terminal.lines == ["before", "x" * 80, "x" * 20, ":smile: [bold]", "after"]
+    assert f"{'x' * 100}\n" in terminal.getvalue()
 
 
 def test_a_bar_stays_where_others_go_on(terminal):
@@ -67,10 +86,10 @@ def test_a_bar_stays_where_others_go_on(terminal):
     with screen.step("waiting"):
         with screen.transfer("data.csv", 2_000_000) as bar:
             bar.advance(2_000_000)
-        first, second = terminal.lines
+        wait_for("the bar", lambda: Seen(terminal.lines[1:] == ["waiting"] or None, ""), seconds=60, every=0.02)
+        [first, _] = terminal.lines
         assert first.startswith("data.csv ━━━")
         assert "2.0/2.0 MB" in first
-        assert second.endswith("waiting")
     assert terminal.lines == [first]
 
 
@@ -83,19 +102,31 @@ def test_a_bar_that_was_broken_off_shows_how_far_it_came(terminal):
 
 def test_any_number_of_threads_may_draw(terminal):
     screen = Screen(stream=terminal)
-    together = threading.Barrier(20)
+    together = threading.Barrier(8)
 
     def work(number):
         together.wait()
-        for _ in range(20):
+        for turn in range(10):
             with screen.step(f"step {number}"), screen.transfer(f"file {number}", 10) as bar:
+                screen.note(f"note {number}:{turn} :smile: [bold]")
                 bar.advance(10)
 
-    with ThreadPoolExecutor(20) as pool:
-        list(pool.map(work, range(20)))
-    shown = terminal.lines
-    assert all(line.startswith("file ") and "10/10" in line for line in shown), shown
-    assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    lines = terminal.lines
+    notes = sorted(line for line in lines if line.startswith("note"))
+    assert notes == sorted(f"note {number}:{turn} :smile: [bold]" for number in range(8) for turn in range(10))
+    assert len([line for line in lines if line.startswith("file ") and "10/10" in line]) == 80
+    assert len(lines) == 160
+
+
+def test_what_does_not_fit_is_counted(terminal):
+    screen = Screen(stream=terminal)
+    with ExitStack() as begun:
+        for number in range(30):
+            begun.enter_context(screen.step(f"step {number}"))
+        terminal.shows(*(f"step {number}" for number in range(10)), "... and 20 more")
+    assert terminal.lines == []
 
 
 def test_a_character_that_arrives_in_two_parts_is_whole_in_a_notebook():
