@@ -356,6 +356,8 @@ def test_a_limit_that_is_reached_ends_with_status_6(person, kept):
     assert "which is the limit" in (person.directory / "notes").read_text()
 
 
+# It takes a minute where nothing else runs.
+@pytest.mark.timeout(400)
 def test_the_rehearsal_of_the_examples_counts_every_number_once(person):
     script = ROOT / "examples" / "interruption" / "rehearse.sh"
     path = os.pathsep.join([str(Path(SCRIPT).parent), os.environ["PATH"]])

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -85,12 +86,22 @@ def test_many_commands_at_once(seat: Seat) -> None:
         assert (out, process.returncode) == (f"{number}\n".encode(), number)
 
 
+def interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C while it waits: Python heeds a signal that comes just before a system call only when that has ended."""
+
+    def waits() -> bool:
+        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+    wait_for("the wait", lambda: Seen(waits() or None), seconds=SECONDS, every=0.01)
+    process.send_signal(signal.SIGINT)
+
+
 def test_ctrl_c_ends_the_command_and_lets_its_last_words_through(seat: Seat) -> None:
     for _ in ("a holder is started", "and met"):
         process = seat.starts("trap 'echo bye; exit 7' INT; echo $$; sleep 100 & wait", start_new_session=True)
         assert process.stdout
         remote = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         out, err = process.communicate(timeout=SECONDS)
         assert out == b"bye\n"
         assert err == b"spot_connect: interrupted\n"
@@ -103,7 +114,7 @@ def test_ctrl_c_is_heard_while_input_waits_for_a_command_that_reads_none(seat: S
         process = seat.starts("echo $$; exec sleep 100", stdin=endless, start_new_session=True)
         assert process.stdout
         remote = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert seat.runs(f"kill -0 {int(remote)}").returncode == 1
