@@ -78,6 +78,8 @@ def reader(readers_home, tmp_path):
     reader.writes("model/weights", "none")
     reader.writes("job.sh", "#!/bin/bash\nmkdir -p ~/efs\necho kept > ~/efs/result\necho the job ran\n")
     reader.writes("job.py", "print('the job ran')\nopen('result.csv', 'w').write(open('data.csv').read())\n")
+    train = "import os, sys\nos.makedirs('out')\nopen('out/result.csv', 'w').write(open(sys.argv[1]).read())\n"
+    reader.writes("project/train.py", train)
     return reader
 
 
@@ -116,7 +118,8 @@ def test_python_runs_as_written(reader, block):
     result = follows(reader, sys.executable, "-c", block)
     assert result.returncode == 0, result.stderr
     if "download" in block:
-        assert (reader.directory / "result.csv").read_text() == "1\n2\n"
+        place = "results/w3/out/result.csv" if "w3" in block else "result.csv"
+        assert (reader.directory / place).read_text() == "1\n2\n"
 
 
 def test_the_quickstart_runs_after_its_installation(reader):
