@@ -391,8 +391,7 @@ class ManyInstances:
         """
         (folder,) = existing(directory)
         lines = {name: each.connection for name, each in self._given(instance).items()}
-        remote = remotepath or folder.resolve().name
-        return sync_to_all(lines, folder, remote, reporter=self._reporter, delete=delete)
+        return sync_to_all(lines, folder, remotepath, reporter=self._reporter, delete=delete)
 
     def download(
         self, instance: Instances, files: str | Sequence[str], localpath: str | Path = ".", *, delete: bool = False

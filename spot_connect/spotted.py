@@ -197,6 +197,11 @@ class SpotInstance:
         return self.seen.profile
 
     @property
+    def has_filesystem(self) -> bool:
+        """Whether it has a file system that outlives it, on which its runs are kept."""
+        return bool(self.filesystem) or FILE_SYSTEM_TAG in self.seen.tags
+
+    @property
     def address(self) -> str:
         """Where its SSH server listens."""
         return str(self.seen.address or "")
@@ -238,8 +243,7 @@ class SpotInstance:
             '/home/ec2-user/project'
         """
         (folder,) = existing(directory)
-        remote = remotepath or folder.resolve().name
-        return sync(self.connection, folder, remote, reporter=self._reporter, delete=delete)
+        return sync(self.connection, folder, remotepath, reporter=self._reporter, delete=delete)
 
     def download(self, files: str | Sequence[str], localpath: Paths = ".", *, delete: bool = False) -> list[str]:
         """Copy files and directories from the instance; the paths they have here.
@@ -474,7 +478,7 @@ class SpotInstance:
         return is_dir(self.connection, "efs/.spot-connect/runs")
 
     def _check_lasting(self, spec: RunSpec) -> None:
-        if spec.limits.resume and not (self.filesystem or FILE_SYSTEM_TAG in self.seen.tags):
+        if spec.limits.resume and not self.has_filesystem:
             raise UsageError(
                 f"{spec.title} cannot be resumed on another machine",
                 f"{self.name} has no file system that outlives it",

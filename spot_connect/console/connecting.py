@@ -47,9 +47,10 @@ def connect(arguments: argparse.Namespace) -> int:
 
 
 def _synced(arguments: argparse.Namespace, machine: SpotInstance) -> str:
-    """The directory there, up to date: on the file system if the next machine has to find it."""
-    name = Path(arguments.sync).resolve().name
-    return machine.sync(arguments.sync, f"efs/{name}" if arguments.resume else name, delete=arguments.delete)
+    """The directory there, up to date: on the file system where another machine may go on with scripts."""
+    lasts = arguments.script and machine.has_filesystem
+    place = f"efs/{Path(arguments.sync).resolve().name}" if lasts else ""
+    return machine.sync(arguments.sync, place, delete=arguments.delete)
 
 
 def _run_and_prompt(arguments: argparse.Namespace, machine: SpotInstance, directory: str, screen: Screen) -> int:

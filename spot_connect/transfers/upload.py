@@ -133,7 +133,8 @@ def sync(connection: Connection, folder: Path, remote: str, *, reporter: Reporte
     Args:
         connection: the instance.
         folder: a directory.
-        remote: absolute, relative to the home directory, or ``~``; made when it is missing.
+        remote: absolute, relative to the home directory, or ``~``; made when it is missing. Empty is a directory of
+            the same name in the home directory.
         reporter: hears of the bytes that move.
         delete: whether to remove there what is not here and not left out.
 
@@ -178,7 +179,7 @@ def sync_to_all(
 
 def _place(folder: Path, remote: str, *, delete: bool) -> tuple[bytes, bytes]:
     """The directory there that is to hold the folder, and the folder's name in it."""
-    path = posixpath.normpath(from_home(remote))
+    path = posixpath.normpath(from_home(remote or folder.resolve().name))
     if delete and path in (b".", b"/"):
         raise UsageError(f"cannot sync {folder} to {remote} and delete the rest", "a machine's own files are there")
     if not folder.is_dir():

@@ -277,6 +277,15 @@ def test_what_was_brought_up_to_date_is_there_for_the_next_machine(person, kept)
     assert len(runs(person, kept)[0]["attempts"]) == 2
 
 
+def test_it_is_there_for_who_goes_on_later_too(person, kept):
+    person.writes("project/limit", "90\n")
+    begun(person, kept, count("$(cat limit)"), "--sync", "project")
+    taken_away(person, kept)
+    resumed = person.types("resume", kept)
+    assert resumed.returncode == 0, resumed.stderr
+    assert numbers(resumed.stdout) == list(range(1, 91))
+
+
 def test_what_was_interrupted_while_nobody_looked_goes_on_by_name(person, kept):
     run = begun(person, kept, count(90, status=4))
     taken_away(person, kept)

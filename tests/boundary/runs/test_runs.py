@@ -152,14 +152,14 @@ def test_an_unknown_run_is_refused(launched):
 
 
 def test_scripts_run_in_the_directory_that_is_given(shared, tmp_path):
-    told(shared, "mkdir -p work/deep; echo 'answer = 42' > work/deep/model.py")
+    told(shared, "mkdir -p some/deep; echo 'answer = 42' > some/deep/model.py")
     script = tmp_path / "train.py"
     script.write_text("import os, model; print(os.getcwd(), model.answer)")
-    for directory in ("work/deep", "~/work/deep", "/home/ec2-user/work/deep"):
+    for directory in ("some/deep", "~/some/deep", "/home/ec2-user/some/deep"):
         run = shared.run(script, detach=True, directory=directory)
         assert run.wait(60) == 0, run.log()
-        assert run.log() == b"/home/ec2-user/work/deep 42\n"
-        assert shared.run("pwd", cmd=True, return_output=True, directory=directory) == "/home/ec2-user/work/deep\n"
+        assert run.log() == b"/home/ec2-user/some/deep 42\n"
+        assert shared.run("pwd", cmd=True, return_output=True, directory=directory) == "/home/ec2-user/some/deep\n"
 
 
 def test_a_directory_that_is_not_there_is_said(shared):
