@@ -11,6 +11,7 @@
         status.json     what the head knows, written again and again
         changed         somebody has changed a job behind the head's back
         close           nobody needs the machines any more
+        visit           somebody has asked for the way to the head, and may be on it
         (machines, orders: see spot_connect.crew.capacity)
         stop end.json   as for a run
 """
@@ -81,6 +82,14 @@ class Batch(Run):
     def is_to_close(self) -> bool:
         """Whether somebody asked for that."""
         return (self.directory / "close").exists()
+
+    def announce_visit(self) -> None:
+        """Have the head wait a while for a client that has asked for the way."""
+        files.write(self.directory / "visit", {"time": time.time()})
+
+    def visit_announced(self) -> float:
+        """When a client has last asked for the way, as Unix time; 0 when none has."""
+        return float((files.read(self.directory / "visit") or {}).get("time") or 0.0)
 
     def sign_up(self, instance: str, **details: Any) -> None:
         """The machine has joined, or says what keeps it from that."""

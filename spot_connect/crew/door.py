@@ -21,10 +21,13 @@ _VERSIONS = (
 
 
 def show(asked: dict[str, Any]) -> int:
-    """How to reach the head; without an address while there is none."""
+    """How to reach the head, which then waits for who has asked; without an address while there is none."""
     batch = find(asked["run"])
     if batch is None:
         return UNKNOWN
+    if batch.end() is None:
+        # Before the look that counts: the head looks for visits first, and ends the run then.
+        batch.announce_visit()
     term = batch.term()
     start = term.start() if term else {}
     return _tell(

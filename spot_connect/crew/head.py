@@ -139,7 +139,9 @@ class Head:
         return self._ended < len(self._jobs)
 
     def _is_visited(self) -> bool:
-        return self._visitors.may_come() and not self._batch.is_to_close()
+        # Who stops the run means also those who have not come yet.
+        announced = 0.0 if self._batch.is_to_stop() else self._batch.visit_announced()
+        return self._visitors.may_come(announced) and not self._batch.is_to_close()
 
     def _read(self) -> None:
         """Learn from the files what is to be done."""

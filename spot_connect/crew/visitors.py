@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from distributed import Scheduler
@@ -13,6 +14,8 @@ JOB = "spot-connect-job-"
 _OF_A_WORKER = "Client-worker-"
 # A laptop that was closed says no goodbye; a client that lives says so every few seconds.
 _SILENT_SECONDS = 120.0
+# One that knows the way loads dask and connects; jobs that end meanwhile would end the head under its hands.
+_ON_THE_WAY_SECONDS = 30.0
 _LOSSES = 1000
 
 
@@ -30,7 +33,9 @@ class Visitors:
         self._own = own
         self._stay = stay
         self._last = time.monotonic()
+        self._arrived = 0.0
         scheduler.add_plugin(_Patience(scheduler))
+        scheduler.add_plugin(_Bell(self._hear))
 
     def count(self) -> int:
         """How many there are."""
@@ -38,12 +43,13 @@ class Visitors:
         # From a list: another thread tells the status.
         return sum(self._is_one(key) and known.last_seen > living for key, known in list(self._clients.items()))
 
-    def may_come(self) -> bool:
-        """Whether there is one, or may still be one."""
+    def may_come(self, announced: float) -> bool:
+        """Whether there is one, or may still be one: ``announced`` is when one has last asked for the way."""
         if self.count():
             self._last = time.monotonic()
             return True
-        return time.monotonic() - self._last < self._stay
+        is_on_the_way = self._arrived < announced and time.time() - announced < _ON_THE_WAY_SECONDS
+        return is_on_the_way or time.monotonic() - self._last < self._stay
 
     def slots(self) -> int:
         """How many slots work for them, and for no job."""
@@ -55,8 +61,23 @@ class Visitors:
         known = self._scheduler.clients
         return {key: known[key] for key in list(self._scheduler.client_comms) if key in known}
 
+    def _hear(self, key: str) -> None:
+        if self._is_one(key):
+            self._arrived = time.time()
+
     def _is_one(self, key: str) -> bool:
         return key != self._own and not key.startswith(_OF_A_WORKER)
+
+
+class _Bell(SchedulerPlugin):
+    """Tells who comes in, however short they stay."""
+
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        self._heard = heard
+
+    def add_client(self, scheduler: Scheduler, client: str) -> None:
+        """A client has connected."""
+        self._heard(client)
 
 
 class _Patience(SchedulerPlugin):

@@ -31,10 +31,11 @@ def client(crew: Crew, run_id: str) -> Iterator[Client]:
 
     scheme, place = urlsplit(told["address"]).scheme, urlsplit(told["address"])
     line = crew.line_to(told["instance"])
-    with Forward(line.connection, Address(str(place.hostname), int(place.port or 0))) as way:
+    with Forward(line.connection, Address(str(place.hostname), int(place.port or 0))) as way, visiting.quiet():
         try:
             connected = visiting.connect(f"{scheme}://{way.address.host}:{way.address.port}", told["tls"])
         except OSError as error:
+            _ask_the_way(crew, run_id)
             raise way.trouble or SshLost(f"cannot reach the head of {run_id}", str(error), "Try again.") from error
         try:
             yield connected
@@ -50,15 +51,25 @@ def _open_door(crew: Crew, run_id: str) -> dict[str, Any]:
     """Who the head is, once there is one."""
 
     def look() -> Seen[dict[str, Any]]:
-        told = crew.ask("jobs-door", {"run": run_id})[0]
-        if told["outcome"]:
-            raise RunNotFound(
-                f"{run_id} has no head any more", f"it has {told['outcome']}", "Be a client while its jobs run."
-            )
+        told = _ask_the_way(crew, run_id)
         return Seen(told if told["address"] and told["members"] else None, "its instances have not begun")
 
     advice = "See ~/.spot-connect/crew.log on the instances."
     return wait_for(f"head of {run_id}", look, seconds=_HEAD_SECONDS, every=0.5, advice=advice)
+
+
+def _ask_the_way(crew: Crew, run_id: str) -> dict[str, Any]:
+    """What an instance tells of the head, which from now on waits a while for a client.
+
+    Raises:
+        RunNotFound: the run has ended.
+    """
+    told = crew.ask("jobs-door", {"run": run_id})[0]
+    if told["outcome"]:
+        raise RunNotFound(
+            f"{run_id} has no head any more", f"it has {told['outcome']}", "Be a client while its jobs run."
+        )
+    return told
 
 
 def _lost(run_id: str) -> RunInterrupted:

@@ -25,10 +25,23 @@ def batch(tmp_path, monkeypatch):
     return run
 
 
+class SchedulerOfNobody:
+    """What the head looks at, where nobody is connected."""
+
+    def __init__(self):
+        self.workers, self.tasks, self.clients, self.client_comms, self.plugins = {}, {}, {}, {}, []
+
+    def add_plugin(self, plugin):
+        self.plugins.append(plugin)
+
+    def let_in(self, client):
+        for plugin in self.plugins:
+            plugin.add_client(scheduler=self, client=client)
+
+
 def begun(batch):
     """A head that has read the files, and talks to nobody."""
-    nobody = SimpleNamespace(workers={}, tasks={}, clients={}, client_comms={}, add_plugin=lambda _: None)
-    head = Head(batch, "i-head", nobody, SimpleNamespace(id="of the head"))
+    head = Head(batch, "i-head", SchedulerOfNobody(), SimpleNamespace(id="of the head"))
     head._read()
     return head
 
@@ -65,3 +78,25 @@ def test_a_job_waits_as_long_as_it_may_be_interrupted(batch, interruptions, wait
 def test_a_job_that_was_stopped_and_is_to_be_tried_again_waits(batch):
     batch.job(0).claim(1).close("stopped")
     assert waits(begun(batch)) == [0]
+
+
+def test_a_client_that_has_asked_for_the_way_is_waited_for_until_it_has_come(batch):
+    head = begun(batch)
+    assert not head._is_visited()
+    batch.announce_visit()
+    head._scheduler.let_in("Client-worker-1")
+    assert head._is_visited()
+    head._scheduler.let_in("Client-visitor")
+    assert not head._is_visited()
+
+
+def test_a_client_that_does_not_come_is_not_waited_for_for_long(batch):
+    files.write(batch.directory / "visit", {"time": time.time() - 60})
+    assert not begun(batch)._is_visited()
+
+
+@pytest.mark.parametrize("end", [Batch.ask_to_close, Batch.ask_to_stop])
+def test_who_ends_a_run_waits_for_no_client_on_its_way(batch, end):
+    batch.announce_visit()
+    end(batch)
+    assert not begun(batch)._is_visited()

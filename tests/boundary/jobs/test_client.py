@@ -70,8 +70,36 @@ def test_calls_run_on_the_instances_beside_the_jobs(start, filesystem):
     assert set(places.values()) >= {job.instance for job in run.wait(PATIENCE).jobs}
 
 
+def test_jobs_that_end_while_a_client_is_on_its_way_do_not_end_the_run(start, monkeypatch):
+    run = start("sleep 3", 1)
+
+    def connect_late(*address):
+        until(run, "end of the job", lambda record: states(record) == ["succeeded"])
+        return connect(*address)
+
+    connect = visiting.connect
+    monkeypatch.setattr(visiting, "connect", connect_late)
+    with run.client() as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+    assert run.wait(PATIENCE).state == "succeeded"
+
+
+def test_who_comes_when_the_run_has_just_ended_is_told_so(start, manager, monkeypatch):
+    run = start("sleep 3", 1)
+
+    def connect_too_late(address, key):
+        run.cancel()
+        run.wait(PATIENCE)
+        return connect(address, key)
+
+    connect = visiting.connect
+    monkeypatch.setattr(visiting, "connect", connect_too_late)
+    with pytest.raises(RunNotFound, match="has stopped"), run.client():
+        pass
+
+
 def test_the_run_goes_on_while_a_client_is_connected_and_says_so(start):
-    run = start("true", 1)
+    run = start("sleep 3", 1)
     with run.client() as client:
         record = until(run, "end of the job", lambda record: states(record) == ["succeeded"])
         client.submit(time.sleep, 3).result()
