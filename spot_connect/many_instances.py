@@ -19,9 +19,10 @@ from spot_connect.core.side_by_side import side_by_side
 from spot_connect.launching import ending, finding, fleets, mounting, s3_transfers
 from spot_connect.launching.realm import choose_realm
 from spot_connect.launching.requesting import launch_request
+from spot_connect.runs.live import run_live
 from spot_connect.runs.watching import endings
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import say
+from spot_connect.screen.streams import Labelled, say, to_stderr
 from spot_connect.spotted import SpotInstance
 from spot_connect.store.given import Paths, existing
 from spot_connect.store.where import local_is_chosen
@@ -422,7 +423,8 @@ class ManyInstances:
     def run(self, instance: Instances, command: str, *, directory: str = "") -> list[str]:
         """Run a command on one instance or several, side by side; what each printed, in order.
 
-        It begins in the home directory, or in ``directory``, which is absolute or below it.
+        It begins in the home directory, or in ``directory``, which is absolute or below it. What it writes to standard
+        error is shown as it comes; of several, line by line with their names.
 
         Raises:
             ScriptFailed: it failed.
@@ -431,9 +433,16 @@ class ManyInstances:
         """
 
         def work(each: SpotInstance) -> str:
-            return each.run(command, cmd=True, return_output=True, directory=directory) or ""
+            with Labelled(to_stderr(), each.name) as errors:
+                output = run_live(
+                    *(each.connection, each.name, [command]), on_stdout=None, on_stderr=errors, directory=directory
+                )
+            return output.decode("utf-8", "replace")
 
-        return list(side_by_side(work, self._given(instance)).values())
+        given = self._given(instance)
+        if len(given) > 1:
+            return list(side_by_side(work, given).values())
+        return [one.run(command, cmd=True, return_output=True, directory=directory) or "" for one in given.values()]
 
     def get_instance_home_directory(self, instance: str | SpotInstance) -> str:
         """Print and return the home directory of the login user.

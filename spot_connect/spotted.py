@@ -23,6 +23,7 @@ from spot_connect.launching.requesting import launch_request
 from spot_connect.runs import run as detached
 from spot_connect.runs.attached import run_attached
 from spot_connect.runs.host import Host
+from spot_connect.runs.live import first_line, run_live
 from spot_connect.runs.run import Run, Shown
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import to_stderr, to_stdout
@@ -351,7 +352,10 @@ class SpotInstance:
             return detached.start(self._host, spec, self._reporter)
         started = time.perf_counter()
         if cmd:
-            output = self._run_commands(as_paths(scripts), directory, capture=return_output)
+            texts, shown = map(str, as_paths(scripts)), None if return_output else to_stdout()
+            output = run_live(
+                *(self.connection, self.name, texts), on_stdout=shown, on_stderr=to_stderr(), directory=directory
+            )
         else:
             output = self._run_scripts(scripts, directory, capture=return_output)
         if time_it:
@@ -487,22 +491,8 @@ class SpotInstance:
 
     def _scripts(self, scripts: Paths, *, is_command: bool) -> tuple[Script, ...]:
         if is_command:
-            return tuple(Script(_first_line(text), text.encode()) for text in map(str, as_paths(scripts)))
+            return tuple(Script(first_line(text), text.encode()) for text in map(str, as_paths(scripts)))
         return tuple(Script(path.name, command.unix_text(path.read_bytes())) for path in existing_files(scripts))
-
-    def _run_commands(self, texts: Sequence[object], directory: str, *, capture: bool) -> bytes:
-        """Run them on the line itself, which costs one round trip; it ends them when it breaks."""
-        output = b""
-        for text in map(str, texts):
-            shown = None if capture else to_stdout()
-            done = command.run_commands(
-                *(self.connection, text),
-                on_stdout=shown, on_stderr=to_stderr(), capture=capture, directory=directory,
-            )  # fmt: skip
-            output += done.stdout
-            if done.exit_status:
-                raise ScriptFailed(f"{_first_line(text)} failed on {self.name}", done.exit_status, _text(output))
-        return output
 
     def _run_scripts(self, scripts: Paths, directory: str, *, capture: bool) -> bytes:
         """Run them so that they outlive the line."""
@@ -516,11 +506,6 @@ class SpotInstance:
                 status = detached.status_of(ended)
                 raise ScriptFailed(f"{ended.script} failed on {self.name}", status, _text(b"".join(kept)))
         return b"".join(kept)
-
-
-def _first_line(text: str) -> str:
-    line = text.strip().partition("\n")[0]
-    return f"`{line[:60]}`"
 
 
 def _text(output: bytes) -> str:

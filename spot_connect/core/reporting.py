@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -82,11 +83,17 @@ class Share(Silent):
     Args:
         bar: of all together.
         size: bytes of it that may be this one's to move.
+        hear: hears what is to be noted of this one.
     """
 
-    def __init__(self, bar: Transfer, size: int) -> None:
+    def __init__(self, bar: Transfer, size: int, hear: Callable[[str], None]) -> None:
         self._bar = bar
         self._left = size
+        self._hear = hear
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self._hear(text)
 
     def transfer(self, name: str, total: int) -> AbstractContextManager[Transfer]:
         """Tell the bar of all."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import sys
 
+_LONGEST_LINE = 1 << 16
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
@@ -30,6 +32,37 @@ class Passage:
             raw.write(data)
             raw.flush()
         self._stream.flush()
+
+
+class Labelled:
+    """Hands on whole lines with a name in front, for one of several that write at once.
+
+    What is no whole line when it ends becomes one; so does what goes on for very long.
+    """
+
+    def __init__(self, passage: Passage, name: str) -> None:
+        self._passage = passage
+        self._label = f"{name}: ".encode()
+        self._rest = b""
+
+    def __enter__(self) -> Labelled:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._show(self._rest)
+
+    def __call__(self, data: bytes) -> None:
+        """Show the lines that ``data`` ends."""
+        ended, _, self._rest = (self._rest + data).rpartition(b"\n")
+        self._show(ended)
+        if len(self._rest) > _LONGEST_LINE:
+            self._show(self._rest)
+            self._rest = b""
+
+    def _show(self, text: bytes) -> None:
+        if text:
+            # All at once: between two calls others write theirs.
+            self._passage(b"".join(self._label + line + b"\n" for line in text.split(b"\n")))
 
 
 def to_stdout() -> Passage:

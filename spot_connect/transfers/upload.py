@@ -6,10 +6,12 @@ import errno
 import operator
 import os
 import posixpath
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spot_connect.core.errors import SshLost, TransferFailed, UsageError
+from spot_connect.core.few import few
 from spot_connect.core.reporting import Reporter, Share
 from spot_connect.core.side_by_side import side_by_side
 from spot_connect.ssh.connection import Connection
@@ -106,9 +108,10 @@ def _to_all(
     _tell_left_out(trees, reporter)
     size = sum(entry.size for tree in trees for entry in tree.entries)
     shelf = Shelf(connections)
+    noted: defaultdict[str, list[str]] = defaultdict(list)
 
     def bring(name: str) -> tuple[str, ...]:
-        share = Share(bar, size)
+        share = Share(bar, size, lambda text: noted[text].append(name))
         try:
             reading = SharedReading(shelf, name)
             paths = _upload(connections[name], trees, remote_dir, share, reading, delete=delete)
@@ -118,8 +121,12 @@ def _to_all(
         return paths
 
     count = len(connections)
-    with reporter.transfer(f"to bring up to date on {count} instance{'s' * (count > 1)}", size * count) as bar:
-        arrived = side_by_side(bring, {name: name for name in connections})
+    try:
+        with reporter.transfer(f"to bring up to date on {count} instance{'s' * (count > 1)}", size * count) as bar:
+            arrived = side_by_side(bring, {name: name for name in connections})
+    finally:
+        for text, names in noted.items():
+            reporter.note(f"{few(sorted(names))}: {text}")
     _tell_written(trees, reporter)
     return arrived
 

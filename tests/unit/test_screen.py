@@ -9,7 +9,7 @@ import pytest
 
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import Passage
+from spot_connect.screen.streams import Labelled, Passage
 from spot_connect.screen.tables import room_beside, show_table
 
 
@@ -135,6 +135,23 @@ def test_a_character_that_arrives_in_two_parts_is_whole_in_a_notebook():
     for part in ("ü".encode()[:1], "ü".encode()[1:]):
         passage(part)
     assert stream.getvalue() == "ü"
+
+
+def test_lines_of_one_of_several_are_whole_and_have_its_name():
+    stream = io.StringIO()
+    with Labelled(Passage(stream), "vm1") as one, Labelled(Passage(stream), "vm2") as other:
+        for hear, part in ((one, b"a"), (other, b"b\n\nb"), (one, b"a\na\n"), (other, b"\n"), (one, b"end")):
+            hear(part)
+    assert stream.getvalue() == "vm2: b\nvm2: \nvm1: aa\nvm1: a\nvm2: b\nvm1: end\n"
+
+
+def test_a_line_that_does_not_end_is_not_kept_for_ever():
+    stream = io.StringIO()
+    with Labelled(Passage(stream), "vm1") as hear:
+        for _ in range(100):
+            hear(b"." * 1000)
+        assert stream.getvalue().count(".") > 60_000
+    assert stream.getvalue().count(".") == 100_000
 
 
 def test_a_pipe_gets_plain_columns(capsys):

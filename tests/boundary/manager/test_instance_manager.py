@@ -134,6 +134,12 @@ def test_a_directory_is_synced_to_several_and_worked_in_and_results_come_back(ma
     assert manager.run(pair, made, directory="a tree") == [".spotignore\ndeep\n"] * 2
     (tree / "deep" / "large").unlink()
     manager.sync(pair, tree, delete=True)
+    assert (
+        f"LOCAL {pair[0].name}, {pair[1].name}: removed a tree/deep/large, a tree/out, a tree/out/host\n"
+        in words.getvalue()
+    )
+    manager.sync(pair, tree)
+    assert f"LOCAL {pair[0].name}, {pair[1].name}: a tree: up to date\n" in words.getvalue()
     assert manager.run(pair, "ls deep", directory="a tree") == ["", ""]
     pair[0].run("mkdir 'a tree/out'; hostname > 'a tree/out/host'", cmd=True)
     hosts = manager.run(pair[0], "hostname")
@@ -166,6 +172,16 @@ def test_a_failure_on_one_is_raised_when_the_others_are_done(manager, pair):
     assert caught.value.succeeded == {pair[0].name: "yes\n"}
     assert list(caught.value.failed) == [pair[1].name]
     assert isinstance(caught.value.failed[pair[1].name], ScriptFailed)
+
+
+def test_what_several_write_to_standard_error_has_their_names(manager, pair, capsys):
+    names = [one.name for one in pair]
+    assert manager.run(pair, "echo one >&2; echo two >&2; echo out") == ["out\n"] * 2
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        f"{name}: {word}" for name in names for word in ("one", "two")
+    ]
+    manager.run(names[0], "echo one >&2")
+    assert capsys.readouterr().err == "one\n"
 
 
 def test_states_are_printed_and_asked_for_in_one_call(manager, pair, capsys, cloud):
