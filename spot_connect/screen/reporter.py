@@ -7,11 +7,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
+from weakref import WeakValueDictionary
 
 from spot_connect.core.reporting import Transfer
 
 if TYPE_CHECKING:
     from spot_connect.screen.display import Display
+
+
+# Reporters of one terminal share its display, for as long as one of them lives: two would draw over one another.
+_displays: WeakValueDictionary[int, Display] = WeakValueDictionary()
+_first = threading.Lock()
 
 
 class Screen:
@@ -25,8 +31,7 @@ class Screen:
     def __init__(self, *, local: bool = False, stream: TextIO | None = None) -> None:
         self._mark = "LOCAL " if local else ""
         self._stream = stream
-        self._first = threading.Lock()
-        self._drawn: Display | None = None
+        self._kept: Display | None = None
 
     @property
     def stream(self) -> TextIO:
@@ -36,12 +41,14 @@ class Screen:
     def note(self, text: str) -> None:
         """Write one line."""
         line = f"{self._mark}{text}"
-        with self._first:
-            if self._drawn is None:
-                self.stream.write(f"{line}\n")
-                self.stream.flush()
+        stream = self.stream
+        with _first:
+            display = _displays.get(id(stream))
+            if display is None:
+                stream.write(f"{line}\n")
+                stream.flush()
                 return
-        self._drawn.note(line)
+        display.note(line)
 
     def warn(self, text: str) -> None:
         """Write one line that stands out."""
@@ -74,10 +81,11 @@ class Screen:
     def _display(self) -> Display:
         from spot_connect.screen.display import Display
 
-        with self._first:
-            if self._drawn is None:
-                self._drawn = Display(self.stream)
-        return self._drawn
+        stream = self.stream
+        with _first:
+            self._kept = display = _displays.get(id(stream)) or Display(stream)
+            _displays[id(stream)] = display
+        return display
 
 
 class _Unseen:

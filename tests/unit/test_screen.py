@@ -120,6 +120,17 @@ def test_any_number_of_threads_may_draw(terminal):
     assert len(lines) == 160
 
 
+def test_two_that_draw_on_one_terminal_do_not_draw_over_one_another(terminal):
+    one, other, third = Screen(stream=terminal), Screen(local=True, stream=terminal), Screen(stream=terminal)
+    with one.step("one"):
+        with other.step("two"):
+            terminal.shows("one", "LOCAL two")
+            third.note("a line")
+            terminal.shows("a line", "one", "LOCAL two")
+        terminal.shows("a line", "one")
+    assert terminal.lines == ["a line"]
+
+
 def test_what_does_not_fit_is_counted(terminal):
     screen = Screen(stream=terminal)
     with ExitStack() as begun:
