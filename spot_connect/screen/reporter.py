@@ -36,7 +36,9 @@ class Screen:
     @property
     def stream(self) -> TextIO:
         """Where lines go; looked up late, because notebooks and tests replace it."""
-        return self._stream or sys.stderr
+        stream = self._stream or sys.stderr
+        # While rich draws it puts something of its own in the place of standard error.
+        return getattr(stream, "rich_proxied_file", stream)
 
     def note(self, text: str) -> None:
         """Write one line."""

@@ -120,8 +120,9 @@ def test_any_number_of_threads_may_draw(terminal):
     assert len(lines) == 160
 
 
-def test_two_that_draw_on_one_terminal_do_not_draw_over_one_another(terminal):
-    one, other, third = Screen(stream=terminal), Screen(local=True, stream=terminal), Screen(stream=terminal)
+def test_two_that_draw_on_one_terminal_do_not_draw_over_one_another(terminal, monkeypatch):
+    monkeypatch.setattr("sys.stderr", terminal)
+    one, other, third = Screen(), Screen(local=True), Screen()
     with one.step("one"):
         with other.step("two"):
             terminal.shows("one", "LOCAL two")
