@@ -135,6 +135,10 @@ class SshError(SpotConnectError):
     exit_code = 5
 
 
+class UnreadableAnswer(SshError):
+    """What the instance answers is not what its program answers."""
+
+
 class SshUnreachable(SshError):
     """Nothing answers on the instance's SSH port."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from spot_connect.core.answers import Answer
 from spot_connect.core.errors import UsageError
 from spot_connect.core.orders import Order, order_of
 from spot_connect.core.prices import money
-from spot_connect.core.runs import ENDED, Script, moment
+from spot_connect.core.runs import ENDED, Script
 
 ALL_CPUS = 0
 """As a number of slots: one for each CPU."""
@@ -217,26 +218,32 @@ class JobsRecord:
         return f"{self.name} {self.id}: {'; '.join(words)}"
 
 
-def jobs_record(told: Mapping[str, Any]) -> JobsRecord:
-    """The record in an answer of the program on an instance."""
+def jobs_record(answer: object) -> JobsRecord:
+    """The record in an answer of the program on an instance.
+
+    Raises:
+        UnreadableAnswer: it is no such record.
+    """
+    told = Answer(answer)
+    members = [one for one in told.each("members") if one.text("trouble", "")]
     return JobsRecord(
-        id=told["run"],
-        name=told.get("name") or "",
-        state=told["state"],
-        created=moment(told.get("created")),
-        ended=moment(told.get("ended")),
-        on_file_system=bool(told.get("shared")),
-        directory=told.get("directory") or "",
-        head=told.get("head") or "",
-        workers=len(_listed(told.get("workers"))),
-        clients=int(told.get("clients") or 0),
-        troubles={one["instance"]: one["trouble"] for one in _listed(told.get("members")) if one.get("trouble")},
-        why=told.get("why") or "",
-        cost=Decimal(told["cost"]) if told.get("cost") else None,
-        gone=told.get("gone") or 0,
-        capacity=told.get("capacity") or "",
-        order=order_of(told["order"]) if told.get("order") else None,
-        jobs=tuple(_job(one) for one in _listed(told.get("jobs"))),
+        id=told.text("run"),
+        name=told.text("name", ""),
+        state=told.text("state"),
+        created=told.moment("created"),
+        ended=told.moment("ended"),
+        on_file_system=told.flag("shared"),
+        directory=told.text("directory", ""),
+        head=told.text("head", ""),
+        workers=len(told.listed("workers")),
+        clients=told.whole("clients", 0),
+        troubles={one.text("instance"): one.text("trouble") for one in members},
+        why=told.text("why", ""),
+        cost=told.money("cost"),
+        gone=told.whole("gone", 0),
+        capacity=told.text("capacity", ""),
+        order=order_of(told.part("order")) if told.has("order") else None,
+        jobs=tuple(map(_job, told.each("jobs"))),
     )
 
 
@@ -244,21 +251,17 @@ def _number(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _job(told: Mapping[str, Any]) -> JobRecord:
+def _job(told: Answer) -> JobRecord:
     return JobRecord(
-        number=told["job"],
-        title=told.get("title") or "",
-        state=told["state"],
-        exit_code=told.get("exit_code"),
-        why=told.get("why") or "",
-        attempts=told.get("attempts") or 0,
-        failures=told.get("failures") or 0,
-        interruptions=told.get("interruptions") or 0,
-        instance=told.get("instance") or "",
-        began=moment(told.get("began")),
-        ended=moment(told.get("ended")),
+        number=told.whole("job"),
+        title=told.text("title", ""),
+        state=told.text("state"),
+        exit_code=told.status("exit_code"),
+        why=told.text("why", ""),
+        attempts=told.whole("attempts", 0),
+        failures=told.whole("failures", 0),
+        interruptions=told.whole("interruptions", 0),
+        instance=told.text("instance", ""),
+        began=told.moment("began"),
+        ended=told.moment("ended"),
     )
-
-
-def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
-    return value if isinstance(value, list) else ()

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spot_connect.core.answers import Answer
+from spot_connect.core.errors import UnreadableAnswer
+
 SPOT, ON_DEMAND = "spot", "on-demand"
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
+_TEMPLATE = re.compile(r"lt-[0-9a-f]{8,17}")
+_ASKED = frozenset(
+    {
+        *("Type", "LaunchTemplateConfigs", "TargetCapacitySpecification", "TagSpecifications"),
+        *("SpotOptions", "OnDemandOptions"),
+    }
+)
+_CAPACITY = frozenset({"TotalTargetCapacity", "DefaultTargetCapacityType"})
+_POOL = frozenset({"InstanceType", "SubnetId", "MaxPrice"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,49 @@ class Order:
         }
 
 
-def order_of(told: Mapping[str, Any]) -> Order:
-    """The order in an answer of the program on an instance."""
-    return Order(told["region"], told["template"], told["requests"], told["prices"])
+def order_of(told: Answer) -> Order:
+    """The order in an answer of the program on an instance: what this package asks for, and nothing else.
+
+    Raises:
+        UnreadableAnswer: it asks for anything else. Whoever has the instance could have written it.
+    """
+    region, template = told.text("region"), told.text("template")
+    if not _REGION.fullmatch(region) or not _TEMPLATE.fullmatch(template):
+        raise _foreign(f"{region} {template}")
+    requests = told.part("requests").everything()
+    for market, request in requests.items():
+        if market not in (SPOT, ON_DEMAND) or not _is_ours(request, market, template):
+            raise _foreign(f"{market}: {request}")
+    prices = {market: told.part("prices").texts(market) for market in told.part("prices").everything()}
+    return Order(region, template, requests, prices)
+
+
+def _is_ours(request: Any, market: str, template: str) -> bool:
+    """Whether it is a fleet from the template alone, of which only types, subnets and prices are said."""
+    if not isinstance(request, dict) or not _ASKED.issuperset(request) or request.get("Type") != "instant":
+        return False
+    match request:
+        case {
+            "LaunchTemplateConfigs": [{"LaunchTemplateSpecification": dict(used), "Overrides": [*overrides], **rest}],
+            "TargetCapacitySpecification": dict(capacity),
+            "TagSpecifications": [{"ResourceType": "fleet"}],
+        } if not rest:
+            is_from_it = used == {"LaunchTemplateId": template, "Version": "$Latest"}
+            is_of_market = capacity.get("DefaultTargetCapacityType") == market and _CAPACITY.issuperset(capacity)
+            return is_from_it and is_of_market and all(map(_is_pool, overrides))
+        case _:
+            return False
+
+
+def _is_pool(override: Any) -> bool:
+    return (
+        isinstance(override, dict) and _POOL.issuperset(override) and all(isinstance(v, str) for v in override.values())
+    )
+
+
+def _foreign(said: str) -> UnreadableAnswer:
+    return UnreadableAnswer(
+        "cannot launch instances for the run",
+        f"its instances ask for what spot-connect does not: {said[:200]}",
+        "Somebody may have changed the files of the run. Nothing was launched.",
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from spot_connect.core.answers import Answer
 from spot_connect.core.errors import UsageError
 
 ENDED = frozenset({"succeeded", "failed", "stopped"})
@@ -147,20 +148,25 @@ class RunRecord:
         return sum(attempt.outcome in ("interrupted", "lost", "fenced") for attempt in self.attempts)
 
 
-def run_record(told: Mapping[str, Any]) -> RunRecord:
-    """The record in an answer of the program on the instance."""
+def run_record(answer: object) -> RunRecord:
+    """The record in an answer of the program on the instance.
+
+    Raises:
+        UnreadableAnswer: it is no such record.
+    """
+    told = Answer(answer)
     return RunRecord(
-        id=told["run"],
-        name=told.get("name") or "",
-        title=told.get("title") or "",
-        state=told["state"],
-        exit_code=told.get("exit_code"),
-        script=told.get("script") or "",
-        created=moment(told.get("created")),
-        ended=moment(told.get("ended")),
-        on_file_system=told.get("kept") == "filesystem",
-        attempts=tuple(_attempt(one) for one in _listed(told.get("attempts"))),
-        limits=_limits(told.get("spec") or {}),
+        id=told.text("run"),
+        name=told.text("name", ""),
+        title=told.text("title", ""),
+        state=told.text("state"),
+        exit_code=told.status("exit_code"),
+        script=told.text("script", ""),
+        created=told.moment("created"),
+        ended=told.moment("ended"),
+        on_file_system=told.text("kept", "") == "filesystem",
+        attempts=tuple(map(_attempt, told.each("attempts"))),
+        limits=_limits(told.part("spec")),
     )
 
 
@@ -174,32 +180,26 @@ def new_run_id(now: datetime, noise: str) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{noise}"
 
 
-def _attempt(told: Mapping[str, Any]) -> Attempt:
+def _attempt(told: Answer) -> Attempt:
     return Attempt(
-        number=told["number"],
-        instance=told.get("instance") or "",
-        started=moment(told.get("started")),
-        ended=moment(told.get("ended")),
-        outcome=told.get("outcome") or "",
-        exit_code=told.get("exit_code"),
-        trouble=told.get("lost_to_disk") or "",
+        number=told.whole("number"),
+        instance=told.text("instance", ""),
+        started=told.moment("started"),
+        ended=told.moment("ended"),
+        outcome=told.text("outcome", ""),
+        exit_code=told.status("exit_code"),
+        trouble=told.text("lost_to_disk", ""),
     )
 
 
-def _limits(told: Mapping[str, Any]) -> Limits:
-    cost = told.get("max_cost")
+def _limits(told: Answer) -> Limits:
+    # A limit without the wish to go on, which Limits refuses, is nothing that a user could have asked for.
+    if not told.flag("resume"):
+        return Limits()
+    fallback = told.text("fallback", "")
     return Limits(
-        resume=bool(told.get("resume")),
-        max_replacements=told.get("max_replacements"),
-        max_cost=None if cost is None else Decimal(cost),
-        fallback=told.get("fallback") or "",
+        resume=True,
+        max_replacements=told.whole("max_replacements") if told.has("max_replacements") else None,
+        max_cost=told.money("max_cost"),
+        fallback=fallback if fallback == "on-demand" else "",
     )
-
-
-def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
-    return value if isinstance(value, list) else ()
-
-
-def moment(seconds: float | None) -> datetime | None:
-    """Seconds since the epoch as a moment."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

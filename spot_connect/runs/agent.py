@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from spot_connect.core.answers import answers, only_one
 from spot_connect.core.errors import ScriptFailed, SshError
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
@@ -61,9 +62,17 @@ class Agent:
         Raises:
             ScriptFailed: the program failed; ``exit_status`` is ``UNKNOWN`` when there is no such run.
             SshLost: the line broke; the verb may have been done, and may be asked again.
+            UnreadableAnswer: what it answers is no JSON.
         """
-        answer = self._run(verb, asked, stdin=stdin)
-        return [json.loads(line) for line in answer.splitlines() if line.startswith("{")]
+        return answers(self._run(verb, asked, stdin=stdin))
+
+    def ask_one(self, verb: str, asked: Mapping[str, Any], stdin: bytes = b"") -> dict[str, Any]:
+        """The one answer to ``verb``.
+
+        Raises:
+            UnreadableAnswer: there is none, or there are more; and all that ``ask`` raises.
+        """
+        return only_one(self.ask(verb, asked, stdin))
 
     def stream(self, verb: str, asked: Mapping[str, Any], show: Hear, show_errors: Hear | None = None) -> None:
         """Hand what ``verb`` writes to ``show`` as it comes, and its standard error to ``show_errors`` if given.

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 
 from spot_connect.aws import prices
+from spot_connect.core.answers import Answer
 from spot_connect.core.endings import why_it_ended
 from spot_connect.core.errors import (
     InstanceNotFound,
@@ -135,7 +136,7 @@ class Recovery:
     def _announced_by_machine(self, current: Instance) -> bool:
         told = self._agent.ask("notice", {"seconds": _LISTEN_SECONDS})
         if told and current.id == self._current.id:
-            left = max(0.0, float(told[0]["deadline"]) - datetime.now(timezone.utc).timestamp())
+            left = max(0.0, Answer(told[0]).number("deadline") - datetime.now(timezone.utc).timestamp())
             self._ground.reporter.note(f"{current.name} ({current.id}) is told that it ends in {left:.0f} s")
         return bool(told)
 
@@ -246,8 +247,7 @@ class Recovery:
         def look() -> Seen[RunRecord]:
             now = finding.again(ground.realm, [dying])[dying.id]
             gone = [] if now.state in LIVE_STATES else [dying.id]
-            told = agent.ask("resume", {"name": dying.name, "run": self._record.id, "gone": gone})
-            record = run_record(told[0])
+            record = run_record(agent.ask_one("resume", {"name": dying.name, "run": self._record.id, "gone": gone}))
             ours = record.attempts and record.attempts[-1].instance != dying.id
             return Seen(record if record.has_ended or ours else None, record.state)
 

@@ -156,8 +156,8 @@ class Run:
 
         To ``interrupt`` it is what Ctrl-C does: SIGINT, then SIGTERM and SIGKILL, each two seconds later.
         """
-        told = self._machine.agent.ask("stop", {"name": self.name, "run": self.id, "interrupt": interrupt})
-        self._last = run_record(told[0])
+        asked = {"name": self.name, "run": self.id, "interrupt": interrupt}
+        self._last = run_record(self._machine.agent.ask_one("stop", asked))
         return self._last.state
 
     def forget(self) -> None:
@@ -251,12 +251,13 @@ def start(machine: Machine, spec: RunSpec, reporter: Reporter) -> Run:
     asked = {"name": machine.name, "run": chosen, **spec.wire()}
     run = Run(machine, chosen, reporter)
     # Asked for twice it is still one run, so a line that breaks before the answer costs nothing.
-    told = run_record(run.patiently(lambda: machine.agent.ask("start", asked, stdin=scripts))[0])
+    told = run_record(run.patiently(lambda: machine.agent.ask_one("start", asked, stdin=scripts)))
     if not told.attempts:
         raise ScriptFailed(f"{spec.title} did not start on {machine.name}", 1, advice="See ~/.spot-connect/agent.log.")
     if told.id == chosen:
         return run
-    begun = f"{spec.title} was begun on {machine.name} at {told.created:%H:%M:%S} UTC"
+    when = f" at {told.created:%H:%M:%S} UTC" if told.created else ""
+    begun = f"{spec.title} was begun on {machine.name}{when}"
     if told.has_ended:
         reporter.note(f"{begun} and has ended; this is what it wrote. The same again runs it again.")
     else:
@@ -269,8 +270,7 @@ def resume(machine: Machine, run_id: str, gone: Sequence[str]) -> RunRecord:
 
     ``gone`` are ids of instances that no longer live: what they were doing has ended, whatever they last said.
     """
-    told = machine.agent.ask("resume", {"name": machine.name, "run": run_id, "gone": list(gone)})
-    return run_record(told[0])
+    return run_record(machine.agent.ask_one("resume", {"name": machine.name, "run": run_id, "gone": list(gone)}))
 
 
 def records(machine: Machine, run_id: str = "") -> tuple[RunRecord, ...]:
