@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import codecs
 import sys
+from contextlib import nullcontext
+
+from spot_connect.core.untrusted import printable
 
 _LONGEST_LINE = 1 << 16
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
 
@@ -42,7 +47,7 @@ class Labelled:
 
     def __init__(self, passage: Passage, name: str) -> None:
         self._passage = passage
-        self._label = f"{name}: ".encode()
+        self._label = f"{printable(name)}: ".encode()
         self._rest = b""
 
     def __enter__(self) -> Labelled:
@@ -65,6 +70,47 @@ class Labelled:
             self._passage(b"".join(self._label + line + b"\n" for line in text.split(b"\n")))
 
 
+class Readable:
+    """Hands on whole lines of what nobody here vouches for, each fit to show; tabs become blanks.
+
+    What is no whole line when it ends becomes one; so does what goes on for very long.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def __enter__(self) -> Readable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._rest:
+            self._show(self._rest)
+
+    def __call__(self, data: bytes) -> None:
+        """Show the lines that ``data`` ends."""
+        ended, end, self._rest = (self._rest + data).rpartition(b"\n")
+        if end:
+            self._show(ended)
+        if len(self._rest) > _LONGEST_LINE:
+            self._show(self._rest)
+            self._rest = b""
+
+    def _show(self, text: bytes) -> None:
+        lines = (line.removesuffix("\r").expandtabs() for line in text.decode("utf-8", "replace").split("\n"))
+        self._stream.write("".join(f"{printable(line)}\n" for line in lines))
+        self._stream.flush()
+
+
+def foreign_to_stdout() -> AbstractContextManager[Callable[[bytes], None]]:
+    """Where to hand what an instance has printed on its own behalf, such as its console.
+
+    A terminal gets lines that are fit to show, since anybody who may write to the console could else write to the
+    terminal. A pipe or a file gets every byte as it is, as ``ls`` has it with names: what reads there may want them.
+    """
+    return Readable(sys.stdout) if sys.stdout.isatty() else nullcontext(to_stdout())
+
+
 def to_stdout() -> Passage:
     """A passage to whatever standard output is now."""
     return Passage(sys.stdout)
@@ -79,12 +125,21 @@ def confirmed(question: str) -> bool:
     """Whether a person at a terminal says yes to the question; nobody there means no."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{printable(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def say(text: str) -> None:
-    """Write a line of data to standard output."""
-    sys.stdout.write(f"{text}\n")
+def say(*lines: str) -> None:
+    """Write lines of data to standard output: as many as are given, whatever is in them."""
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def say_json(data: object) -> None:
+    """Write data as JSON to standard output, in which all that is not ASCII is escaped."""
+    # It would be loaded before each command over a held line.
+    import json
+
+    sys.stdout.write(f"{json.dumps(data, indent=2)}\n")
     sys.stdout.flush()

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from spot_connect.core.errors import SshLost, SshUnreachable
 from spot_connect.core.models import Address
 
+_LONGEST = 300
+
 
 @contextlib.contextmanager
 def lost(connection: object, what: str) -> Iterator[None]:
@@ -38,9 +40,12 @@ def reason(error: BaseException) -> str:
         'connection refused'
     """
     if isinstance(error, EOFError):
-        return str(error) or "the server closed the connection"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[:1].lower() + error.strerror[1:]
-    return str(error) or type(error).__name__
+        said = str(error) or "the server closed the connection"
+    elif isinstance(error, TimeoutError):
+        said = "no answer in time"
+    elif isinstance(error, OSError) and error.strerror:
+        said = error.strerror[:1].lower() + error.strerror[1:]
+    else:
+        said = str(error) or type(error).__name__
+    # A server may say as much as it likes.
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
