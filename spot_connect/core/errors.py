@@ -137,6 +137,10 @@ class RunInterrupted(SpotConnectError):
     exit_code = 6
 
 
+class AnswerRefused(SpotConnectError):
+    """What an instance answers is not what our program on it would answer."""
+
+
 class SshError(SpotConnectError):
     """The SSH connection failed."""
 

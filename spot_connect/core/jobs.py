@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,9 @@ from typing import Any
 from spot_connect.core.errors import UsageError
 from spot_connect.core.orders import Order, order_of
 from spot_connect.core.prices import money
-from spot_connect.core.runs import ENDED, Script, moment
+from spot_connect.core.runs import ENDED, Script, run_id
+from spot_connect.core.told import Told, count, dollars, natural, parts, reading, text, when, whole
+from spot_connect.core.untrusted import printable
 
 ALL_CPUS = 0
 """As a number of slots: one for each CPU."""
@@ -217,48 +219,50 @@ class JobsRecord:
         return f"{self.name} {self.id}: {'; '.join(words)}"
 
 
-def jobs_record(told: Mapping[str, Any]) -> JobsRecord:
-    """The record in an answer of the program on an instance."""
-    return JobsRecord(
-        id=told["run"],
-        name=told.get("name") or "",
-        state=told["state"],
-        created=moment(told.get("created")),
-        ended=moment(told.get("ended")),
-        on_file_system=bool(told.get("shared")),
-        directory=told.get("directory") or "",
-        head=told.get("head") or "",
-        workers=len(_listed(told.get("workers"))),
-        clients=int(told.get("clients") or 0),
-        troubles={one["instance"]: one["trouble"] for one in _listed(told.get("members")) if one.get("trouble")},
-        why=told.get("why") or "",
-        cost=Decimal(told["cost"]) if told.get("cost") else None,
-        gone=told.get("gone") or 0,
-        capacity=told.get("capacity") or "",
-        order=order_of(told["order"]) if told.get("order") else None,
-        jobs=tuple(_job(one) for one in _listed(told.get("jobs"))),
-    )
+def jobs_record(told: Told) -> JobsRecord:
+    """The record in an answer of the program on an instance.
+
+    Raises:
+        AnswerRefused: it is none.
+    """
+    with reading("its jobs"):
+        members = ((text(one, "instance"), text(one, "trouble")) for one in parts(told, "members"))
+        return JobsRecord(
+            id=run_id(told["run"]),
+            name=text(told, "name"),
+            state=printable(told["state"]),
+            created=when(told, "created"),
+            ended=when(told, "ended"),
+            on_file_system=bool(told.get("shared")),
+            directory=text(told, "directory"),
+            head=text(told, "head"),
+            workers=len(told.get("workers") or ()),
+            clients=count(told, "clients"),
+            troubles={instance: trouble for instance, trouble in members if trouble},
+            why=text(told, "why"),
+            cost=dollars(told, "cost") or None,
+            gone=count(told, "gone"),
+            capacity=text(told, "capacity"),
+            order=order_of(told["order"]) if told.get("order") else None,
+            jobs=tuple(_job(one) for one in parts(told, "jobs")),
+        )
 
 
 def _number(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _job(told: Mapping[str, Any]) -> JobRecord:
+def _job(told: Told) -> JobRecord:
     return JobRecord(
-        number=told["job"],
-        title=told.get("title") or "",
-        state=told["state"],
-        exit_code=told.get("exit_code"),
-        why=told.get("why") or "",
-        attempts=told.get("attempts") or 0,
-        failures=told.get("failures") or 0,
-        interruptions=told.get("interruptions") or 0,
-        instance=told.get("instance") or "",
-        began=moment(told.get("began")),
-        ended=moment(told.get("ended")),
+        number=natural(told["job"]),
+        title=text(told, "title"),
+        state=printable(told["state"]),
+        exit_code=whole(told, "exit_code"),
+        why=text(told, "why"),
+        attempts=count(told, "attempts"),
+        failures=count(told, "failures"),
+        interruptions=count(told, "interruptions"),
+        instance=text(told, "instance"),
+        began=when(told, "began"),
+        ended=when(told, "ended"),
     )
-
-
-def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
-    return value if isinstance(value, list) else ()

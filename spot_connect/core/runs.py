@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.told import Told, dollars, natural, parts, reading, text, when, whole
+from spot_connect.core.untrusted import printable
 
 ENDED = frozenset({"succeeded", "failed", "stopped"})
 """The states that a run never leaves; in the others it runs, or waits for somebody to go on with it."""
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +150,26 @@ class RunRecord:
         return sum(attempt.outcome in ("interrupted", "lost", "fenced") for attempt in self.attempts)
 
 
-def run_record(told: Mapping[str, Any]) -> RunRecord:
-    """The record in an answer of the program on the instance."""
-    return RunRecord(
-        id=told["run"],
-        name=told.get("name") or "",
-        title=told.get("title") or "",
-        state=told["state"],
-        exit_code=told.get("exit_code"),
-        script=told.get("script") or "",
-        created=moment(told.get("created")),
-        ended=moment(told.get("ended")),
-        on_file_system=told.get("kept") == "filesystem",
-        attempts=tuple(_attempt(one) for one in _listed(told.get("attempts"))),
-        limits=_limits(told.get("spec") or {}),
-    )
+def run_record(told: Told) -> RunRecord:
+    """The record in an answer of the program on the instance.
+
+    Raises:
+        AnswerRefused: it is none.
+    """
+    with reading("a run"):
+        return RunRecord(
+            id=run_id(told["run"]),
+            name=text(told, "name"),
+            title=text(told, "title"),
+            state=printable(told["state"]),
+            exit_code=whole(told, "exit_code"),
+            script=text(told, "script"),
+            created=when(told, "created"),
+            ended=when(told, "ended"),
+            on_file_system=told.get("kept") == "filesystem",
+            attempts=tuple(_attempt(one) for one in parts(told, "attempts")),
+            limits=_limits(told.get("spec") or {}),
+        )
 
 
 def new_run_id(now: datetime, noise: str) -> str:
@@ -174,32 +182,29 @@ def new_run_id(now: datetime, noise: str) -> str:
     return f"{now:%Y%m%d-%H%M%S}-{noise}"
 
 
-def _attempt(told: Mapping[str, Any]) -> Attempt:
+def run_id(told: str) -> str:
+    """The id of a run; it is named in commands that are shown to be typed."""
+    if not _ID.fullmatch(told):
+        raise ValueError(f"{told[:100]!a} is not the id of a run")
+    return told
+
+
+def _attempt(told: Told) -> Attempt:
     return Attempt(
-        number=told["number"],
-        instance=told.get("instance") or "",
-        started=moment(told.get("started")),
-        ended=moment(told.get("ended")),
-        outcome=told.get("outcome") or "",
-        exit_code=told.get("exit_code"),
-        trouble=told.get("lost_to_disk") or "",
+        number=natural(told["number"]),
+        instance=text(told, "instance"),
+        started=when(told, "started"),
+        ended=when(told, "ended"),
+        outcome=text(told, "outcome"),
+        exit_code=whole(told, "exit_code"),
+        trouble=text(told, "lost_to_disk"),
     )
 
 
-def _limits(told: Mapping[str, Any]) -> Limits:
-    cost = told.get("max_cost")
+def _limits(told: Told) -> Limits:
     return Limits(
         resume=bool(told.get("resume")),
-        max_replacements=told.get("max_replacements"),
-        max_cost=None if cost is None else Decimal(cost),
-        fallback=told.get("fallback") or "",
+        max_replacements=whole(told, "max_replacements"),
+        max_cost=dollars(told, "max_cost"),
+        fallback=text(told, "fallback"),
     )
-
-
-def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
-    return value if isinstance(value, list) else ()
-
-
-def moment(seconds: float | None) -> datetime | None:
-    """Seconds since the epoch as a moment."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

@@ -13,6 +13,7 @@ from spot_connect.core.errors import InstanceNotFound, RunInterrupted, RunNotFou
 from spot_connect.core.fleets import member_names
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
 from spot_connect.core.orders import SPOT
+from spot_connect.core.told import natural, only, reading
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.jobs.client import client
 from spot_connect.jobs.crew import NOBODY, Crew, agent
@@ -70,8 +71,7 @@ class JobRun:
             RunInterrupted: no machine of it lives, and jobs are left.
         """
         if self._last is None or not self._last.has_ended:
-            told = self._crew.ask("jobs-show", {"run": self.id})
-            self._last = jobs_record(told[0])
+            self._last = jobs_record(only(self._crew.ask("jobs-show", {"run": self.id})))
         return self._last
 
     def table(self) -> list[tuple[str, ...]]:
@@ -126,9 +126,12 @@ class JobRun:
         Raises:
             RunInterrupted: no machine of it lives any more.
         """
-        [told] = self._crew.ask("jobs-outputs", {"run": self.id})
-        sources = [path for _, path in told["paths"]]
-        targets = [Path(directory) / str(number) for number, _ in told["paths"]]
+        told = only(self._crew.ask("jobs-outputs", {"run": self.id}))
+        with reading("results"):
+            # A job's number becomes the name of a directory here.
+            found = [(natural(job), str(path)) for job, path in told["paths"]]
+        sources = [path for _, path in found]
+        targets = [Path(directory) / str(job) for job, _ in found]
         for target in targets:
             # Into a directory that is there a download puts things under their own names.
             target.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from spot_connect.core.errors import ScriptFailed, SshError
+from spot_connect.core.told import reading
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 
@@ -61,9 +62,11 @@ class Agent:
         Raises:
             ScriptFailed: the program failed; ``exit_status`` is ``UNKNOWN`` when there is no such run.
             SshLost: the line broke; the verb may have been done, and may be asked again.
+            AnswerRefused: what came is no answer.
         """
         answer = self._run(verb, asked, stdin=stdin)
-        return [json.loads(line) for line in answer.splitlines() if line.startswith("{")]
+        with reading(repr(verb)):
+            return [json.loads(line) for line in answer.split("\n") if line.startswith("{")]
 
     def stream(self, verb: str, asked: Mapping[str, Any], show: Hear, show_errors: Hear | None = None) -> None:
         """Hand what ``verb`` writes to ``show`` as it comes, and its standard error to ``show_errors`` if given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from spot_connect.core.names import FILE_SYSTEM_TAG
 from spot_connect.core.prices import cost_between, money
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import RunRecord, run_record
+from spot_connect.core.told import only, reading, when
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.launching import connecting, ending, finding, mounting, replacing
 from spot_connect.launching.realm import Realm
@@ -135,7 +137,9 @@ class Recovery:
     def _announced_by_machine(self, current: Instance) -> bool:
         told = self._agent.ask("notice", {"seconds": _LISTEN_SECONDS})
         if told and current.id == self._current.id:
-            left = max(0.0, float(told[0]["deadline"]) - datetime.now(timezone.utc).timestamp())
+            with reading("its end"):
+                deadline = when(only(told), "deadline") or datetime.now(timezone.utc)
+            left = max(0.0, (deadline - datetime.now(timezone.utc)).total_seconds())
             self._ground.reporter.note(f"{current.name} ({current.id}) is told that it ends in {left:.0f} s")
         return bool(told)
 
@@ -247,7 +251,7 @@ class Recovery:
             now = finding.again(ground.realm, [dying])[dying.id]
             gone = [] if now.state in LIVE_STATES else [dying.id]
             told = agent.ask("resume", {"name": dying.name, "run": self._record.id, "gone": gone})
-            record = run_record(told[0])
+            record = run_record(only(told))
             ours = record.attempts and record.attempts[-1].instance != dying.id
             return Seen(record if record.has_ended or ours else None, record.state)
 
@@ -256,4 +260,4 @@ class Recovery:
 
 
 def _resume(dying: Instance) -> str:
-    return f"`spot_connect resume {dying.name}` goes on with it."
+    return f"`spot_connect resume {shlex.quote(dying.name)}` goes on with it."

@@ -19,6 +19,7 @@ from spot_connect.core.errors import (
 )
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import RunRecord, RunSpec, new_run_id, run_record
+from spot_connect.core.told import only
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.runs.agent import Agent
 
@@ -89,7 +90,8 @@ class Run:
         if self._last is None or not self._last.has_ended:
             found = records(self._machine, self.id)
             if not found:
-                raise RunNotFound(f"{self.name} knows no run {self.id}", advice=f"See `spot_connect runs {self.name}`.")
+                advice = f"See `spot_connect runs {shlex.quote(self.name)}`."
+                raise RunNotFound(f"{self.name} knows no run {self.id}", advice=advice)
             self._last = found[0]
         return self._last
 
@@ -157,7 +159,7 @@ class Run:
         To ``interrupt`` it is what Ctrl-C does: SIGINT, then SIGTERM and SIGKILL, each two seconds later.
         """
         told = self._machine.agent.ask("stop", {"name": self.name, "run": self.id, "interrupt": interrupt})
-        self._last = run_record(told[0])
+        self._last = run_record(only(told))
         return self._last.state
 
     def forget(self) -> None:
@@ -251,7 +253,7 @@ def start(machine: Machine, spec: RunSpec, reporter: Reporter) -> Run:
     asked = {"name": machine.name, "run": chosen, **spec.wire()}
     run = Run(machine, chosen, reporter)
     # Asked for twice it is still one run, so a line that breaks before the answer costs nothing.
-    told = run_record(run.patiently(lambda: machine.agent.ask("start", asked, stdin=scripts))[0])
+    told = run_record(only(run.patiently(lambda: machine.agent.ask("start", asked, stdin=scripts))))
     if not told.attempts:
         raise ScriptFailed(f"{spec.title} did not start on {machine.name}", 1, advice="See ~/.spot-connect/agent.log.")
     if told.id == chosen:
@@ -270,7 +272,7 @@ def resume(machine: Machine, run_id: str, gone: Sequence[str]) -> RunRecord:
     ``gone`` are ids of instances that no longer live: what they were doing has ended, whatever they last said.
     """
     told = machine.agent.ask("resume", {"name": machine.name, "run": run_id, "gone": list(gone)})
-    return run_record(told[0])
+    return run_record(only(told))
 
 
 def records(machine: Machine, run_id: str = "") -> tuple[RunRecord, ...]:

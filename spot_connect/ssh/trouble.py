@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from spot_connect.core.errors import SshLost, SshUnreachable
 from spot_connect.core.models import Address
+from spot_connect.core.untrusted import printable
 
 _LONGEST = 300
 
@@ -39,13 +40,16 @@ def reason(error: BaseException) -> str:
         >>> reason(ConnectionRefusedError(111, "Connection refused"))
         'connection refused'
     """
-    if isinstance(error, EOFError):
-        said = str(error) or "the server closed the connection"
-    elif isinstance(error, TimeoutError):
-        said = "no answer in time"
-    elif isinstance(error, OSError) and error.strerror:
-        said = error.strerror[:1].lower() + error.strerror[1:]
-    else:
-        said = str(error) or type(error).__name__
+    said = printable(_reason(error))
     # A server may say as much as it likes.
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, EOFError):
+        return str(error) or "the server closed the connection"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return str(error) or type(error).__name__
