@@ -39,66 +39,64 @@ class Passage:
         self._stream.flush()
 
 
-class Labelled:
-    """Hands on whole lines with a name in front, for one of several that write at once.
+class _WholeLines:
+    """Shows lines when they have ended.
+
+    What is no whole line when it ends becomes one; so does what goes on for very long.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def __enter__(self) -> _WholeLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._rest:
+            self._show([self._rest])
+
+    def __call__(self, data: bytes) -> None:
+        """Show the lines that ``data`` ends."""
+        *ended, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            ended.append(self._rest)
+            self._rest = b""
+        if ended:
+            self._show(ended)
+
+    def _show(self, lines: list[bytes]) -> None:
+        raise NotImplementedError
+
+
+class Labelled(_WholeLines):
+    """Hands on whole lines with a name in front, for one of several that write at once; their bytes stay as they are.
 
     What is no whole line when it ends becomes one; so does what goes on for very long.
     """
 
     def __init__(self, passage: Passage, name: str) -> None:
+        super().__init__()
         self._passage = passage
         self._label = f"{printable(name)}: ".encode()
-        self._rest = b""
 
-    def __enter__(self) -> Labelled:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._show(self._rest)
-
-    def __call__(self, data: bytes) -> None:
-        """Show the lines that ``data`` ends."""
-        ended, _, self._rest = (self._rest + data).rpartition(b"\n")
-        self._show(ended)
-        if len(self._rest) > _LONGEST_LINE:
-            self._show(self._rest)
-            self._rest = b""
-
-    def _show(self, text: bytes) -> None:
-        if text:
-            # All at once: between two calls others write theirs.
-            self._passage(b"".join(self._label + line + b"\n" for line in text.split(b"\n")))
+    def _show(self, lines: list[bytes]) -> None:
+        # All at once: between two calls others write theirs.
+        self._passage(b"".join(self._label + line + b"\n" for line in lines))
 
 
-class Readable:
+class Readable(_WholeLines):
     """Hands on whole lines of what nobody here vouches for, each fit to show; tabs become blanks.
 
     What is no whole line when it ends becomes one; so does what goes on for very long.
     """
 
     def __init__(self, stream: TextIO) -> None:
+        super().__init__()
         self._stream = stream
-        self._rest = b""
 
-    def __enter__(self) -> Readable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._rest:
-            self._show(self._rest)
-
-    def __call__(self, data: bytes) -> None:
-        """Show the lines that ``data`` ends."""
-        ended, end, self._rest = (self._rest + data).rpartition(b"\n")
-        if end:
-            self._show(ended)
-        if len(self._rest) > _LONGEST_LINE:
-            self._show(self._rest)
-            self._rest = b""
-
-    def _show(self, text: bytes) -> None:
-        lines = (line.removesuffix("\r").expandtabs() for line in text.decode("utf-8", "replace").split("\n"))
-        self._stream.write("".join(f"{printable(line)}\n" for line in lines))
+    def _show(self, lines: list[bytes]) -> None:
+        texts = (line.decode("utf-8", "replace").removesuffix("\r").expandtabs() for line in lines)
+        self._stream.write("".join(f"{printable(text)}\n" for text in texts))
         self._stream.flush()
 
 

@@ -58,8 +58,7 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     from rich.text import Text
 
     # Text, because rich reads markup, links and emoji in whatever is a str.
-    heading = Text(title, style="table.title") if title else None
-    table = Table(title=heading, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(Text(column), no_wrap=column in _WHOLE)
     for row in rows:
@@ -67,6 +66,9 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
     # Where the whole columns do not fit, lines that the terminal breaks are better than figures that are cut.
     terminal = Console(highlight=False)
     terminal.width = max(terminal.width, _least_width(columns, rows))
+    if title:
+        # A title of the table would be broken at its width, and what is in it could pass for rows.
+        terminal.print(Text(title, style="table.title"), soft_wrap=True)
     terminal.print(table)
 
 
