@@ -6,9 +6,13 @@ import io
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -307,3 +311,25 @@ def test_the_number_of_a_job_is_no_path(tmp_path, number):
     with pytest.raises(AnswerRefused):
         JobRun("r1", Answering({"paths": [[number, "/x"]]})).results(tmp_path / "here")
     assert not list(tmp_path.iterdir())
+
+
+COMPLETED = 'COMP_WORDS=("$1" terminate ""); COMP_CWORD=2; _spot_connect "$1"'
+TYPED = 'eval "set -- ${COMPREPLY[*]}"; printf "%s\\n" "$@"'
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_what_tab_puts_into_a_command_line_of_bash_is_a_word_and_no_command(tmp_path):
+    names = ["$(touch pwned)", ";touch pwned", "&touch pwned&", "{a,b}", "a b", "*", "#x", "!!", "vm\nx", "\x1b[2J"]
+    (tmp_path / "regions.json").write_text(json.dumps(dict.fromkeys(names, "us-east-1")))
+    script = Path(sys.executable).with_name("spot_connect")
+    environment = {**os.environ, "SPOT_CONNECT_HOME": str(tmp_path)}
+    completed = subprocess.run(
+        ["bash", "--norc", "-c", f'eval "$("$1" completion bash)"; {COMPLETED}; {TYPED}', "bash", str(script)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
+    assert completed.stdout.splitlines() == sorted(name for name in names if name.isprintable())
+    assert not (tmp_path / "pwned").exists()
