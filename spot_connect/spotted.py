@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -378,7 +379,7 @@ class SpotInstance:
         known = detached.records(self._host, run_id)
         if not known:
             what = f"{self.name} knows no run {run_id}" if run_id else f"nothing was run detached on {self.name}"
-            raise RunNotFound(what, advice=f"See `spot_connect runs {self.name}`.")
+            raise RunNotFound(what, advice=f"See `spot_connect runs {shlex.quote(self.name)}`.")
         return Run(self._host, known[-1].id, self._reporter)
 
     def resume_run(self, run_id: str = "") -> Run:
@@ -389,7 +390,9 @@ class SpotInstance:
         """
         known = [one for one in detached.records(self._host, run_id) if run_id or not one.has_ended]
         if not known:
-            raise RunNotFound(f"{self.name} has no run to go on with", advice=f"See `spot_connect runs {self.name}`.")
+            raise RunNotFound(
+                f"{self.name} has no run to go on with", advice=f"See `spot_connect runs {shlex.quote(self.name)}`."
+            )
         return self._host.resume(known[-1])
 
     def clone_repo(self, repo_link: str, directory: str) -> None:
@@ -474,9 +477,8 @@ class SpotInstance:
         """A file system may hold runs of machines that had the name before."""
         for record in detached.records(self._host) if self._has_runs() else ():
             if not record.has_ended:
-                self._reporter.note(
-                    f"run {record.id} ({record.title}) has not ended; `spot_connect resume {self.name}` goes on with it"
-                )
+                go_on = f"`spot_connect resume {shlex.quote(self.name)}` goes on with it"
+                self._reporter.note(f"run {record.id} ({record.title}) has not ended; {go_on}")
 
     def _has_runs(self) -> bool:
         return is_dir(self.connection, "efs/.spot-connect/runs")

@@ -17,6 +17,7 @@ from spot_connect.core.errors import AwsError, AwsObjectMissing, AwsUnreachable,
 from spot_connect.core.members import name_tags
 from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec, Subnet
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG
+from spot_connect.core.tags import fitting
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
 
 _TOKEN_SPENT = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
@@ -60,8 +61,9 @@ def managed(cloud: Cloud) -> tuple[Instance, ...]:
 
 
 def tagged(cloud: Cloud, key: str, values: Sequence[str]) -> tuple[Instance, ...]:
-    """Live instances whose tag ``key`` has one of ``values`` (up to 200), oldest first."""
-    return _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": values})
+    """Live instances whose tag ``key`` has one of ``values`` (up to 200) and fits, oldest first."""
+    found = _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": _exactly(values)})
+    return tuple(one for one in found if one.tags.get(key) in values)
 
 
 def with_keys(cloud: Cloud, key_names: Sequence[str]) -> tuple[Instance, ...]:
@@ -280,6 +282,7 @@ def _filters(wanted: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
 
 
 def _instance(region: str, raw: Mapping[str, Any]) -> Instance:
+    tags, refused = fitting({tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())})
     return Instance(
         id=raw["InstanceId"],
         region=region,
@@ -287,7 +290,7 @@ def _instance(region: str, raw: Mapping[str, Any]) -> Instance:
         type=raw["InstanceType"],
         zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
         launched=raw["LaunchTime"],
-        tags={tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())},
+        tags=tags,
         key_name=raw.get("KeyName", ""),
         public_ip=raw.get("PublicIpAddress", ""),
         vpc_id=raw.get("VpcId", ""),
@@ -297,4 +300,5 @@ def _instance(region: str, raw: Mapping[str, Any]) -> Instance:
         spot_request_id=raw.get("SpotInstanceRequestId", ""),
         state_reason=raw.get("StateReason", {}).get("Code", ""),
         raw=raw,
+        refused=refused,
     )

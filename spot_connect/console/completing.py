@@ -41,7 +41,7 @@ SHELLS = {"bash": _BASH, "zsh": _ZSH}
 
 def show_script(arguments: argparse.Namespace) -> int:
     """Print what a shell has to read once for its TAB key; the exit status."""
-    say(SHELLS[arguments.shell].rstrip("\n"))
+    say(*SHELLS[arguments.shell].splitlines())
     return 0
 
 
@@ -52,8 +52,7 @@ def show_words(words: Sequence[str]) -> int:
     """
     *before, begun = words or ("",)
     offered = sorted({word for word in _possible(before, begun) if word.startswith(begun)})
-    if offered:
-        say("\n".join(offered))
+    say(*offered)
     return 0
 
 
@@ -124,8 +123,8 @@ def _values(flag: str, *, local: bool) -> Iterable[str]:
 
 
 def _names(*, local: bool) -> Iterable[str]:
-    """The machines that this computer has met."""
+    """The machines that this computer has met; a line of what is offered is a word, so none may have line ends."""
     from spot_connect.store.seen import seen
     from spot_connect.store.where import local_is_chosen, realm_directory
 
-    return seen(realm_directory(local=local_is_chosen(local or None)))
+    return filter(str.isprintable, seen(realm_directory(local=local_is_chosen(local or None))))

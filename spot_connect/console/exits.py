@@ -6,6 +6,7 @@ import os
 import sys
 
 from spot_connect.core.errors import SpotConnectError
+from spot_connect.core.untrusted import printable
 
 INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -16,9 +17,13 @@ def tell(error: BaseException, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        # Errors of other libraries, which may quote anybody, are in it, too.
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            _write(line)
     if isinstance(error, SpotConnectError):
-        _write(f"spot_connect: {_wrapped(error)}")
+        _write(f"spot_connect: {error.what}: {error.said}" if error.said else f"spot_connect: {error.what}")
+        if error.advice:
+            _write(f"  {error.advice}")
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return _tell_end(error)
@@ -41,10 +46,5 @@ def _tell_end(error: KeyboardInterrupt) -> int:
     return TERMINATED if terminated else INTERRUPTED
 
 
-def _wrapped(error: SpotConnectError) -> str:
-    said = f"{error.what}: {error.said}" if error.said else error.what
-    return f"{said}\n  {error.advice}" if error.advice else said
-
-
 def _write(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -15,7 +14,7 @@ from spot_connect.market import ages, fitting
 from spot_connect.market.fitting import Found
 from spot_connect.market.naming import check_regions
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import say
+from spot_connect.screen.streams import say_json
 from spot_connect.screen.tables import show_table
 from spot_connect.store.where import local_is_chosen
 
@@ -34,7 +33,7 @@ def show_types(arguments: argparse.Namespace) -> int:
     else:
         found = fitting.stored(needs, regions, arguments.number)
     if arguments.json:
-        say(json.dumps([_record(one, live=arguments.live) for one in found], indent=2))
+        say_json([_record(one, live=arguments.live) for one in found])
         return 0
     show_table(_COLUMNS, [_cells(one) for one in found], title="LOCAL" if realm.is_local and arguments.live else "")
     screen.note(_legend(found, live=arguments.live))

@@ -17,7 +17,7 @@ from spot_connect.instance_manager import InstanceManager
 from spot_connect.jobs.own_crew import CLIENT
 from spot_connect.jobs.run import COLUMNS, JobRun, cells
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import say, to_stdout
+from spot_connect.screen.streams import say, say_json, to_stdout
 from spot_connect.screen.tables import show_table
 from spot_connect.store.where import local_is_chosen
 
@@ -84,7 +84,7 @@ def _run(arguments: argparse.Namespace, manager: InstanceManager) -> int:
 def _list(arguments: argparse.Namespace, manager: InstanceManager) -> int:
     records = manager.runs(arguments.region)
     if arguments.json:
-        say(json.dumps([_plain(record) for record in records], indent=2))
+        say_json([_plain(record) for record in records])
     else:
         rows = [(one.id, one.name, one.state, str(len(one.jobs)), _moment(one.created)) for one in records]
         show_table(_LIST, rows)
@@ -114,7 +114,7 @@ def _logs(arguments: argparse.Namespace, manager: InstanceManager) -> int:
 
 def _results(arguments: argparse.Namespace, manager: InstanceManager) -> int:
     paths = [str(path) for path in _found(arguments, manager).results(arguments.directory)]
-    say(json.dumps(paths) if arguments.json else "\n".join(paths))
+    say(*([json.dumps(paths)] if arguments.json else paths))
     return 0
 
 
@@ -165,7 +165,7 @@ def _followed(
 def _told(arguments: argparse.Namespace, record: JobsRecord) -> int:
     """Print what is known; the exit status that goes with it."""
     if arguments.json:
-        say(json.dumps(_plain(record), indent=2))
+        say_json(_plain(record))
     else:
         show_table(COLUMNS, [cells(job) for job in record.jobs], title=record.summary)
         for instance, trouble in record.troubles.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,7 +11,7 @@ from spot_connect.core.prices import money
 from spot_connect.launching.listing import Line, machines, usual_regions
 from spot_connect.launching.realm import Realm, choose_realm
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import say
+from spot_connect.screen.streams import say_json
 from spot_connect.screen.tables import show_table
 from spot_connect.store.where import local_is_chosen
 
@@ -26,13 +25,15 @@ def show(arguments: argparse.Namespace) -> int:
     regions = _regions(realm, arguments)
     lines = machines(realm, regions)
     if arguments.json:
-        say(json.dumps([_record(realm, line) for line in lines], indent=2))
+        say_json([_record(realm, line) for line in lines])
         return 0
     if not lines:
         screen.note(f"no instances of spot-connect in {', '.join(regions)}")
         return 0
     show_table(_COLUMNS, [_cells(line) for line in lines], title="LOCAL" if realm.is_local else "")
     screen.note(_total(lines, regions))
+    for instance in (line.instance for line in lines if line.instance.refused):
+        screen.warn(f"nothing connects to {instance.name} ({instance.id}): {'; '.join(instance.refused)}")
     return 0
 
 

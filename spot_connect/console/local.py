@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from spot_connect.launching.ending import all_named
 from spot_connect.launching.realm import choose_realm
 from spot_connect.local import service
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import say
+from spot_connect.screen.streams import say, say_json
 
 _ASLEEP = "the local cloud is not running"
 _WAKE = "Run `spot_connect local up` first."
@@ -69,7 +68,7 @@ def _down(_: argparse.Namespace, screen: Screen) -> int:
 def _status(arguments: argparse.Namespace, screen: Screen) -> int:
     report = service.status()
     if arguments.json:
-        say(json.dumps({"running": False} if report is None else _record(report), indent=2))
+        say_json({"running": False} if report is None else _record(report))
     elif report is None:
         screen.note(f"{_ASLEEP}; `spot_connect local up` starts it")
     else:
@@ -89,7 +88,7 @@ def _environment(_: argparse.Namespace, screen: Screen) -> int:
     if service.status() is None:
         raise LocalCloudError(f"cannot show its variables: {_ASLEEP}", advice=_WAKE)
     shell = "powershell" if os.name == "nt" else "sh"
-    say(service.shell_lines(service.environment(service.ensure_up()), shell))
+    say(*service.shell_lines(service.environment(service.ensure_up()), shell).splitlines())
     screen.note('set them with: eval "$(spot_connect local env)"')
     return 0
 
@@ -140,7 +139,7 @@ def _drop_lines(arguments: argparse.Namespace, screen: Screen) -> int:
 def _show_faults(arguments: argparse.Namespace, screen: Screen) -> int:
     faults = service.call(None, "GET", "faults")["faults"]
     if arguments.json:
-        say(json.dumps(faults, indent=2))
+        say_json(faults)
         return 0
     for fault in faults:
         screen.note(fault["says"])
@@ -157,8 +156,8 @@ def _clear_faults(_: argparse.Namespace, screen: Screen) -> int:
 
 def _logs(arguments: argparse.Namespace, screen: Screen) -> int:
     if not arguments.follow:
-        say(service.log_text())
+        say(*service.log_text().rstrip("\n").split("\n"))
         return 0
-    for line in service.follow_log():
-        say(line.rstrip("\n"))
+    for piece in filter(None, service.follow_log()):
+        say(*piece.rstrip("\n").split("\n"))
     return 0

@@ -8,7 +8,7 @@ from spot_connect.core.errors import UsageError
 from spot_connect.launching.logs import show_cloud_init
 from spot_connect.launching.realm import choose_realm
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import to_stdout
+from spot_connect.screen.streams import foreign_to_stdout
 from spot_connect.store.where import local_is_chosen
 
 
@@ -23,13 +23,14 @@ def show_logs(arguments: argparse.Namespace) -> int:
     screen = Screen(local=local_is_chosen(arguments.use_local))
     realm = choose_realm(arguments.use_local, screen)
     files = realm.keys(arguments.keydir, screen)
-    show_cloud_init(
-        realm,
-        arguments.name,
-        arguments.region,
-        files,
-        screen,
-        show=to_stdout(),
-        follow=arguments.follow,
-    )
+    with foreign_to_stdout() as show:
+        show_cloud_init(
+            realm,
+            arguments.name,
+            arguments.region,
+            files,
+            screen,
+            show=show,
+            follow=arguments.follow,
+        )
     return 0

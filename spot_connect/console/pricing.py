@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from spot_connect.market.list_prices import LIVE, ListPrice
 from spot_connect.market.naming import check_regions, check_types
 from spot_connect.market.quotes import Quote, not_sold, quotes
 from spot_connect.screen.reporter import Screen
-from spot_connect.screen.streams import say
+from spot_connect.screen.streams import say_json
 from spot_connect.screen.tables import room_beside, show_table
 from spot_connect.store.where import local_is_chosen
 
@@ -40,7 +39,7 @@ def show_prices(arguments: argparse.Namespace) -> int:
     if missing:
         _tell_missing(screen, missing, regions, nothing=not found)
     if arguments.json:
-        say(json.dumps([_record(realm, quote) for quote in found], indent=2))
+        say_json([_record(realm, quote) for quote in found])
     else:
         _show(realm, screen, found, period)
     if picture:

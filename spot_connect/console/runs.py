@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 from datetime import datetime, timezone
 
@@ -12,7 +11,7 @@ from spot_connect.core.errors import RunNotFound
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.runs import Attempt, RunRecord
 from spot_connect.runs.run import Run
-from spot_connect.screen.streams import say, to_stdout
+from spot_connect.screen.streams import say, say_json, to_stdout
 from spot_connect.screen.tables import show_table
 from spot_connect.spotted import SpotInstance
 
@@ -24,7 +23,7 @@ def show_runs(arguments: argparse.Namespace) -> int:
     with machine_named(arguments) as machine:
         records = [run.record() for run in machine.runs()]
         if arguments.json:
-            say(json.dumps([_plain(record) for record in records], indent=2))
+            say_json([_plain(record) for record in records])
         elif records:
             show_table(_COLUMNS, [_cells(record) for record in records])
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
@@ -52,6 +53,13 @@ class Answer:
         value = self._field(key, missing)
         if not isinstance(value, str):
             raise self._unfit(key, "text")
+        return value
+
+    def matching(self, key: str, pattern: re.Pattern[str]) -> str:
+        """A text that has this form as a whole."""
+        value = self.text(key)
+        if not pattern.fullmatch(value):
+            raise self._unfit(key, "text of that form")
         return value
 
     def whole(self, key: str, missing: int | None = None) -> int:
@@ -128,6 +136,14 @@ class Answer:
         if not isinstance(value, list):
             raise self._unfit(key, "list")
         return value
+
+    def numbered(self, key: str) -> list[tuple[int, str]]:
+        """A list of whole numbers from 0, each with a text; an empty one when it is missing."""
+        pairs = self.listed(key)
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            raise self._unfit(key, "list of pairs")
+        read = (Answer({"number": number, "text": text}) for number, text in pairs)
+        return [(one.whole("number"), one.text("text")) for one in read]
 
     def _field(self, key: str, missing: object) -> Any:
         value = self._fields.get(key)

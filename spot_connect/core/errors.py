@@ -7,6 +7,7 @@ next. The console prints exactly these and exits with ``exit_code``.
 from __future__ import annotations
 
 from spot_connect.core.few import few
+from spot_connect.core.untrusted import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 class SpotConnectError(Exception):
     """Base of every error a user can meet.
+
+    What instances, their servers and tags, or AWS have said may be in it, so each text becomes one line that is fit to
+    show, wherever it is shown: on a terminal, in a notebook, in a traceback.
 
     Args:
         what: what could not be done, and to which object.
@@ -30,10 +34,10 @@ class SpotConnectError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, said: str = "", advice: str = "") -> None:
-        self.what = what
-        self.said = said
-        self.advice = advice
-        super().__init__(what, said, advice)
+        self.what = printable(what.strip())
+        self.said = printable(said.strip())
+        self.advice = printable(advice.strip())
+        super().__init__(self.what, self.said, self.advice)
 
     def __str__(self) -> str:
         text = f"{self.what}: {self.said}" if self.said else self.what
@@ -56,6 +60,10 @@ class VersionsDiffer(SpotConnectError):
 
 class InstanceNotFound(SpotConnectError):
     """No live instance has that name or id."""
+
+
+class TagRefused(SpotConnectError):
+    """A tag of the instance is not what it may be, so nothing is connected with it or made of it."""
 
 
 class LocalCloudError(SpotConnectError):

@@ -14,7 +14,7 @@ from spot_connect.core.answers import Answer
 from spot_connect.core.errors import UsageError
 from spot_connect.core.orders import Order, order_of
 from spot_connect.core.prices import money
-from spot_connect.core.runs import ENDED, Script
+from spot_connect.core.runs import ENDED, Script, run_id
 
 ALL_CPUS = 0
 """As a number of slots: one for each CPU."""
@@ -227,7 +227,7 @@ def jobs_record(answer: object) -> JobsRecord:
     told = Answer(answer)
     members = [one for one in told.each("members") if one.text("trouble", "")]
     return JobsRecord(
-        id=told.text("run"),
+        id=run_id(told),
         name=told.text("name", ""),
         state=told.text("state"),
         created=told.moment("created"),

@@ -42,6 +42,16 @@ def name_tags(name: str) -> tuple[str, ...]:
     return (name, shared_name(found["prefix"])) if found else (name,)
 
 
+def own_or_shared(name_tag: str) -> str:
+    """The name in a name tag: that of the machine, or that of its fleet where the tag is shared.
+
+    Example:
+        >>> own_or_shared("worker_%"), own_or_shared("vm1")
+        ('worker', 'vm1')
+    """
+    return name_tag.removesuffix(f"_{_UNNUMBERED}")
+
+
 def member_tags(ids: Sequence[str]) -> dict[str, str]:
     """The tags by which each of up to a thousand instances is known by the place of its id.
 

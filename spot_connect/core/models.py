@@ -30,7 +30,9 @@ class Address:
 class Instance:
     """An EC2 instance as DescribeInstances told it.
 
-    ``raw`` is the EC2 mapping itself, with the keys EC2 documents (``InstanceId``, ``State``, …).
+    ``tags`` are those that may be used, and ``refused`` tells which do not fit, and why; with such a machine nothing
+    is done but showing and ending it (:mod:`spot_connect.core.tags`). ``raw`` is the EC2 mapping itself, with the keys
+    EC2 documents (``InstanceId``, ``State``, …), in which nothing is checked.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Instance:
     spot_request_id: str = ""
     state_reason: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -70,7 +73,7 @@ class Instance:
     def address(self) -> Address | None:
         """Where its SSH server listens; ``None`` while it has no public address."""
         host, _, port = self.tags.get(SSH_TAG, "").rpartition(":")
-        if host and port.isdigit():
+        if host:
             return Address(host, int(port))
         return Address(self.public_ip) if self.public_ip else None
 

@@ -299,6 +299,11 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
+def _username(value: Any) -> str:
+    text = _text(value)
+    return values.username(text) if text else ""
+
+
 def _flag(value: Any) -> bool:
     if isinstance(value, (str, bool)):
         return values.boolean(value)
@@ -347,7 +352,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "price": _price,
     "region": _text,
     "scripts": _scripts,
-    "username": _text,
+    "username": _username,
 }
 KEYS = tuple(_CHECKS)
 

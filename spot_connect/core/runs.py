@@ -15,6 +15,7 @@ from spot_connect.core.errors import UsageError
 ENDED = frozenset({"succeeded", "failed", "stopped"})
 """The states that a run never leaves; in the others it runs, or waits for somebody to go on with it."""
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def run_record(answer: object) -> RunRecord:
     """
     told = Answer(answer)
     return RunRecord(
-        id=told.text("run"),
+        id=run_id(told),
         name=told.text("name", ""),
         title=told.text("title", ""),
         state=told.text("state"),
@@ -178,6 +179,15 @@ def new_run_id(now: datetime, noise: str) -> str:
         '20261125-074501-9f3a'
     """
     return f"{now:%Y%m%d-%H%M%S}-{noise}"
+
+
+def run_id(told: Answer) -> str:
+    """The id of a run; it stands in paths here, and in commands that are shown to be typed.
+
+    Raises:
+        UnreadableAnswer: it is none.
+    """
+    return told.matching("run", _ID)
 
 
 def _attempt(told: Answer) -> Attempt:

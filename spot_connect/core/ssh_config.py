@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_PATTERN_SIGNS = frozenset('*?!"')
+from spot_connect.core.errors import UsageError
+from spot_connect.core.names import instance_name
+from spot_connect.core.untrusted import Refused, host, login_name, port
+
+_PATTERN_SIGNS = frozenset("*?!")
+_ID = re.compile(r"i-[0-9a-f]{1,17}")
+# Between quotes only these mean something: a line end, an end of the quotes, a sign that takes the meaning of the next
+# one (since OpenSSH 8.7), and a variable of the environment. A percent sign can be written twice.
+_UNQUOTABLE = ('"', "\\", "${")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +37,20 @@ def can_be_alias(name: str) -> bool:
         >>> can_be_alias("my vm"), can_be_alias("vm*")
         (True, False)
     """
-    return not _PATTERN_SIGNS.intersection(name)
+    try:
+        return not _PATTERN_SIGNS.intersection(instance_name(name))
+    except UsageError:
+        return False
 
 
 def host_block(alias: SshAlias) -> str:
     """The block that makes ``ssh NAME`` reach the machine, and refuse any other that answers at its address.
+
+    All that is in it was checked where it came from. It is checked again, because a line more in this file could be
+    one that runs a command, whatever host is asked for.
+
+    Raises:
+        Refused: something in it would not be taken for what it is, or for more.
 
     Example:
         >>> where = Path("/k")
@@ -50,11 +68,15 @@ def host_block(alias: SshAlias) -> str:
             CheckHostIP no
         <BLANKLINE>
     """
+    if not can_be_alias(alias.name):
+        raise Refused(f"{alias.name[:100]!a} cannot be the name of a host for OpenSSH")
+    if not _ID.fullmatch(alias.instance_id):
+        raise Refused(f"{alias.instance_id[:100]!a} is not an instance id")
     return f"""\
 Host "{alias.name}"
-    HostName {alias.host}
-    Port {alias.port}
-    User {alias.username}
+    HostName {host(alias.host)}
+    Port {port(str(alias.port))}
+    User {login_name(alias.username)}
     IdentityFile {_quoted(alias.key)}
     IdentitiesOnly yes
     HostKeyAlias {alias.instance_id}
@@ -66,7 +88,7 @@ Host "{alias.name}"
 
 
 def alias_of(block: str) -> SshAlias | None:
-    """The machine that a block of ``host_block`` leads to; none if it is not such a block.
+    """The machine that a block of ``host_block`` leads to; none if it is not such a block, to the letter.
 
     Example:
         >>> where = Path("/100%/k")
@@ -76,7 +98,7 @@ def alias_of(block: str) -> SshAlias | None:
     """
     said = dict(line.strip().partition(" ")[::2] for line in block.splitlines())
     try:
-        return SshAlias(
+        alias = SshAlias(
             name=said["Host"].strip('"'),
             instance_id=said["HostKeyAlias"],
             host=said["HostName"],
@@ -85,6 +107,7 @@ def alias_of(block: str) -> SshAlias | None:
             key=_unquoted(said["IdentityFile"]),
             known_hosts=_unquoted(said["UserKnownHostsFile"]),
         )
+        return alias if host_block(alias) == block else None
     except (KeyError, ValueError):
         return None
 
@@ -92,17 +115,26 @@ def alias_of(block: str) -> SshAlias | None:
 def include_lines(files: str) -> str:
     """What a user adds to ``~/.ssh/config`` once; the first line ends whatever block stands before it.
 
+    Raises:
+        Refused: OpenSSH could not be told of files below this directory.
+
     Example:
         >>> print(include_lines("/home/me/.spot_connect/ssh/*.conf"))
         Match all
         Include "/home/me/.spot_connect/ssh/*.conf"
     """
-    return f'Match all\nInclude "{files}"'
+    return f"Match all\nInclude {_in_quotes(files)}"
 
 
 def _quoted(path: Path) -> str:
     # A percent sign begins a token there.
-    return '"' + path.as_posix().replace("%", "%%") + '"'
+    return _in_quotes(path.as_posix().replace("%", "%%"))
+
+
+def _in_quotes(path: str) -> str:
+    if not path.isprintable() or any(sign in path for sign in _UNQUOTABLE):
+        raise Refused(f"{path!a} cannot be the path of a file for OpenSSH")
+    return f'"{path}"'
 
 
 def _unquoted(text: str) -> Path:

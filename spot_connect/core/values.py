@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.untrusted import Refused, login_name
 
 _TRUE = frozenset({"true", "yes", "1"})
 _FALSE = frozenset({"false", "no", "0"})
@@ -86,6 +87,22 @@ def instance_id(text: str) -> str:
     if not _INSTANCE_ID.fullmatch(text):
         raise UsageError(f"{text!r} is not an instance id", advice="It looks like i-0123456789abcdef0.")
     return text
+
+
+def username(text: str) -> str:
+    """The name of a login user on an instance.
+
+    Raises:
+        UsageError: ``useradd`` would not take it.
+
+    Example:
+        >>> username("ec2-user")
+        'ec2-user'
+    """
+    try:
+        return login_name(text)
+    except Refused as error:
+        raise UsageError(str(error), advice="It looks like ec2-user or ubuntu.") from error
 
 
 def period(text: str) -> timedelta:

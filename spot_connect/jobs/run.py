@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spot_connect.core.answers import Answer, only_one
 from spot_connect.core.errors import InstanceNotFound, RunInterrupted, RunNotFound, UsageError
 from spot_connect.core.fleets import member_names
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
@@ -70,8 +71,7 @@ class JobRun:
             RunInterrupted: no machine of it lives, and jobs are left.
         """
         if self._last is None or not self._last.has_ended:
-            told = self._crew.ask("jobs-show", {"run": self.id})
-            self._last = jobs_record(told[0])
+            self._last = jobs_record(only_one(self._crew.ask("jobs-show", {"run": self.id})))
         return self._last
 
     def table(self) -> list[tuple[str, ...]]:
@@ -126,9 +126,10 @@ class JobRun:
         Raises:
             RunInterrupted: no machine of it lives any more.
         """
-        [told] = self._crew.ask("jobs-outputs", {"run": self.id})
-        sources = [path for _, path in told["paths"]]
-        targets = [Path(directory) / str(number) for number, _ in told["paths"]]
+        # A job's number becomes the name of a directory here.
+        found = Answer(only_one(self._crew.ask("jobs-outputs", {"run": self.id}))).numbered("paths")
+        sources = [path for _, path in found]
+        targets = [Path(directory) / str(job) for job, _ in found]
         for target in targets:
             # Into a directory that is there a download puts things under their own names.
             target.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from spot_connect.core.errors import (
     SpotConnectError,
     SshUnreachable,
     StateError,
+    TagRefused,
     UsageError,
 )
 from spot_connect.core.models import LIVE_STATES, Address, Instance
@@ -109,13 +110,34 @@ def open_line(
     *,
     fresh: bool = False,
 ) -> Connection:
-    """A logged-in SSH connection to the machine, its door open to our address of today; OpenSSH knows it by name."""
+    """A logged-in SSH connection to the machine, its door open to our address of today; OpenSSH knows it by name.
+
+    Raises:
+        TagRefused: somebody has written into a tag of the machine what does not belong there.
+        SshError: it cannot be reached.
+    """
+    require_fitting_tags(realm, instance, f"connect to {instance.name}")
     connection = _line(realm, instance, request, files, reporter, fresh=fresh)
     try:
         realm.aliases.keep(_alias(realm, instance, connection))
     except StateError as error:
         reporter.warn(str(error))
     return connection
+
+
+def require_fitting_tags(realm: Realm, instance: Instance, what: str) -> None:
+    """Refuse to do ``what`` with a machine whose tags are not what they may be.
+
+    Raises:
+        TagRefused: one of them is not.
+    """
+    if instance.refused:
+        how = typed(realm, "terminate", instance.id)
+        raise TagRefused(
+            f"cannot {what} ({instance.id})",
+            "; ".join(instance.refused),
+            f"Somebody who may tag instances of this account has written it. Correct it in the EC2 console, or: {how}",
+        )
 
 
 def _line(

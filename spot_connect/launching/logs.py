@@ -13,6 +13,7 @@ from spot_connect.core.errors import (
     SshError,
     SshRefused,
     SshUnreachable,
+    TagRefused,
 )
 from spot_connect.core.models import LIVE_STATES, Instance
 from spot_connect.core.names import is_instance_id
@@ -28,7 +29,7 @@ from spot_connect.store.keys import KeyFiles
 CLOUD_INIT_LOG = "/var/log/cloud-init-output.log"
 # Some images let only root and the group of administrators read it.
 _READ = "$([ -r {log} ] || echo sudo -n) {read} {log}"
-_UNREACHED = (SshUnreachable, SshRefused, AwsObjectMissing, KeyMissing)
+_UNREACHED = (SshUnreachable, SshRefused, AwsObjectMissing, KeyMissing, TagRefused)
 
 
 def show_cloud_init(

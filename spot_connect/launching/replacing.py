@@ -27,7 +27,11 @@ def request_like(
 
     Type (unless another is named), the most it may cost, image, key pair, group, rights, user data and login name are
     those of the machine; its zone is the one that is tried last.
+
+    Raises:
+        TagRefused: somebody has written into a tag of the machine what does not belong there.
     """
+    connecting.require_fitting_tags(realm, instance, f"launch a machine like {instance.name}")
     kind = instance_type or instance.type
     cloud = realm.cloud(instance.region)
     bids = instance.spot_request_id and not on_demand

@@ -11,6 +11,7 @@ from spot_connect.core.names import instance_name
 from spot_connect.core.profiles import Profile
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.values import price as checked_price
+from spot_connect.core.values import username as checked_username
 from spot_connect.launching.realm import Realm
 
 
@@ -43,7 +44,7 @@ def launch_request(
         instance_type=instance_type or "",
         image_id=image_id or "",
         price=None if price in (None, "") else checked_price(str(price)),
-        username=username or "",
+        username=checked_username(username) if username else "",
         key_pair=key_pair or "",
         security_group=security_group or "",
         firewall=parse_rules(firewall),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from spot_connect.core import untrusted
 from spot_connect.core.errors import LocalCloudError
 from spot_connect.core.names import LOGIN_TAG, SSH_TAG
 from spot_connect.local.images import login_name
@@ -113,7 +114,7 @@ class Machines:
         address = self._cloud.addresses.with_port(instance.public_ip or self._cloud.addresses.take())
         pair = instance.ec2_backend.key_pairs.get(instance.key_name)
         instance.machine = Machine(
-            login=_tag(instance, LOGIN_TAG) or login_name(instance),
+            login=_login(instance),
             host=address.host,
             port=address.port,
             authorized_key=pair.public_key if pair else "",
@@ -337,6 +338,14 @@ def user_data(instance: Any) -> bytes:
 def _advertise(instance: Any) -> None:
     if instance.public_ip:
         instance.add_tags({SSH_TAG: f"{instance.machine.host}:{instance.machine.port}"})
+
+
+def _login(instance: Any) -> str:
+    """The login that was asked for, or the image's own: a box is made of it, so it has to be a login."""
+    try:
+        return untrusted.login_name(_tag(instance, LOGIN_TAG))
+    except untrusted.Refused:
+        return login_name(instance)
 
 
 def _tag(instance: Any, key: str) -> str:

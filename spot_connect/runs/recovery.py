@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -256,4 +257,4 @@ class Recovery:
 
 
 def _resume(dying: Instance) -> str:
-    return f"`spot_connect resume {dying.name}` goes on with it."
+    return f"`spot_connect resume {shlex.quote(dying.name)}` goes on with it."

@@ -89,7 +89,8 @@ class Run:
         if self._last is None or not self._last.has_ended:
             found = records(self._machine, self.id)
             if not found:
-                raise RunNotFound(f"{self.name} knows no run {self.id}", advice=f"See `spot_connect runs {self.name}`.")
+                advice = f"See `spot_connect runs {shlex.quote(self.name)}`."
+                raise RunNotFound(f"{self.name} knows no run {self.id}", advice=advice)
             self._last = found[0]
         return self._last
 

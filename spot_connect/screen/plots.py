@@ -9,6 +9,7 @@ from typing import Any
 
 from spot_connect.core.errors import SpotConnectError, UsageError
 from spot_connect.core.price_course import Course
+from spot_connect.core.untrusted import printable
 
 _FORMATS = (".png", ".svg", ".pdf")
 _MOST_NAMED = 24
@@ -42,7 +43,7 @@ def draw_courses(path: Path, title: str, courses: Sequence[Course]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5), layout="constrained")
-    axes = figure.add_subplot(title=title, ylabel="US dollars per hour", xlabel="UTC")
+    axes = figure.add_subplot(title=_words(title), ylabel="US dollars per hour", xlabel="UTC")
     for course in courses:
         _line(axes, course)
     axes.set_ylim(bottom=0)
@@ -56,7 +57,12 @@ def draw_courses(path: Path, title: str, courses: Sequence[Course]) -> None:
 def _line(axes: Any, course: Course) -> None:
     moments = [max(price.since, course.start) for price in course.prices] + [course.end]
     amounts = [float(price.price) for price in course.prices] + [float(course.now)]
-    axes.step(moments, amounts, where="post", label=f"{course.instance_type} {course.zone}")
+    axes.step(moments, amounts, where="post", label=_words(f"{course.instance_type} {course.zone}"))
+
+
+def _words(text: str) -> str:
+    """A text in which matplotlib finds no formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _save(figure: Any, path: Path) -> None:

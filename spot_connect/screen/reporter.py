@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from weakref import WeakValueDictionary
 
 from spot_connect.core.reporting import Transfer
+from spot_connect.core.untrusted import printable
 
 if TYPE_CHECKING:
     from spot_connect.screen.display import Display
@@ -22,6 +23,8 @@ _first = threading.Lock()
 
 class Screen:
     """A reporter that writes lines, and draws spinners and bars where a terminal can show them.
+
+    Whatever a text says, it is one line, and gives the terminal no commands.
 
     Args:
         local: every line says LOCAL, so that nobody takes a rehearsal for the real thing.
@@ -42,7 +45,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Write one line."""
-        line = f"{self._mark}{text}"
+        line = self._line(text)
         stream = self.stream
         with _first:
             display = _displays.get(id(stream))
@@ -63,7 +66,7 @@ class Screen:
             self.note(f"{text} ...")
             yield
             return
-        with self._display().step(f"{self._mark}{text}"):
+        with self._display().step(self._line(text)):
             yield
 
     @contextmanager
@@ -73,8 +76,11 @@ class Screen:
             self.note(f"{name}: {total:,} bytes")
             yield _Unseen()
             return
-        with self._display().transfer(f"{self._mark}{name}", total) as bar:
+        with self._display().transfer(self._line(name), total) as bar:
             yield bar
+
+    def _line(self, text: str) -> str:
+        return f"{self._mark}{printable(text)}"
 
     @property
     def _draws(self) -> bool:

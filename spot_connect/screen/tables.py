@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from spot_connect.core.untrusted import printable
 from spot_connect.screen.streams import say
 
 _GAP = "  "
@@ -19,15 +20,16 @@ _WHOLE = frozenset(
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """Write the rows under their column names to standard output.
+    """Write the rows under their column names to standard output; whatever a cell says, it is one that is fit to show.
 
     Example:
         >>> show_table(["name", "state"], [["vm1", "running"]])
         name  state
         vm1   running
     """
+    rows = [list(map(printable, row)) for row in rows]
     if sys.stdout.isatty():
-        _draw(columns, rows, title)
+        _draw(columns, rows, printable(title))
         return
     widths = _widths(columns, rows)
     for row in (columns, *rows):
@@ -53,15 +55,20 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    # Text, because rich reads markup, links and emoji in whatever is a str.
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column in _WHOLE)
+        table.add_column(Text(column), no_wrap=column in _WHOLE)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     # Where the whole columns do not fit, lines that the terminal breaks are better than figures that are cut.
     terminal = Console(highlight=False)
     terminal.width = max(terminal.width, _least_width(columns, rows))
+    if title:
+        # A title of the table would be broken at its width, and what is in it could pass for rows.
+        terminal.print(Text(title, style="table.title"), soft_wrap=True)
     terminal.print(table)
 
 

@@ -20,6 +20,7 @@ from paramiko.common import (
     cMSG_GLOBAL_REQUEST,
 )
 
+from spot_connect.core.untrusted import printable
 from spot_connect.ssh._ahead import Exchange, Login
 from spot_connect.ssh._line import Line
 from spot_connect.ssh._packets import ChannelData, Packetizer
@@ -259,9 +260,16 @@ class Transport(paramiko.Transport):
     def _parse_debug(self, message: paramiko.Message) -> None:
         """OpenSSH tells each login which line of the authorized keys let it in; paramiko takes its time to quote it."""
 
+    def get_exception(self) -> Exception | None:
+        """What has ended the line, if it was an error. It may quote the server, and tracebacks show it beside ours."""
+        error = super().get_exception()
+        if error:
+            error.args = tuple(printable(part) if isinstance(part, str) else part for part in error.args)
+        return error
+
     def _parse_disconnect(self, message: paramiko.Message) -> None:
         message.get_int()
-        self.farewell = message.get_text() or "the server hung up"
+        self.farewell = message.get_binary().decode("utf-8", "replace") or "the server hung up"
 
     @property
     def greeted(self) -> bool:

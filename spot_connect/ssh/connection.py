@@ -467,7 +467,7 @@ class Connection:
             raise SshLost(f"a session on {self} was lost", "the server opened another one than expected")
 
     def _refusal(self, error: Exception | None) -> SshRefused:
-        said = f"{error}" if error and str(error) else "permission denied (publickey)"
+        said = reason(error) if error and str(error) else "permission denied (publickey)"
         return SshRefused(
             f"cannot log in to {self.address} as {self.username}",
             said,

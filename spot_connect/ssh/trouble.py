@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from spot_connect.core.errors import SshLost, SshUnreachable
 from spot_connect.core.models import Address
+from spot_connect.core.untrusted import printable
+
+_LONGEST = 300
 
 
 @contextlib.contextmanager
@@ -37,6 +40,12 @@ def reason(error: BaseException) -> str:
         >>> reason(ConnectionRefusedError(111, "Connection refused"))
         'connection refused'
     """
+    said = printable(_reason(error))
+    # A server may say as much as it likes.
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, EOFError):
         return str(error) or "the server closed the connection"
     if isinstance(error, TimeoutError):

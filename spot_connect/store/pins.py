@@ -7,17 +7,19 @@ The host field is the instance id, which never comes back, where an address does
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spot_connect.core import values
-from spot_connect.core.errors import HostKeyChanged, StateError
+from spot_connect.core.errors import HostKeyChanged, StateError, UsageError
 from spot_connect.store.state import State
 
 _VERIFIED = "verified"
 _FIRST_USE = "first-use"
+# RFC 4251, section 6, of which "@" and what follows it is a name that somebody has chosen.
+_ALGORITHM = re.compile(r"[A-Za-z0-9@._+-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,10 @@ class Pins:
 
         Raises:
             HostKeyChanged: another key of that algorithm is pinned.
-            UsageError: ``instance_id`` is none.
+            UsageError: ``instance_id`` is none, or the key is not one of that algorithm; nothing is written.
         """
+        if not _is_key(algorithm, key):
+            raise UsageError(f"cannot pin the host key of {instance_id}", f"it is not a key of {algorithm!r}")
         new = _Pin(values.instance_id(instance_id), algorithm, key, verified)
         with self._state.lock("known_hosts", wait_seconds=30):
             lines = self._lines()
@@ -110,9 +114,11 @@ def _host(line: str) -> str:
 
 def _is_key(algorithm: str, key: str) -> bool:
     """Whether the base64 is a key of that algorithm: RFC 4253, 6.6, begins it with the algorithm's length and name."""
+    if not _ALGORITHM.fullmatch(algorithm):
+        return False
     try:
         blob = base64.b64decode(key, validate=True)
-    except binascii.Error:
+    except ValueError:
         return False
     name = algorithm.encode()
     return blob[: 4 + len(name)] == len(name).to_bytes(4, "big") + name

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spot_connect.core.errors import StateError
 from spot_connect.core.names import file_name
 from spot_connect.core.ssh_config import SshAlias, alias_of, can_be_alias, host_block
+from spot_connect.core.untrusted import Refused
 from spot_connect.store.state import State
 
 
@@ -24,12 +26,15 @@ class SshAliases:
         """The name leads to this machine from now on; one that OpenSSH could not be told is left out.
 
         Raises:
-            StateError: the file cannot be written.
+            StateError: the file cannot be written, or would say something else; it stays as it is.
         """
         if not can_be_alias(alias.name):
             return
         path = self._path(alias.name)
-        text = host_block(alias)
+        try:
+            text = host_block(alias)
+        except Refused as error:
+            raise StateError(f"cannot tell OpenSSH of {alias.name}", str(error)) from error
         if self._state.read_text(path) != text:
             self._state.write_atomic(path, text)
 

@@ -105,6 +105,13 @@ def test_the_user_is_that_of_the_image_unless_a_tag_says_another(cloud, login):
     assert login.output(instance_id, "echo $USER", "maria") == "maria"
 
 
+@pytest.mark.parametrize("tag", ["../../tmp/x", "me\nroot::0:0::/:/bin/sh"], ids=["path", "line"])
+def test_a_tag_that_is_no_login_makes_no_user(cloud, login, tag):
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "spot-connect:login", "Value": tag}]}]
+    instance_id = cloud.run(KeyName=login.name, TagSpecifications=tags)["InstanceId"]
+    assert login.output(instance_id, "echo $USER", "ec2-user") == "ec2-user"
+
+
 def test_user_data_runs_once(cloud, ec2, login):
     script = "#!/bin/bash\necho run >> /home/ec2-user/ran\n"
     instance_id = cloud.run(KeyName=login.name, UserData=script)["InstanceId"]
