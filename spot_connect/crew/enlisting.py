@@ -53,7 +53,7 @@ def enlist(asked: dict[str, Any]) -> int:
     os.set_inheritable(lock, True)  # noqa: FBT003 - it takes no keyword
     try:
         python = _python(with_boto=bool(batch.spec.get("role")))
-    except (OSError, subprocess.CalledProcessError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is to be heard of, as long as this machine costs
         said = str(getattr(error, "stderr", "") or error).strip().splitlines()
         batch.sign_up(asked["instance"], trouble=f"no Python with dask: {said[-1] if said else error}")
         return 1

@@ -203,7 +203,11 @@ def serve(asked: dict[str, Any]) -> int:
     links.settle()
     batch = Batch(Path(asked["directory"]))
     slots = asked["slots"] if "slots" in asked else slots_of(batch.spec["slots"])
-    asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "", asked.get("ways") or ())))
+    try:
+        asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "", asked.get("ways") or ())))
+    except Exception as error:
+        batch.sign_up(asked["instance"], trouble=f"{type(error).__name__}: {error}")
+        raise
     subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)
     return 0
 

@@ -121,7 +121,7 @@ def follow(asked: dict[str, Any]) -> int:
 
 def show_log(run: Run, asked: dict[str, Any], is_over: Callable[[Attempt], bool]) -> int:
     """What :func:`follow` does, for a run that lies anywhere."""
-    chosen = Attempt(run.directory / "attempts" / f"{asked['attempt']:04d}")
+    chosen = run.attempt(asked["attempt"])
     offset, errors = int(asked["offset"]), int(asked.get("errors") or 0)
     rest = threading.Event()
     while True:

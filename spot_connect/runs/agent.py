@@ -24,6 +24,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
 # Linux takes 128 KB, of which quoting may need a part.
 _LONGEST_ARGUMENT = 16 * 1024
+_SHARED = "untrusted"
+"""Of what can be decided without an instance, the one module that is needed on one, too."""
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 
@@ -36,6 +38,8 @@ def program() -> bytes:
         for source in files(f"spot_connect.{room}").iterdir():
             if source.name.endswith(".py"):
                 texts[f"spot_connect/{room}/{source.name}"] = source.read_text(encoding="utf-8")
+    texts["spot_connect/core/__init__.py"] = _PACKAGE
+    texts[f"spot_connect/core/{_SHARED}.py"] = files("spot_connect.core").joinpath(f"{_SHARED}.py").read_text("utf-8")
     # For scripts that train with Keras; nothing else imports it.
     texts["spot_connect/keras_callback.py"] = files("spot_connect").joinpath("keras_callback.py").read_text("utf-8")
     archive = io.BytesIO()
