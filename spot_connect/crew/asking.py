@@ -1,4 +1,4 @@
-"""What may be asked about jobs that run together, wherever their directory lies."""
+"""What may be asked about jobs that run together."""
 
 from __future__ import annotations
 
@@ -31,16 +31,6 @@ def made(where: Path, asked: dict[str, Any], texts: list[tuple[str, bytes]]) -> 
     return batch
 
 
-def copied(path: Path, place: Path) -> None:
-    """Put a file or a directory into ``place``, under its own name."""
-    place.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        shutil.copytree(path, place / path.resolve().name, symlinks=True, dirs_exist_ok=True)
-    else:
-        # A link that leads nowhere can only be copied as one.
-        shutil.copy2(path, place / path.name, follow_symlinks=path.exists())
-
-
 def staging(where: Path, run_id: str) -> Path:
     """Where the directory is until it is whole."""
     return directory(where, f".{run_id}")
@@ -61,7 +51,6 @@ def status(batch: Batch) -> dict[str, Any]:
         "created": spec.get("created"),
         "ended": end.get("ended"),
         "shared": batch.is_shared,
-        "kept": spec.get("head"),
         "directory": str(batch.directory),
         "head": term.start().get("instance") if term else None,
         "members": batch.members(),

@@ -389,20 +389,17 @@ class Head:
                 await asyncio.wait_for(farewell, _FAREWELL_SECONDS)
 
 
-async def hold_office(batch: Batch, instance: str, host: str, who: dict[str, Any]) -> None:
-    """Be the head until the jobs have ended, this machine is to go, or another is the head.
-
-    It listens at ``host``; ``who`` tells this process from all others.
-    """
+async def hold_office(batch: Batch, instance: str) -> None:
+    """Be the head until the jobs have ended, this machine is to go, or another is the head."""
     # Several machines saw that there was none; one of them was first.
     term = None if batch.term() else batch.head.claim(len(batch.head.attempts()) + 1)
     if term is None:
         return
-    start = {**who, "time": time.time()}
+    start = {**whoami(instance), "time": time.time()}
     files.write(term.directory / "start.json", start)
     security = links.security(batch)
     async with Scheduler(
-        host=host, port=0, protocol="tls", security=security, dashboard=False, allowed_failures=0,
+        host=own_address(), port=0, protocol="tls", security=security, dashboard=False, allowed_failures=0,
         worker_ttl=_WORKER_TTL, dashboard_address="127.0.0.1:0",
     ) as scheduler:  # fmt: skip
         files.write(term.directory / "start.json", {**start, "address": scheduler.address})
@@ -438,8 +435,7 @@ async def _until_relieved(batch: Batch, term: Attempt) -> str:
 def lead(asked: dict[str, Any]) -> int:
     """Be the head."""
     links.settle()
-    instance = asked["instance"]
-    asyncio.run(hold_office(Batch(Path(asked["directory"])), instance, own_address(), whoami(instance)))
+    asyncio.run(hold_office(Batch(Path(asked["directory"])), asked["instance"]))
     return 0
 
 

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -42,18 +41,13 @@ class Member:
         instance: this machine's id.
         slots: how many jobs run here at once.
         head: where the head listens, if it cannot be read from the jobs' directory.
-        ways: for each slot the port it listens at, and where the head finds it, if that is not at this machine's
-            own address.
     """
 
-    def __init__(
-        self, batch: Batch, instance: str, slots: int, head: str = "", ways: Sequence[tuple[int, str]] = ()
-    ) -> None:
+    def __init__(self, batch: Batch, instance: str, slots: int, head: str = "") -> None:
         self._batch = batch
         self._instance = instance
         self._slots = slots
         self._head = head
-        self._ways = ways
         self._security = links.security(batch)
         self._office: asyncio.subprocess.Process | None = None
         self._met = time.monotonic()
@@ -128,9 +122,8 @@ class Member:
 
     async def _work_for(self, address: str, name: str, keeper: tasks.Keeper) -> None:
         async with Worker(
-            address, nthreads=1, name=name, security=self._security, protocol="tls", **self._listening(name),
-            memory_limit=0, death_timeout=_JOIN_SECONDS, local_directory=str(home() / "dask"),
-            dashboard=False,
+            address, nthreads=1, name=name, security=self._security, protocol="tls", host=own_address(),
+            memory_limit=0, death_timeout=_JOIN_SECONDS, local_directory=str(home() / "dask"), dashboard=False,
         ) as worker:  # fmt: skip
             leaves, looked = False, time.monotonic()
             while worker.status.name in ("running", "paused", "closing_gracefully"):
@@ -140,8 +133,7 @@ class Member:
                     await _move_off(worker)
                 if leaves and not keeper.is_busy and (_is_late() or not _has_work(worker)):
                     # What was queued here goes elsewhere at once, and what calls of a client have brought since.
-                    if not self._ways:
-                        await _move_off(worker)
+                    await _move_off(worker)
                     return
                 if time.monotonic() - looked > _HEAD_SECONDS:
                     looked = time.monotonic()
@@ -151,19 +143,12 @@ class Member:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _meet(self, worker: Worker) -> None:
-        """Ask the head for a sign of life: a connection through SSH stands for hours after its other end has gone."""
+        """Ask the head for a sign of life: a connection may stand for hours after its other end has gone."""
         if not self._head or time.monotonic() - self._met < _ASK_SECONDS:
             return
         with suppress(OSError, asyncio.TimeoutError):
             await asyncio.wait_for(worker.scheduler.identity(n_workers=0), _ASK_SECONDS)
             self._met = time.monotonic()
-
-    def _listening(self, name: str) -> dict[str, Any]:
-        """Where the worker of that slot listens."""
-        if not self._ways:
-            return {"host": own_address()}
-        port, contact = self._ways[int(name.rpartition("/")[2])]
-        return {"host": "127.0.0.1", "port": port, "contact_address": contact}
 
     def _address(self) -> str:
         if self._head:
@@ -204,7 +189,7 @@ def serve(asked: dict[str, Any]) -> int:
     batch = Batch(Path(asked["directory"]))
     slots = asked["slots"] if "slots" in asked else slots_of(batch.spec["slots"])
     try:
-        asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "", asked.get("ways") or ())))
+        asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "")))
     except Exception as error:
         batch.sign_up(asked["instance"], trouble=f"{type(error).__name__}: {error}")
         raise
