@@ -17,7 +17,7 @@ from spot_connect.core.side_by_side import side_by_side
 from spot_connect.core.values import dollars
 from spot_connect.jobs import starting
 from spot_connect.jobs.crew import Crew
-from spot_connect.jobs.mapping import CALL, MapRun, jobs_for, write_calls
+from spot_connect.jobs.mapping import SCRIPT, MapRun, jobs_for, keep_key, kept_key, new_key, write_calls
 from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
 from spot_connect.jobs.supply import supply
@@ -143,7 +143,8 @@ class InstanceManager(ManyInstances):
         )
         count = min(n_jobs if n_instances is None else n_instances, len(planned.jobs))
         launch = {"profile": profile, "types": types, **settings}
-        run = JobRun(*self._begin_jobs(prefix, planned, terms, count, filesystem, launch))
+        run_id = starting.new_id()
+        run = JobRun(run_id, self._begin_jobs(prefix, run_id, planned, terms, count, filesystem, launch))
         if wait:
             run.stay()
         return run
@@ -208,12 +209,16 @@ class InstanceManager(ManyInstances):
             max_hours=max_hours,
         )
         given = list(items)
+        run_id, key = starting.new_id(), new_key()
         with TemporaryDirectory(prefix="spot-connect-") as place:
-            calls = write_calls(function, given, jobs_for(len(given), n_instances, terms.slots, chunks), Path(place))
-            planned = plan(len(calls), CALL, calls)
+            jobs = jobs_for(len(given), n_instances, terms.slots, chunks)
+            calls = write_calls(function, given, jobs, Path(place), run_id=run_id, key=key)
+            planned = plan(len(calls), SCRIPT, calls)
             launch = {"profile": profile, "types": types, **settings}
             count = min(n_instances, len(calls))
-            return MapRun(*self._begin_jobs(name, planned, terms, count, filesystem, launch, _takes_functions))
+            crew = self._begin_jobs(name, run_id, planned, terms, count, filesystem, launch, _takes_functions, key)
+        keep_key(self._realm.state, run_id, key)
+        return MapRun(run_id, crew, key)
 
     def cluster(
         self,
@@ -258,26 +263,30 @@ class InstanceManager(ManyInstances):
         dask_here()
         terms = Terms(slots=slots_of(slots), head=head, max_hours=max_hours, linger=30.0, stay=idle)
         launch = {"profile": profile, "types": types, **settings}
-        return JobRun(*self._begin_jobs(name, Plan((), ()), terms, n_instances, filesystem, launch, _takes_clients))
+        run_id, none = starting.new_id(), Plan((), ())
+        crew = self._begin_jobs(name, run_id, none, terms, n_instances, filesystem, launch, _takes_clients)
+        return JobRun(run_id, crew)
 
     def _begin_jobs(
         self,
         prefix: str,
+        run_id: str,
         planned: Plan,
         terms: Terms,
         count: int,
         filesystem: str | None,
         launch: Mapping[str, Any],
         check: Callable[[Sequence[Line]], None] = lambda _: None,
-    ) -> tuple[str, Crew]:
-        """Launch ``count`` instances and begin the jobs on those that pass; the id of the run, and its crew."""
+        key: bytes = b"",
+    ) -> Crew:
+        """Launch ``count`` instances and begin the jobs on those that pass; the crew of the run."""
         token = file_system_token(filesystem) if filesystem else self.efs
         if token is None and terms.head == "worker":
             self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
         # Whatever becomes of this computer and of the jobs, the bill has an end.
         boot = f"#!/bin/bash\n{last_resort(terms.max_hours)}"
         fleet = self.launch_fleet(count, name=prefix, user_data=boot, filesystem=token, **launch)
-        run_id, yard = starting.new_id(), self._yard(prefix, fleet.region)
+        yard = self._yard(prefix, fleet.region)
         head: Line | None = None
         order: Order | None = None
         try:
@@ -291,7 +300,7 @@ class InstanceManager(ManyInstances):
                 order = yard.write_order(fleet, token, run_id, terms.max_hours)
             supplied = supply(run_id, fleet, [line.seen for line in lines], head.seen if head else None, order)
             crew = self._crew(prefix, fleet.region, [head, *lines] if head else lines)
-            starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head)
+            starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head, key=key)
         except BaseException:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
@@ -300,7 +309,7 @@ class InstanceManager(ManyInstances):
             raise
         what = f"{len(planned.jobs)} jobs run" if planned.jobs else "a cluster runs"
         self._reporter.note(f"{what} as {run_id} on {len(lines)} instances {prefix}_*")
-        return run_id, crew
+        return crew
 
     def attach(self, prefix: str, run_id: str = "", *, region: str = "", on: str = "") -> JobRun:
         """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer.
@@ -316,17 +325,23 @@ class InstanceManager(ManyInstances):
             InstanceNotFound: no instance of that prefix lives, or none called ``on``.
             RunNotFound: they know no such jobs.
 
+        Calls of :meth:`map` come as a :class:`spot_connect.jobs.mapping.MapRun`, which can ``gather()``.
+
         Example:
             >>> manager.attach("sweep").record().summary  # doctest: +SKIP
             'sweep 20261125-074501-9f3a: 8 jobs: 8 succeeded; 1 interruptions'
         """
         [place, *_] = finding.likely_regions(self._realm, on or f"{prefix}_0", region, "")
         crew = self._crew(prefix, place, [self.launch_instance(on, region=region or None)] if on else ())
-        known = [one["run"] for one in crew.ask("jobs-list", {}) if one["name"] == prefix]
+        known = {str(one["run"]): one for one in crew.ask("jobs-list", {}) if one["name"] == prefix}
         chosen = run_id or max(known, default="")
         if chosen not in known:
             raise RunNotFound(f"{prefix} knows no jobs {run_id}".rstrip(), f"there are {', '.join(known) or 'none'}")
-        return JobRun(chosen, crew)
+        return (
+            MapRun(chosen, crew, kept_key(self._realm.state, chosen))
+            if known[chosen]["calls"]
+            else JobRun(chosen, crew)
+        )
 
     def runs(self, region: str = "") -> list[JobsRecord]:
         """The distributed jobs that live instances know, the newest last.

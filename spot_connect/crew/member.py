@@ -20,7 +20,7 @@ from spot_connect.crew.batch import Batch, slots_of
 from spot_connect.crew.capacity import INTERRUPTED, Capacity
 from spot_connect.crew.enlisting import CHOSEN
 from spot_connect.crew.visitors import is_job
-from spot_connect.interruption import files, hooks
+from spot_connect.interruption import files, hooks, modes
 from spot_connect.interruption.ledger import home
 from spot_connect.interruption.metadata import own_address
 
@@ -98,8 +98,12 @@ class Member:
             return
         if self._batch.term() is None:
             asked = {"directory": str(self._batch.directory), "instance": self._instance}
-            words = (tasks.PROGRAM, "jobs-lead", json.dumps(asked))
-            self._office = await asyncio.create_subprocess_exec(sys.executable, *words)
+            self._office = await asyncio.create_subprocess_exec(
+                *(sys.executable, tasks.PROGRAM, "jobs-lead"), stdin=subprocess.PIPE
+            )
+            if self._office.stdin:
+                self._office.stdin.write(json.dumps(asked).encode() + b"\n")
+                self._office.stdin.close()
 
     def _is_orphaned(self) -> bool:
         """Nobody can become the head in the place of one that is known by its address alone."""
@@ -186,6 +190,8 @@ def _is_late() -> bool:
 def serve(asked: dict[str, Any]) -> int:
     """Be a member until the run is over, then end the machine."""
     links.settle()
+    # Calls of a client of the user's own run in this process.
+    modes.be_as_for_the_user()
     batch = Batch(Path(asked["directory"]))
     slots = asked["slots"] if "slots" in asked else slots_of(batch.spec["slots"])
     try:

@@ -64,10 +64,11 @@ class Keeper:
 
     def _lines(self) -> tuple[IO[str], IO[str]]:
         if self._process is None or self._process.poll() is not None:
-            words = [sys.executable, PROGRAM, "keep", json.dumps({"instance": self._instance})]
             self._process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-            )
+                [sys.executable, PROGRAM, "keep"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+            )  # fmt: skip
+            cast("IO[str]", self._process.stdin).write(json.dumps({"instance": self._instance}) + "\n")
         return cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
 
 

@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from spot_connect.interruption import files, hooks
+from spot_connect.interruption import files, hooks, modes
 from spot_connect.interruption.ledger import Attempt, Run
 from spot_connect.interruption.log import Log
 
@@ -82,7 +82,8 @@ class Runner:
         place = Path.home() / Path(self._spec.get("upload_path") or ".").expanduser()
         with self._log.opened() as (log, errors):
             for command in (["mkdir", "-p", str(place)], ["cp", "-R", f"{given}/.", str(place)]):
-                status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
+                with modes.for_the_user():
+                    status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
                 if status:
                     return "failed", status
         return "succeeded", 0
@@ -93,10 +94,11 @@ class Runner:
             return self._outcome(None), REQUEUE
         with self._log.opened() as (out, errors):
             try:
-                child = subprocess.Popen(
-                    _call(script), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=str(self._directory),
-                    env=self._environment(), start_new_session=True,
-                )  # fmt: skip
+                with modes.for_the_user():
+                    child = subprocess.Popen(
+                        _call(script), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=str(self._directory),
+                        env=self._environment(), start_new_session=True,
+                    )  # fmt: skip
             except OSError as error:
                 errors.write(f"{script.name.partition('-')[2]}: cannot be run: {error}\n".encode())
                 return "failed", _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_RUNNABLE

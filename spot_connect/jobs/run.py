@@ -124,8 +124,9 @@ class JobRun:
             RunInterrupted: no machine of it lives any more.
         """
         [told] = self._crew.ask("jobs-outputs", {"run": self.id})
-        sources = [path for _, path in told["paths"]]
-        targets = [Path(directory) / str(number) for number, _ in told["paths"]]
+        sources = [str(path) for _, path in told["paths"]]
+        # Who tells them may tell anything: a number leads to no other place.
+        targets = [Path(directory) / str(int(number)) for number, _ in told["paths"]]
         for target in targets:
             # Into a directory that is there a download puts things under their own names.
             target.mkdir(parents=True, exist_ok=True)

@@ -30,16 +30,19 @@ def start(
     supply: Supply,
     reporter: Reporter,
     head: Line | None = None,
+    key: bytes = b"",
 ) -> None:
     """Begin the jobs. They exist on the machines when this returns, whatever becomes of this computer.
 
     With an order all machines have one file system, and any of them may become the head. Without it the first one
     keeps everything, and with it everything is lost. A machine given as ``head`` is the first head, and runs no jobs.
+    With ``key`` calls of Python functions and their answers are authenticated.
     """
     run_id, shared = supply.run_id, supply.order is not None
     made: dict[str, Any] = {
         "run": run_id,
         "tls": shared_secret(f"{name} {run_id}"),
+        "key": key.hex(),
         "spec": {**terms.wire(), "name": name, "shared": shared, "role": supply.has_role},
     }
     keeper, others = (head, lines) if head else (lines[0], lines[1:])
