@@ -35,8 +35,8 @@ case $zone in
 {mount}[ $? = 0 ] || exit
 new=~/.spot-connect/new
 (umask 077 && mkdir -p ~/.spot-connect && cp {programs}/{program} $new) || exit
-if ! echo {sha256} $new | sha256sum -c --status; then
-    echo {programs}/{program} is not the program that this machine was to run: its SHA-256 is another one >&2
+if ! printf '%s  %s\n' {sha256} $new | sha256sum -c --status; then
+    echo {programs}/{program} is not run: its SHA-256 is not that of the program that the run began with >&2
     rm $new
     exit 1
 fi
