@@ -59,7 +59,8 @@ def unpack(packed: bytes, place: Path) -> list[str]:
         members = archive.getmembers()
     except Exception as error:
         raise Damaged(f"what has travelled cannot be unpacked: {error}") from error
-    place.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.mkdir(mode=0o700, exist_ok=True)
     return _Unpacking(archive, place).take(members)
 
 

@@ -100,7 +100,7 @@ class Batch(Run):
 
     def sign_up(self, instance: str, **details: Any) -> None:
         """The machine has joined, or says what keeps it from that."""
-        (self.directory / "members").mkdir(exist_ok=True)
+        (self.directory / "members").mkdir(mode=0o700, exist_ok=True)
         files.write(self.directory / "members" / f"{instance}.json", {"instance": instance, **details})
 
     def members(self) -> list[dict[str, Any]]:

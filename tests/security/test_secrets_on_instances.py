@@ -11,7 +11,7 @@ import pytest
 
 from spot_connect.runs import agent
 from spot_connect.spotted import SpotInstance
-from tests.boundary.jobs.conftest import at_home, cloud_home, heard, manager, start  # noqa: F401 - fixtures
+from tests.boundary.jobs.conftest import at_home, cloud_home, heard, is_alive, manager, start  # noqa: F401 - fixtures
 from tests.boundary.launching.conftest import Heard
 
 SECRET = "correct-horse-battery"
@@ -112,7 +112,7 @@ def test_jobs_tell_neither_the_key_of_the_run_nor_their_environment(start, manag
         record = run.wait(PATIENCE)
     assert record.state == "succeeded"
     # Whoever was the head stays for the results.
-    machine = next(line for line in manager.instances.values() if line.id == record.head)
+    machine = next(line for line in manager.instances.values() if is_alive(line))
     usual = machine.run("umask; f=$(mktemp -u); echo x > $f; stat -c %a $f", cmd=True, return_output=True).split()
     assert run.logs(0).decode().split() == ["umask", usual[0], "mode", usual[1], SECRET[::-1], "evah"]
     assert_nothing_told({*arguments, *sent})
