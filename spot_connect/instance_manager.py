@@ -8,19 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spot_connect.core.errors import RunNotFound, SpotConnectError, UsageError
+from spot_connect.core.errors import RunNotFound, SpotConnectError
 from spot_connect.core.jobs import JobsRecord, Plan, Terms, jobs_record, slots_of
 from spot_connect.core.joining import last_resort
 from spot_connect.core.names import file_system_token
 from spot_connect.core.orders import Order
 from spot_connect.core.side_by_side import side_by_side
 from spot_connect.core.values import dollars
-from spot_connect.jobs import own_crew, starting
+from spot_connect.jobs import starting
 from spot_connect.jobs.crew import Crew
-from spot_connect.jobs.desk import begin
-from spot_connect.jobs.mapping import CALL, MapRun, jobs_for, write_calls
-from spot_connect.jobs.own_crew import CLIENT, OwnCrew
-from spot_connect.jobs.own_run import run_of
+from spot_connect.jobs.mapping import SCRIPT, MapRun, jobs_for, keep_key, kept_key, new_key, write_calls
 from spot_connect.jobs.planning import Uploads, plan
 from spot_connect.jobs.run import JobRun
 from spot_connect.jobs.supply import supply
@@ -105,9 +102,7 @@ class InstanceManager(ManyInstances):
             types: further instance types that will do.
             head: ``"worker"``: one of the instances hands the jobs out, too, and another does when it is lost.
                 ``"on-demand"``: a small one, ``<prefix>_head``, is launched for it at the full price, which AWS does
-                not take away; then jobs are safe without a file system, too. ``"client"``: this process
-                (``pip install 'spot-connect[jobs]'``); if it ends, or this computer is off, the jobs are lost. What is
-                known of them is kept here, and a file system is there for the scripts alone.
+                not take away; then jobs are safe without a file system, too.
             max_hours: after this long the jobs are stopped, and an instance ends itself, whatever happens.
             max_cost: the jobs are stopped when the instances have cost this many US dollars, at the prices that held
                 when each was launched.
@@ -148,7 +143,8 @@ class InstanceManager(ManyInstances):
         )
         count = min(n_jobs if n_instances is None else n_instances, len(planned.jobs))
         launch = {"profile": profile, "types": types, **settings}
-        run = run_of(*self._begin_jobs(prefix, planned, terms, count, filesystem, launch))
+        run_id = starting.new_id()
+        run = JobRun(run_id, self._begin_jobs(prefix, run_id, planned, terms, count, filesystem, launch))
         if wait:
             run.stay()
         return run
@@ -213,12 +209,16 @@ class InstanceManager(ManyInstances):
             max_hours=max_hours,
         )
         given = list(items)
+        run_id, key = starting.new_id(), new_key()
         with TemporaryDirectory(prefix="spot-connect-") as place:
-            calls = write_calls(function, given, jobs_for(len(given), n_instances, terms.slots, chunks), Path(place))
-            planned = plan(len(calls), CALL, calls)
+            jobs = jobs_for(len(given), n_instances, terms.slots, chunks)
+            calls = write_calls(function, given, jobs, Path(place), run_id=run_id, key=key)
+            planned = plan(len(calls), SCRIPT, calls)
             launch = {"profile": profile, "types": types, **settings}
             count = min(n_instances, len(calls))
-            return MapRun(*self._begin_jobs(name, planned, terms, count, filesystem, launch, _takes_functions))
+            crew = self._begin_jobs(name, run_id, planned, terms, count, filesystem, launch, _takes_functions, key)
+        keep_key(self._realm.state, run_id, key)
+        return MapRun(run_id, crew, key)
 
     def cluster(
         self,
@@ -261,33 +261,32 @@ class InstanceManager(ManyInstances):
             [0.1, 0.4, ...]
         """
         dask_here()
-        if head == CLIENT:
-            raise UsageError("a cluster cannot have its head here", "its instances would not reach each other")
         terms = Terms(slots=slots_of(slots), head=head, max_hours=max_hours, linger=30.0, stay=idle)
         launch = {"profile": profile, "types": types, **settings}
-        return JobRun(*self._begin_jobs(name, Plan((), ()), terms, n_instances, filesystem, launch, _takes_clients))
+        run_id, none = starting.new_id(), Plan((), ())
+        crew = self._begin_jobs(name, run_id, none, terms, n_instances, filesystem, launch, _takes_clients)
+        return JobRun(run_id, crew)
 
     def _begin_jobs(
         self,
         prefix: str,
+        run_id: str,
         planned: Plan,
         terms: Terms,
         count: int,
         filesystem: str | None,
         launch: Mapping[str, Any],
         check: Callable[[Sequence[Line]], None] = lambda _: None,
-    ) -> tuple[str, Crew]:
-        """Launch ``count`` instances and begin the jobs on those that pass; the id of the run, and its crew."""
+        key: bytes = b"",
+    ) -> Crew:
+        """Launch ``count`` instances and begin the jobs on those that pass; the crew of the run."""
         token = file_system_token(filesystem) if filesystem else self.efs
         if token is None and terms.head == "worker":
             self._reporter.warn(f"without a file system the jobs are lost if AWS takes {prefix}_0 away")
-        if terms.head == CLIENT:
-            dask_here()
-            self._reporter.warn("this process hands the jobs out: if it ends, or this computer is off, they are lost")
         # Whatever becomes of this computer and of the jobs, the bill has an end.
         boot = f"#!/bin/bash\n{last_resort(terms.max_hours)}"
         fleet = self.launch_fleet(count, name=prefix, user_data=boot, filesystem=token, **launch)
-        run_id, yard = starting.new_id(), self._yard(prefix, fleet.region)
+        yard = self._yard(prefix, fleet.region)
         head: Line | None = None
         order: Order | None = None
         try:
@@ -297,16 +296,11 @@ class InstanceManager(ManyInstances):
             doors.open_among(self._realm.cloud(fleet.region), {each for line in lines for each in line.seen.groups})
             if terms.head == "on-demand":
                 head = yard.keeper(lines[0], token or "")
-            if token is not None and terms.head != CLIENT:
+            if token is not None:
                 order = yard.write_order(fleet, token, run_id, terms.max_hours)
             supplied = supply(run_id, fleet, [line.seen for line in lines], head.seen if head else None, order)
             crew = self._crew(prefix, fleet.region, [head, *lines] if head else lines)
-            if terms.head == CLIENT:
-                kept = self._realm.state.directory()
-                batch, desk = begin(kept, lines, prefix, planned, terms, supply=supplied, reporter=self._reporter)
-                crew = OwnCrew(batch, lines, yard, self._reporter, desk)
-            else:
-                starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head)
+            starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head, key=key)
         except BaseException:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
@@ -315,7 +309,7 @@ class InstanceManager(ManyInstances):
             raise
         what = f"{len(planned.jobs)} jobs run" if planned.jobs else "a cluster runs"
         self._reporter.note(f"{what} as {run_id} on {len(lines)} instances {prefix}_*")
-        return run_id, crew
+        return crew
 
     def attach(self, prefix: str, run_id: str = "", *, region: str = "", on: str = "") -> JobRun:
         """Jobs that were started by :meth:`run_distributed_jobs`, here or on another computer.
@@ -331,21 +325,23 @@ class InstanceManager(ManyInstances):
             InstanceNotFound: no instance of that prefix lives, or none called ``on``.
             RunNotFound: they know no such jobs.
 
+        Calls of :meth:`map` come as a :class:`spot_connect.jobs.mapping.MapRun`, which can ``gather()``.
+
         Example:
             >>> manager.attach("sweep").record().summary  # doctest: +SKIP
             'sweep 20261125-074501-9f3a: 8 jobs: 8 succeeded; 1 interruptions'
         """
         [place, *_] = finding.likely_regions(self._realm, on or f"{prefix}_0", region, "")
         crew = self._crew(prefix, place, [self.launch_instance(on, region=region or None)] if on else ())
-        own = {} if on else {one.id: one for one in own_crew.known(self._realm.state.path(), prefix)}
-        known = [] if own_crew.suffices(own, run_id) else own_crew.ids(crew, prefix, own)
-        chosen = run_id or max([*known, *own], default="")
-        if chosen in own:
-            yard = self._yard(prefix, place)
-            return run_of(chosen, OwnCrew(own[chosen], (), yard, self._reporter))
+        known = {str(one["run"]): one for one in crew.ask("jobs-list", {}) if one["name"] == prefix}
+        chosen = run_id or max(known, default="")
         if chosen not in known:
             raise RunNotFound(f"{prefix} knows no jobs {run_id}".rstrip(), f"there are {', '.join(known) or 'none'}")
-        return JobRun(chosen, crew)
+        return (
+            MapRun(chosen, crew, kept_key(self._realm.state, chosen))
+            if known[chosen]["calls"]
+            else JobRun(chosen, crew)
+        )
 
     def runs(self, region: str = "") -> list[JobsRecord]:
         """The distributed jobs that live instances know, the newest last.
@@ -363,7 +359,6 @@ class InstanceManager(ManyInstances):
                 self._reporter.note(str(error))
                 continue
             found.update((one["run"], jobs_record(one)) for one in told)
-        found.update(own_crew.records(self._realm.state.path(), found))
         return [found[run_id] for run_id in sorted(found)]
 
     def _crew(self, prefix: str, region: str, lines: Sequence[Line]) -> Crew:

@@ -11,10 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spot_connect.core.errors import UsageError
 from spot_connect.core.jobs import JobsRecord
 from spot_connect.instance_manager import InstanceManager
-from spot_connect.jobs.own_crew import CLIENT
 from spot_connect.jobs.run import COLUMNS, JobRun, cells
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import say, say_json, to_stdout
@@ -47,12 +45,6 @@ def act(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, manager: InstanceManager) -> int:
-    if arguments.detach and arguments.head == CLIENT:
-        raise UsageError(
-            "cannot leave jobs that this computer hands out",
-            "they end with this command",
-            "Leave out --detach, or use another --head.",
-        )
     scripts = [Path(script) for script in arguments.script]
     run = manager.run_distributed_jobs(
         arguments.name,
@@ -150,13 +142,10 @@ def _stayed(arguments: argparse.Namespace, manager: InstanceManager, run: JobRun
 def _followed(
     arguments: argparse.Namespace, manager: InstanceManager, run: JobRun, way: Callable[[JobRun], JobsRecord]
 ) -> int:
-    """Wait in that way until all have ended. Ctrl-C leaves them running, unless it is this command that does it."""
+    """Wait in that way until all have ended. Ctrl-C leaves them running."""
     try:
         return _told(arguments, way(run))
     except KeyboardInterrupt:
-        if run.ends_with_us:
-            manager.reporter.note(f"{run.id} ends with this command, and its instances within two minutes")
-            raise
         back = f"spot_connect jobs attach {shlex.quote(run.name)} --run {run.id}"
         manager.reporter.note(f"{run.id} goes on without you; `{back}` comes back to it")
         raise

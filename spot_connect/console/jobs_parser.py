@@ -64,8 +64,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=read("seconds"), default=None, metavar="T", help="for an attempt, e.g. 90m")
     parser.add_argument("--on-interrupt", default="", metavar="COMMAND", help="runs beside a job at the notice")
     parser.add_argument("--type", action="append", default=[], metavar="T", help="another type that will do")
-    head = "worker: one of the instances hands the jobs out, too (default); on-demand: a small one launched for it;"
-    head += " client: this command does"
+    head = "worker: one of the instances hands the jobs out, too (default); on-demand: a small one launched for it"
     parser.add_argument("--head", default="worker", metavar="WHERE", help=head)
     hours = "after this long the jobs are stopped, and instances end themselves (default: 24)"
     parser.add_argument("--max-hours", type=float, default=24.0, metavar="H", help=hours)

@@ -137,6 +137,10 @@ class RunInterrupted(SpotConnectError):
     exit_code = 6
 
 
+class NotAuthentic(SpotConnectError):
+    """What came back was not made by who was asked."""
+
+
 class SshError(SpotConnectError):
     """The SSH connection failed."""
 

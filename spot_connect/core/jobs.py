@@ -76,7 +76,7 @@ class Terms:
         environment: variables for the scripts.
         upload_path: where files are put, from the home directory.
         head: ``"worker"``: one of the instances hands the jobs out, too; ``"on-demand"``: a small one launched for it,
-            which AWS does not take away; ``"client"``: the process that begins them.
+            which AWS does not take away.
         max_hours: the run ends after this long, and so does an instance, whatever happens.
         max_cost: the run ends when its instances have cost this many US dollars; ``None`` is any amount.
         on_demand_after: after AWS has taken away so many instances, others are launched on demand; ``None`` is never.
@@ -104,8 +104,9 @@ class Terms:
     stay: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.head not in ("worker", "on-demand", "client"):
-            raise UsageError(f"head cannot be {self.head!r}", advice="Use worker, on-demand or client.")
+        if self.head not in ("worker", "on-demand"):
+            advice = "Use worker, and with it a file system; on-demand keeps jobs safe without one, too."
+            raise UsageError(f"head cannot be {self.head!r}", advice=advice)
         for name in ("slots", "retries", "max_interruptions", "on_demand_after"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):

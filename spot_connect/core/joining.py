@@ -33,9 +33,14 @@ zone=$(curl -sf -m 5 -H "X-aws-ec2-metadata-token: $token" "$imds/meta-data/plac
 case $zone in
 {targets}esac
 {mount}[ $? = 0 ] || exit
-umask 077
-mkdir -p ~/.spot-connect
-cp {programs}/{program} ~/.spot-connect/ && exec python3 ~/.spot-connect/{program} jobs-join {asked}
+new=~/.spot-connect/new
+(umask 077 && mkdir -p ~/.spot-connect && cp {programs}/{program} $new) || exit
+if ! printf '%s  %s\n' {sha256} $new | sha256sum -c --status; then
+    echo {programs}/{program} is not run: its SHA-256 is not that of the program that the run began with >&2
+    rm $new
+    exit 1
+fi
+mv $new ~/.spot-connect/{program} && exec python3 ~/.spot-connect/{program} jobs-join <<< {asked}
 JOIN
 )" </dev/null
 """
@@ -50,7 +55,13 @@ def last_resort(hours: float) -> str:
 
 
 def join_at_boot(
-    username: str, mount_targets: Mapping[str, str], file_system_id: str, program: str, run_id: str, hours: float
+    username: str,
+    mount_targets: Mapping[str, str],
+    file_system_id: str,
+    program: str,
+    sha256: str,
+    run_id: str,
+    hours: float,
 ) -> str:
     """User data: mount the file system, and work for the run.
 
@@ -58,12 +69,14 @@ def join_at_boot(
         username: who the run belongs to on the machine.
         mount_targets: by zone, the address of a mount target. In other zones the first one is used.
         file_system_id: what they lead to.
-        program: name of our program's file on the file system.
+        program: name of our program's file on the file system, where others may write.
+        sha256: of that file; another one is not run.
         run_id: the run.
         hours: after which the machine ends itself.
 
     Example:
-        >>> "jobs-join" in join_at_boot("ec2-user", {"us-east-1a": "10.0.0.5"}, "fs-1", "agent.zip", "r1", 24)
+        >>> sha256 = 64 * "0"
+        >>> "jobs-join" in join_at_boot("ec2-user", {"us-east-1a": "10.0.0.5"}, "fs-1", "agent.zip", sha256, "r1", 24)
         True
     """
     nearest = {**mount_targets, "*": next(iter(mount_targets.values()))}
@@ -76,5 +89,6 @@ def join_at_boot(
         mount=mount,
         programs=PROGRAMS,
         program=shlex.quote(program),
+        sha256=sha256,
         asked=shlex.quote(json.dumps({"run": run_id})),
     )

@@ -136,7 +136,6 @@ VERBS: dict[str, Callable[[dict[str, Any]], int]] = {
     "jobs-log": log,
     "jobs-door": door.show,
     "jobs-python": door.python,
-    "jobs-ports": door.ports,
     "jobs-enlist": enlisting.enlist,
     "jobs-member": _member,
     "jobs-lead": _lead,

@@ -1,4 +1,4 @@
-"""What may be asked about jobs that run together, wherever their directory lies."""
+"""What may be asked about jobs that run together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spot_connect.crew.batch import Batch, directory, reopen, row
+from spot_connect.crew.batch import KEY_FILE, Batch, directory, reopen, row
 from spot_connect.crew.capacity import Capacity
 from spot_connect.interruption import files
 from spot_connect.interruption.ledger import Run
@@ -22,23 +22,14 @@ def made(where: Path, asked: dict[str, Any], texts: list[tuple[str, bytes]]) -> 
     batch = Batch(staging(where, asked["run"]))
     shutil.rmtree(batch.directory, ignore_errors=True)
     (batch.directory / "jobs").mkdir(mode=0o700, parents=True)
-    secret = batch.directory / "tls.pem"
-    secret.touch(mode=0o600)
-    secret.write_text(asked["tls"])
+    for name, secret in (("tls.pem", asked["tls"]), (KEY_FILE, asked["key"])):
+        if secret:
+            (batch.directory / name).touch(mode=0o600)
+            (batch.directory / name).write_text(secret)
     for number, job in enumerate(asked["jobs"]):
         _make_job(batch.job(number), job, [texts[index] for index in job["scripts"]], asked["spec"])
     files.write(batch.directory / "spec.json", {**asked["spec"], "jobs": len(asked["jobs"]), "created": time.time()})
     return batch
-
-
-def copied(path: Path, place: Path) -> None:
-    """Put a file or a directory into ``place``, under its own name."""
-    place.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        shutil.copytree(path, place / path.resolve().name, symlinks=True, dirs_exist_ok=True)
-    else:
-        # A link that leads nowhere can only be copied as one.
-        shutil.copy2(path, place / path.name, follow_symlinks=path.exists())
 
 
 def staging(where: Path, run_id: str) -> Path:
@@ -61,7 +52,7 @@ def status(batch: Batch) -> dict[str, Any]:
         "created": spec.get("created"),
         "ended": end.get("ended"),
         "shared": batch.is_shared,
-        "kept": spec.get("head"),
+        "calls": (batch.directory / KEY_FILE).exists(),
         "directory": str(batch.directory),
         "head": term.start().get("instance") if term else None,
         "members": batch.members(),
@@ -83,6 +74,11 @@ def _status(batch: Batch, _: dict[str, Any]) -> dict[str, Any]:
 def _outputs(batch: Batch, _: dict[str, Any]) -> dict[str, Any]:
     """What jobs have left as results: the number of each, and the path."""
     return {"paths": [[int(job.id), str(path)] for job in batch.jobs() for path in sorted(_out(job).iterdir())]}
+
+
+def _key(batch: Batch, _: dict[str, Any]) -> dict[str, Any]:
+    """What the answers are authenticated with."""
+    return {"key": batch.answers_key().hex()}
 
 
 def _stop(batch: Batch, asked: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +112,7 @@ def _close(batch: Batch, _: dict[str, Any]) -> dict[str, Any]:
 QUESTIONS: dict[str, Callable[[Batch, dict[str, Any]], dict[str, Any]]] = {
     "jobs-show": _status,
     "jobs-outputs": _outputs,
+    "jobs-key": _key,
     "jobs-stop": _stop,
     "jobs-retry": _retry,
     "jobs-close": _close,

@@ -5,6 +5,7 @@
     <base>/jobs/<run>/
         spec.json       what was asked for (the directory is renamed into place: it is there, or it is not)
         tls.pem         with this key and certificate the machines of the run know each other
+        answers.key     with this key calls of Python functions and their answers are authenticated, where there are any
         jobs/00000/     each job is a run of its own; see spot_connect.interruption.ledger
         head/attempts/  one for each time that somebody became the head: mkdir is the claim, as for an attempt at a run
         members/        one file for each machine that has joined
@@ -26,6 +27,7 @@ from typing import Any
 from spot_connect.interruption import files
 from spot_connect.interruption.ledger import FAILURES, INTERRUPTIONS, SILENT_SECONDS, Attempt, Run, base, home
 
+KEY_FILE = "answers.key"
 HEAD_LEASE_SECONDS = 15.0
 """After this long without a heartbeat, another machine becomes the head."""
 
@@ -63,6 +65,11 @@ class Batch(Run):
         """Whether all machines see this directory; else each has its own, and jobs travel."""
         return bool(self.spec.get("shared"))
 
+    def answers_key(self) -> bytes:
+        """The key of calls and their answers; empty where jobs are scripts."""
+        path = self.directory / KEY_FILE
+        return bytes.fromhex(path.read_text()) if path.exists() else b""
+
     def say_changed(self) -> None:
         """Have the head look at every job again."""
         files.write(self.directory / "changed", {"time": time.time()})
@@ -93,7 +100,7 @@ class Batch(Run):
 
     def sign_up(self, instance: str, **details: Any) -> None:
         """The machine has joined, or says what keeps it from that."""
-        (self.directory / "members").mkdir(exist_ok=True)
+        (self.directory / "members").mkdir(mode=0o700, exist_ok=True)
         files.write(self.directory / "members" / f"{instance}.json", {"instance": instance, **details})
 
     def members(self) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class Capacity:
     def say_gone(self, instance: str, why: str, until: float | None = None) -> None:
         """The machine is gone, or will be at ``until``."""
         directory = self._batch.directory / "gone"
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         now = time.time()
         files.write_first(directory / f"{instance}.json", {"why": why, "noticed": now, "until": until or now})
 
@@ -77,7 +77,7 @@ class Capacity:
     def say_placed(self, lost: str, machine: Machine) -> dict[str, Any]:
         """The machine was launched in the place of ``lost``; the one that was, if somebody was first."""
         directory = self._batch.directory / "orders"
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         files.write_first(directory / f"{lost}.json", {"since": time.time(), **machine})
         return files.read(directory / f"{lost}.json") or dict(machine)
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from typing import Any
 
 from spot_connect.crew import enlisting
-from spot_connect.crew.batch import find, slots_of
+from spot_connect.crew.batch import find
 from spot_connect.interruption.__main__ import UNKNOWN
 
-_HERE = "127.0.0.1"
 _VERSIONS = (
     "import json, sys; from importlib.metadata import version;"
     "print(json.dumps({'python': sys.version_info[:2], 'dask': %s}))"
@@ -49,13 +46,6 @@ def python(asked: dict[str, Any]) -> int:
         return _tell({})
     program = _VERSIONS % ("version('distributed')" if known else repr(enlisting.DASK))
     return _tell(json.loads(subprocess.check_output([likely, "-c", program])))
-
-
-def ports(asked: dict[str, Any]) -> int:
-    """A port of the loopback for each slot, at which nobody listens; somebody outside leads others there."""
-    with ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server((_HERE, 0))) for _ in range(slots_of(asked["slots"]))]
-        return _tell({"ports": [one.getsockname()[1] for one in listeners]})
 
 
 def _tell(record: dict[str, Any]) -> int:

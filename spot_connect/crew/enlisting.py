@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import platform
 import shutil
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from spot_connect.crew.batch import find
-from spot_connect.interruption.__main__ import detach
+from spot_connect.interruption import modes
+from spot_connect.interruption.__main__ import detach, hand_in
 from spot_connect.interruption.ledger import base, home
 
 DASK = "2026.8.0"
@@ -53,13 +53,17 @@ def enlist(asked: dict[str, Any]) -> int:
     os.set_inheritable(lock, True)  # noqa: FBT003 - it takes no keyword
     try:
         python = _python(with_boto=bool(batch.spec.get("role")))
-    except (OSError, subprocess.CalledProcessError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is to be heard of, as long as this machine costs
         said = str(getattr(error, "stderr", "") or error).strip().splitlines()
         batch.sign_up(asked["instance"], trouble=f"no Python with dask: {said[-1] if said else error}")
         return 1
     place = unpacked()
-    words = [python, str(place), "jobs-member", json.dumps({**asked, "directory": str(batch.directory)})]
-    os.execv(python, words)  # noqa: S606 - a program by its path
+    given, line = os.pipe()
+    os.dup2(given, sys.stdin.fileno())
+    with os.fdopen(line, "wb") as written:
+        hand_in(written, {**asked, "directory": str(batch.directory)})
+    with modes.for_the_user():
+        os.execv(python, [python, str(place), "jobs-member"])  # noqa: S606 - a program by its path
     return 1
 
 
@@ -153,4 +157,7 @@ def _succeeds(command: list[str]) -> bool:
 
 def _call(command: list[str]) -> None:
     sys.stderr.write(f"{time.strftime('%FT%T')} {' '.join(command)}\n")
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
+    with modes.for_the_user():
+        subprocess.run(
+            command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+        )

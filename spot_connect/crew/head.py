@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, Scheduler
+from distributed.scheduler import KilledWorker
 
+from spot_connect.core.untrusted import printable
 from spot_connect.crew import links, tasks
+from spot_connect.crew.archives import pack, unpack
 from spot_connect.crew.batch import Batch, directory, row
 from spot_connect.crew.capacity import LOST, Capacity
 from spot_connect.crew.replacing import Replacer
@@ -22,7 +25,7 @@ from spot_connect.crew.visitors import JOB, Visitors
 from spot_connect.interruption import files, hooks
 from spot_connect.interruption.ledger import INTERRUPTIONS, Attempt, Run, home
 from spot_connect.interruption.metadata import own_address
-from spot_connect.interruption.runner import whoami
+from spot_connect.interruption.runner import fail, whoami
 
 log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
@@ -30,9 +33,10 @@ _BEAT_SECONDS = 2.0
 _WORKER_TTL = 60.0
 # A machine that has just joined has no slots for a moment.
 _ABSENT_SECONDS = 30.0
-_MOST_STARTS = 5
+_MOST_MISHAPS = 5
 _FAREWELL_SECONDS = 5.0
 _INTERRUPTED, _AGAIN, _FRESH = range(3)
+_GONE, _UNKEPT, _ERROR = "gone", "unkept", "error"
 
 
 @dataclass
@@ -42,7 +46,7 @@ class _Job:
     run: Run
     row: dict[str, Any]
     tries: int = 0
-    starts: int = 0
+    mishaps: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -60,6 +64,19 @@ class _Job:
         last = self.run.attempts()[-1].end() or {}
         self.run.settle(self.row["outcome"], last.get("exit_code"))
         self.look()
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """Why a try brought nothing.
+
+    Attributes:
+        why: for the log, and for whoever asks how the job ended.
+        kind: whether the machine is gone, its keeper has ended, or the program itself could not do it.
+    """
+
+    why: str
+    kind: str = _ERROR
 
 
 @dataclass
@@ -175,54 +192,81 @@ class Head:
             if job.has_ended:
                 continue
             job.tries += 1
-            self._handed[number] = future = await self._submitted(number, job)
+            try:
+                future = await self._submitted(number, job)
+            except Exception as error:  # noqa: BLE001 - one that cannot be sent must not keep the others waiting
+                await asyncio.to_thread(self._settle, number, _Trouble(_said(error)))
+                continue
+            self._handed[number] = future
             future.add_done_callback(lambda _: self._wake.set())
 
     async def _submitted(self, number: int, job: _Job) -> Future[Any]:
         key = f"{JOB}{number}-{job.tries}-{time.monotonic_ns()}"
         if self._shared:
             return self._client.submit(tasks.attempt, str(job.run.directory), job.tries, key=key, pure=False)
-        packed = await asyncio.to_thread(tasks.pack, job.run.directory)
+        packed = await asyncio.to_thread(pack, job.run.directory)
         name = job.run.id
         return self._client.submit(tasks.attempt_sent, self._place, name, job.tries, packed, key=key, pure=False)
 
     async def _gather(self) -> None:
         """Take back what members are done with."""
         done = [number for number, future in self._handed.items() if future.done()]
-        failures = [await self._taken_back(number, self._handed.pop(number)) for number in done]
+        troubles = [await self._taken_back(number, self._handed.pop(number)) for number in done]
         if done:
-            await asyncio.to_thread(lambda: [*map(self._settle, done, failures)])
+            await asyncio.to_thread(lambda: [*map(self._settle, done, troubles)])
 
-    async def _taken_back(self, number: int, future: Future[Any]) -> str:
-        """Why it brought nothing; empty when it was tried, and the files tell how."""
+    async def _taken_back(self, number: int, future: Future[Any]) -> _Trouble | None:
+        """Why it brought nothing; ``None`` when it was tried, and the files tell how."""
+        if future.status == "error":
+            error = await future.exception()
+            return _Trouble(_said(error), _kind(error))
         if future.status != "finished":
-            said = await future.exception()
-            if not self._shared:
-                self._lose(self._jobs[number].run, self._jobs[number].tries, self._jobs[number].row["instance"])
-            return f"{type(said).__name__}: {said}"
-        if not self._shared:
-            await asyncio.to_thread(tasks.unpack, await future.result(), self._jobs[number].run.directory)
-        return ""
+            return _Trouble("its machine is gone", _GONE)
+        if self._shared:
+            return None
+        try:
+            packed = await future.result()
+        except Exception as error:  # noqa: BLE001 - what dask raises when the machine goes meanwhile is not told
+            return _Trouble(_said(error), _GONE)
+        try:
+            await asyncio.to_thread(self._take_home, self._jobs[number], packed)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job is not to be tried for ever
+            return _Trouble(_said(error))
+        return None
 
-    def _settle(self, number: int, failure: str) -> None:
+    def _take_home(self, job: _Job, packed: bytes) -> None:
+        left_out = unpack(packed, job.run.directory)
+        job.run.attempt(job.tries).say(left_out)
+
+    def _settle(self, number: int, trouble: _Trouble | None) -> None:
         job = self._jobs[number]
-        wanted = job.tries
+        if trouble:
+            log.warning("%s job %s: %s", time.strftime("%FT%T"), number, trouble.why)
+            self._record(job, trouble)
         job.look()
-        job.starts = job.starts + 1 if failure and job.tries < wanted else 0
-        if failure:
-            log.warning("%s job %s: %s", time.strftime("%FT%T"), number, failure)
-        if job.starts >= _MOST_STARTS:
-            job.run.finish("failed", None, f"it could not be started: {failure}")
-            job.look()
         self._sort(number)
 
-    def _lose(self, run: Run, number: int, instance: str | None) -> None:
-        """A machine has gone with the only record of the attempt."""
-        attempt = run.claim(number) or Attempt(run.directory / "attempts" / f"{number:04d}")
-        if not attempt.start():
+    def _record(self, job: _Job, trouble: _Trouble) -> None:
+        """Write down how a try ended that nobody else writes of.
+
+        What our own program could not do has failed: it is no interruption, after which it would be tried again. A
+        keeper that has ended may mean that its machine is about to; again and again it means something else.
+        """
+        job.mishaps += trouble.kind == _UNKEPT
+        if self._shared:
+            # Where an attempt was claimed, who has claimed it writes, or falls silent.
+            attempt = job.run.claim(job.tries) if trouble.kind == _ERROR else None
+        else:
+            attempt = job.run.claim(job.tries) or job.run.attempt(job.tries)
+        if attempt and not attempt.start():
+            instance = job.row["instance"]
             files.write(attempt.directory / "start.json", {"instance": instance, "time": time.time()})
-        if attempt.close("lost"):
-            run.settle("lost", None)
+        if attempt and trouble.kind == _ERROR:
+            fail(job.run, attempt, f"it could not be run: {trouble.why}")
+        elif attempt and attempt.close("lost"):
+            job.run.settle("lost", None)
+        if job.mishaps >= _MOST_MISHAPS:
+            job.run.finish("failed", None, f"it could not be run: {trouble.why}")
 
     def _look(self) -> None:
         """See what has happened behind our back, and say what we know."""
@@ -345,20 +389,17 @@ class Head:
                 await asyncio.wait_for(farewell, _FAREWELL_SECONDS)
 
 
-async def hold_office(batch: Batch, instance: str, host: str, who: dict[str, Any]) -> None:
-    """Be the head until the jobs have ended, this machine is to go, or another is the head.
-
-    It listens at ``host``; ``who`` tells this process from all others.
-    """
+async def hold_office(batch: Batch, instance: str) -> None:
+    """Be the head until the jobs have ended, this machine is to go, or another is the head."""
     # Several machines saw that there was none; one of them was first.
     term = None if batch.term() else batch.head.claim(len(batch.head.attempts()) + 1)
     if term is None:
         return
-    start = {**who, "time": time.time()}
+    start = {**whoami(instance), "time": time.time()}
     files.write(term.directory / "start.json", start)
     security = links.security(batch)
     async with Scheduler(
-        host=host, port=0, protocol="tls", security=security, dashboard=False, allowed_failures=0,
+        host=own_address(), port=0, protocol="tls", security=security, dashboard=False, allowed_failures=0,
         worker_ttl=_WORKER_TTL, dashboard_address="127.0.0.1:0",
     ) as scheduler:  # fmt: skip
         files.write(term.directory / "start.json", {**start, "address": scheduler.address})
@@ -394,9 +435,16 @@ async def _until_relieved(batch: Batch, term: Attempt) -> str:
 def lead(asked: dict[str, Any]) -> int:
     """Be the head."""
     links.settle()
-    instance = asked["instance"]
-    asyncio.run(hold_office(Batch(Path(asked["directory"])), instance, own_address(), whoami(instance)))
+    asyncio.run(hold_office(Batch(Path(asked["directory"])), asked["instance"]))
     return 0
+
+
+def _kind(error: BaseException | None) -> str:
+    return _GONE if isinstance(error, KilledWorker) else _UNKEPT if isinstance(error, tasks.KeeperLost) else _ERROR
+
+
+def _said(error: BaseException | None) -> str:
+    return printable(f"{type(error).__name__}: {error}")
 
 
 def _urgency(row: dict[str, Any]) -> int:

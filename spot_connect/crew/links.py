@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import dask
 from distributed import Security
 
@@ -18,10 +16,9 @@ _SETTINGS = {
 }
 
 
-def settle() -> AbstractContextManager[object]:
-    """Set dask up for this process; where others use it too, until the context that is returned is left."""
-    settings: AbstractContextManager[object] = dask.config.set(_SETTINGS)
-    return settings
+def settle() -> None:
+    """Set dask up for this process."""
+    dask.config.set(_SETTINGS)
 
 
 def security(batch: Batch) -> Security:

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +20,7 @@ from spot_connect.crew.batch import Batch, slots_of
 from spot_connect.crew.capacity import INTERRUPTED, Capacity
 from spot_connect.crew.enlisting import CHOSEN
 from spot_connect.crew.visitors import is_job
-from spot_connect.interruption import files, hooks
+from spot_connect.interruption import files, hooks, modes
 from spot_connect.interruption.ledger import home
 from spot_connect.interruption.metadata import own_address
 
@@ -42,18 +41,13 @@ class Member:
         instance: this machine's id.
         slots: how many jobs run here at once.
         head: where the head listens, if it cannot be read from the jobs' directory.
-        ways: for each slot the port it listens at, and where the head finds it, if that is not at this machine's
-            own address.
     """
 
-    def __init__(
-        self, batch: Batch, instance: str, slots: int, head: str = "", ways: Sequence[tuple[int, str]] = ()
-    ) -> None:
+    def __init__(self, batch: Batch, instance: str, slots: int, head: str = "") -> None:
         self._batch = batch
         self._instance = instance
         self._slots = slots
         self._head = head
-        self._ways = ways
         self._security = links.security(batch)
         self._office: asyncio.subprocess.Process | None = None
         self._met = time.monotonic()
@@ -104,8 +98,12 @@ class Member:
             return
         if self._batch.term() is None:
             asked = {"directory": str(self._batch.directory), "instance": self._instance}
-            words = (tasks.PROGRAM, "jobs-lead", json.dumps(asked))
-            self._office = await asyncio.create_subprocess_exec(sys.executable, *words)
+            self._office = await asyncio.create_subprocess_exec(
+                *(sys.executable, tasks.PROGRAM, "jobs-lead"), stdin=subprocess.PIPE
+            )
+            if self._office.stdin:
+                self._office.stdin.write(json.dumps(asked).encode() + b"\n")
+                self._office.stdin.close()
 
     def _is_orphaned(self) -> bool:
         """Nobody can become the head in the place of one that is known by its address alone."""
@@ -128,9 +126,8 @@ class Member:
 
     async def _work_for(self, address: str, name: str, keeper: tasks.Keeper) -> None:
         async with Worker(
-            address, nthreads=1, name=name, security=self._security, protocol="tls", **self._listening(name),
-            memory_limit=0, death_timeout=_JOIN_SECONDS, local_directory=str(home() / "dask"),
-            dashboard=False,
+            address, nthreads=1, name=name, security=self._security, protocol="tls", host=own_address(),
+            memory_limit=0, death_timeout=_JOIN_SECONDS, local_directory=str(home() / "dask"), dashboard=False,
         ) as worker:  # fmt: skip
             leaves, looked = False, time.monotonic()
             while worker.status.name in ("running", "paused", "closing_gracefully"):
@@ -140,8 +137,7 @@ class Member:
                     await _move_off(worker)
                 if leaves and not keeper.is_busy and (_is_late() or not _has_work(worker)):
                     # What was queued here goes elsewhere at once, and what calls of a client have brought since.
-                    if not self._ways:
-                        await _move_off(worker)
+                    await _move_off(worker)
                     return
                 if time.monotonic() - looked > _HEAD_SECONDS:
                     looked = time.monotonic()
@@ -151,19 +147,12 @@ class Member:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _meet(self, worker: Worker) -> None:
-        """Ask the head for a sign of life: a connection through SSH stands for hours after its other end has gone."""
+        """Ask the head for a sign of life: a connection may stand for hours after its other end has gone."""
         if not self._head or time.monotonic() - self._met < _ASK_SECONDS:
             return
         with suppress(OSError, asyncio.TimeoutError):
             await asyncio.wait_for(worker.scheduler.identity(n_workers=0), _ASK_SECONDS)
             self._met = time.monotonic()
-
-    def _listening(self, name: str) -> dict[str, Any]:
-        """Where the worker of that slot listens."""
-        if not self._ways:
-            return {"host": own_address()}
-        port, contact = self._ways[int(name.rpartition("/")[2])]
-        return {"host": "127.0.0.1", "port": port, "contact_address": contact}
 
     def _address(self) -> str:
         if self._head:
@@ -201,9 +190,15 @@ def _is_late() -> bool:
 def serve(asked: dict[str, Any]) -> int:
     """Be a member until the run is over, then end the machine."""
     links.settle()
+    # Calls of a client of the user's own run in this process.
+    modes.be_as_for_the_user()
     batch = Batch(Path(asked["directory"]))
     slots = asked["slots"] if "slots" in asked else slots_of(batch.spec["slots"])
-    asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "", asked.get("ways") or ())))
+    try:
+        asyncio.run(_serve(Member(batch, asked["instance"], slots, asked.get("head") or "")))
+    except Exception as error:
+        batch.sign_up(asked["instance"], trouble=f"{type(error).__name__}: {error}")
+        raise
     subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)
     return 0
 

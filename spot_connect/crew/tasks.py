@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from threading import Lock
 from typing import IO, cast
 
 from distributed import get_worker
 
+from spot_connect.crew.archives import pack, unpack
 from spot_connect.crew.batch import Batch
+from spot_connect.interruption.ledger import Run
 
 PROGRAM = str(Path(__file__).resolve().parents[2])
 """The program as files. It cannot be read from ``sys.path``, because dask puts a directory of its own there."""
@@ -64,10 +64,11 @@ class Keeper:
 
     def _lines(self) -> tuple[IO[str], IO[str]]:
         if self._process is None or self._process.poll() is not None:
-            words = [sys.executable, PROGRAM, "keep", json.dumps({"instance": self._instance})]
             self._process = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-            )
+                [sys.executable, PROGRAM, "keep"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+            )  # fmt: skip
+            cast("IO[str]", self._process.stdin).write(json.dumps({"instance": self._instance}) + "\n")
         return cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
 
 
@@ -84,11 +85,9 @@ def attempt_sent(directory: str, job: str, number: int, packed: bytes) -> bytes:
     """Make an attempt at a job that came here, and send back what has become of it."""
     place = _sent(directory, job)
     shutil.rmtree(place, ignore_errors=True)
-    unpack(packed, place)
-    for script in (place / "scripts").iterdir():
-        # It may come from a computer that knows no such thing.
-        script.chmod(0o700)
+    left_out = unpack(packed, place)
     keepers[get_worker().name].attempt(place, number)
+    Run(place).attempt(number).say(left_out)
     answer = pack(place, leave=("in", "scripts"))
     shutil.rmtree(place)
     return answer
@@ -109,20 +108,3 @@ def finish_sent(directory: str, outcome: str) -> None:
 def _sent(directory: str, job: str) -> Path:
     # The head's own machine keeps the jobs' directory beside it.
     return Path.home() / directory / "sent" / job
-
-
-def pack(place: Path, leave: tuple[str, ...] = ()) -> bytes:
-    """A directory as bytes."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as packed:
-        for path in sorted(place.iterdir()):
-            if path.name not in leave:
-                packed.add(path, path.name)
-    return archive.getvalue()
-
-
-def unpack(packed: bytes, place: Path) -> None:
-    """Put what :func:`pack` packed into ``place``; what is there already and not in it stays."""
-    place.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(place, filter="tar")

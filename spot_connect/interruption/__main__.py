@@ -1,7 +1,11 @@
-"""What the caller's side asks over SSH: ``python3 AGENT VERB``, arguments and answers as JSON lines."""
+"""What the caller's side asks over SSH: ``python3 AGENT VERB``, and on standard input what it asks, as a line of JSON.
+
+Arguments would not do: every user of the machine can read those of every process. The answers are JSON lines, too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,11 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Callable  # noqa: UP035 - what they are subscripted for, Python 3.7 does at the import
 
-from spot_connect.interruption import files, hooks, runner, watcher
+from spot_connect.interruption import files, hooks, modes, runner, watcher
 from spot_connect.interruption.ledger import (
     ENDED,
     SILENT_SECONDS,
@@ -34,23 +37,13 @@ _PIECE = 256 * 1024
 UNKNOWN = 66  # EX_NOINPUT
 
 
-def main(words: list[str]) -> int:
-    """Do the verb; the exit status."""
-    verbs: dict[str, Callable[[dict[str, Any]], int]] = {
-        "start": start,
-        "resume": resume,
-        "attempt": attempt,
-        "keep": keep,
-        "list": list_runs,
-        "follow": follow,
-        "stop": stop,
-        "hooks": set_hooks,
-        "notice": await_notice,
-        "handover": hand_over,
-        "forget": forget,
-        "watch": lambda asked: watcher.watch(asked["instance"]),
-    }
-    return verbs[words[0]](json.loads(words[1]) if len(words) > 1 else {})
+Verb = Callable[[dict[str, Any]], int]
+
+
+def do(verb: str, verbs: dict[str, Verb]) -> int:
+    """Do one of the verbs; the exit status."""
+    modes.keep_private()
+    return verbs[verb](json.loads(sys.stdin.buffer.readline()))
 
 
 def start(asked: dict[str, Any]) -> int:
@@ -121,7 +114,7 @@ def follow(asked: dict[str, Any]) -> int:
 
 def show_log(run: Run, asked: dict[str, Any], is_over: Callable[[Attempt], bool]) -> int:
     """What :func:`follow` does, for a run that lies anywhere."""
-    chosen = Attempt(run.directory / "attempts" / f"{asked['attempt']:04d}")
+    chosen = run.attempt(asked["attempt"])
     offset, errors = int(asked["offset"]), int(asked.get("errors") or 0)
     rest = threading.Event()
     while True:
@@ -255,12 +248,22 @@ def start_watching(instance: str) -> None:
 
 def detach(verb: str, asked: dict[str, Any], log: str = "agent.log") -> None:
     """Do the verb in a process that outlives this one."""
-    with (home() / log).open("ab") as written:
-        subprocess.Popen(
-            [sys.executable, sys.path[0], verb, json.dumps(asked)],
-            stdin=subprocess.DEVNULL, stdout=written, stderr=written,
+    with (home() / log).open("ab") as written, modes.for_the_user():
+        child = subprocess.Popen(
+            [sys.executable, sys.path[0], verb],
+            stdin=subprocess.PIPE, stdout=written, stderr=written,
             cwd=str(Path.home()), env=_without_mark(), start_new_session=True,
         )  # fmt: skip
+    if child.stdin:
+        hand_in(child.stdin, asked)
+
+
+def hand_in(line: IO[bytes], asked: dict[str, Any]) -> None:
+    """Tell a process what it is asked, on its standard input."""
+    # One that has ended already says why in its log.
+    with contextlib.suppress(BrokenPipeError):
+        line.write(json.dumps(asked).encode() + b"\n")
+        line.close()
 
 
 def _without_mark() -> dict[str, str]:
@@ -330,5 +333,17 @@ def _attempt_record(one: Attempt) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+VERBS: dict[str, Verb] = {
+    "start": start,
+    "resume": resume,
+    "attempt": attempt,
+    "keep": keep,
+    "list": list_runs,
+    "follow": follow,
+    "stop": stop,
+    "hooks": set_hooks,
+    "notice": await_notice,
+    "handover": hand_over,
+    "forget": forget,
+    "watch": lambda asked: watcher.watch(asked["instance"]),
+}

@@ -50,9 +50,6 @@ def _written(path: Path, record: Record) -> Path:
 
 
 def _sync(directory: Path) -> None:
-    if os.name == "nt":
-        # Windows opens no directories.
-        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from spot_connect.interruption import modes
 from spot_connect.interruption.ledger import home
 
 SHARE = 3 / 4
@@ -48,7 +49,7 @@ def start(command: str | None, deadline: float, environment: Mapping[str, str]) 
 
 
 def _run(command: str, seconds: float, environment: Mapping[str, str]) -> None:
-    with (home() / "hooks.log").open("ab") as log:
+    with (home() / "hooks.log").open("ab") as log, modes.for_the_user():
         child = subprocess.Popen(
             ["bash", "-c", command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             cwd=str(Path.home()), env=dict(environment), start_new_session=True,

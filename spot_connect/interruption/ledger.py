@@ -21,7 +21,7 @@ import shutil
 import time
 import urllib.parse
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable  # noqa: UP035 - the same text runs on Python 3.7
 
 from spot_connect.interruption import files
 
@@ -100,6 +100,13 @@ class Attempt:
         record = {"outcome": outcome, "ended": time.time(), **details}
         return files.write_first(self.directory / "end.json", record)
 
+    def say(self, lines: Iterable[str]) -> None:
+        """Add lines of ours to what it wrote."""
+        own = [f"spot-connect: {line}\n" for line in lines]
+        if own:
+            with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+                log.writelines(own)
+
     def beat(self, count: int) -> None:
         """Show that it lives; the content changes, which a network file system cannot hide."""
         files.write(self.directory / "heartbeat", {"count": count, "time": time.time()})
@@ -145,6 +152,10 @@ class Run:
         """What runs, in order."""
         return sorted((self.directory / "scripts").iterdir(), key=lambda path: int(path.name.partition("-")[0]))
 
+    def attempt(self, number: int) -> Attempt:
+        """The attempt of that number."""
+        return Attempt(self.directory / "attempts" / f"{number:04d}")
+
     def attempts(self) -> list[Attempt]:
         """Its attempts, oldest first."""
         try:
@@ -155,12 +166,12 @@ class Run:
 
     def claim(self, number: int) -> Attempt | None:
         """The attempt of that number, ours alone; ``None`` when another machine or process was first."""
-        directory = self.directory / "attempts" / f"{number:04d}"
+        attempt = self.attempt(number)
         try:
-            directory.mkdir(parents=True)
+            attempt.directory.mkdir(parents=True)
         except FileExistsError:
             return None
-        return Attempt(directory)
+        return attempt
 
     def is_done(self, index: int) -> bool:
         """Whether the script of that number has ended well."""
@@ -192,14 +203,14 @@ class Run:
         record = {"outcome": outcome, "exit_code": exit_code, "why": why, "ended": time.time()}
         return files.write_first(self.directory / "end.json", record)
 
-    def settle(self, outcome: str, exit_code: int | None) -> None:
-        """After an attempt that ended so: end the run, unless another attempt is to follow."""
+    def settle(self, outcome: str, exit_code: int | None, why: str = "") -> None:
+        """After an attempt that ended so, and why: end the run, unless another attempt is to follow."""
         if outcome in ("succeeded", "stopped"):
             self.finish(outcome, exit_code)
             return
-        why = self._spent()
-        if why:
-            self.finish("failed", exit_code, why)
+        spent = self._spent()
+        if spent:
+            self.finish("failed", exit_code, why or spent)
 
     def outcomes(self) -> list[str]:
         """How its attempts ended, oldest first; empty for one that goes on."""

@@ -16,16 +16,18 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
-from spot_connect.interruption import files, hooks
+from spot_connect.interruption import files, hooks, modes
 from spot_connect.interruption.ledger import Attempt, Run
 from spot_connect.interruption.log import Log
 
 REQUEUE = 75
 """With this status a script that has seen the notice says: not finished, go on elsewhere (EX_TEMPFAIL)."""
 _NOT_RUNNABLE, _NOT_FOUND = 126, 127
+_OUR_ERROR = 70  # EX_SOFTWARE
 _TICK = 0.1
 _BEAT_SECONDS = 5.0
 _STOP_SECONDS = 10.0
@@ -80,7 +82,8 @@ class Runner:
         place = Path.home() / Path(self._spec.get("upload_path") or ".").expanduser()
         with self._log.opened() as (log, errors):
             for command in (["mkdir", "-p", str(place)], ["cp", "-R", f"{given}/.", str(place)]):
-                status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
+                with modes.for_the_user():
+                    status = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
                 if status:
                     return "failed", status
         return "succeeded", 0
@@ -91,15 +94,20 @@ class Runner:
             return self._outcome(None), REQUEUE
         with self._log.opened() as (out, errors):
             try:
-                child = subprocess.Popen(
-                    _call(script), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=str(self._directory),
-                    env=self._environment(), start_new_session=True,
-                )  # fmt: skip
+                with modes.for_the_user():
+                    child = subprocess.Popen(
+                        _call(script), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=str(self._directory),
+                        env=self._environment(), start_new_session=True,
+                    )  # fmt: skip
             except OSError as error:
                 errors.write(f"{script.name.partition('-')[2]}: cannot be run: {error}\n".encode())
                 return "failed", _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_RUNNABLE
         self._group = child.pid
-        status = self._watch(child)
+        try:
+            status = self._watch(child)
+        except Exception:
+            _signal(child.pid, signal.SIGKILL)
+            raise
         return self._outcome(status), status
 
     def _watch(self, child: subprocess.Popen[bytes]) -> int:
@@ -111,7 +119,7 @@ class Runner:
                 break
             except subprocess.TimeoutExpired:
                 pass
-            self._look()
+            _forgiven(self._look)
             now = time.time()
             if now >= self._int_at and not interrupted:
                 interrupted = _signal(child.pid, signal.SIGINT)
@@ -119,7 +127,7 @@ class Runner:
                 terminated = _signal(child.pid, signal.SIGTERM)
             if now >= self._kill_at and not killed:
                 killed = _signal(child.pid, signal.SIGKILL)
-            self._tend()
+            _forgiven(self._tend)
         self._terminated = terminated
         if status == REQUEUE:
             # The script may have seen the notice before we have.
@@ -243,8 +251,19 @@ def begin(run: Run, number: int, instance: str) -> int:
     if attempt is None:
         return 1
     files.write(attempt.directory / "start.json", {**whoami(instance), "time": time.time()})
-    Runner(run, attempt, instance).work()
+    try:
+        Runner(run, attempt, instance).work()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no interruption, after which others would try it
+        traceback.print_exc()
+        fail(run, attempt, f"it could not be run: {type(error).__name__}: {error}")
     return 0
+
+
+def fail(run: Run, attempt: Attempt, why: str) -> None:
+    """The attempt has failed, and its script had no part in it."""
+    _forgiven(attempt.say, [why])
+    _insist(lambda: attempt.close("failed", exit_code=_OUR_ERROR, why=why))
+    _insist(run.settle, "failed", _OUR_ERROR, why)
 
 
 def whoami(instance: str) -> dict[str, Any]:

@@ -2,51 +2,136 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spot_connect.core.errors import ScriptFailed, UsageError
+from spot_connect.core.errors import NotAuthentic, ScriptFailed, UsageError
+from spot_connect.core.untrusted import printable
+from spot_connect.crew.sealing import (
+    ANSWERS,
+    BYTES,
+    CALL,
+    PLAIN,
+    RAISED,
+    Forged,
+    answer_place,
+    call_place,
+    part,
+    seal,
+    told,
+    unseal,
+)
+from spot_connect.jobs.crew import Crew
 from spot_connect.jobs.run import JobRun
+from spot_connect.store import run_keys
+from spot_connect.store.state import State
 
-CALL = 'exec "$SPOT_CONNECT_PYTHON" -m spot_connect.crew.calling\n'
+SCRIPT = 'exec "$SPOT_CONNECT_PYTHON" -m spot_connect.crew.calling\n'
 """The script of each job. The program's own Python has what it needs; the items are read where the job lies."""
 _JOBS_PER_SLOT = 4
+_KEY_BYTES = 32
 
 
 class MapRun(JobRun):
     """The calls of :meth:`spot_connect.instance_manager.InstanceManager.map`."""
 
-    def gather(self, timeout: float | None = None) -> list[Any]:
+    def __init__(self, run_id: str, crew: Crew, key: bytes | None = None) -> None:
+        super().__init__(run_id, crew)
+        self._key = key
+
+    def gather(self, timeout: float | None = None, *, raw: bool = False) -> list[Any]:
         """Wait for all answers; what the function returned, in the order of the items.
+
+        Every answer is known by the key of the run, or none is looked into. Bytes and what JSON can tell travel as
+        that; anything else is unpickled here, so the code of your function, and whoever gets into an instance of the
+        run, may have this computer do anything. ``raw=True`` unpickles nothing.
+
+        Args:
+            timeout: seconds.
+            raw: the function returns :class:`bytes`, and so does this.
 
         Raises:
             Exception: the first that the function raised, as it raised it there.
-            ScriptFailed: a job brought no answer; its log says why.
+            NotAuthentic: what a job brought was not made with the key of the run, or for another place.
+            ScriptFailed: a job brought no answer, and its log says why; with ``raw``, a call has raised.
+            UsageError: with ``raw``, the function has returned something else.
             DeadlinePassed: some have not ended within ``timeout`` seconds; they go on.
+
+        Example:
+            >>> manager.map(render, frames, "c6i.large").gather(raw=True)  # doctest: +SKIP
+            [b'...', b'...']
         """
         record = self.stay(timeout)
+        if self._key is None:
+            # It began on another computer.
+            [answer] = self._crew.ask("jobs-key", {"run": self.id})
+            self._key = bytes.fromhex(answer["key"])
         with TemporaryDirectory(prefix="spot-connect-") as place:
             self.results(place)
-            answers = [answer for job in record.jobs for answer in self._answers(job.number, Path(place))]
-        return [_value(went_well, packed) for went_well, packed in answers]
+            count = len(record.jobs)
+            answers = [(job, one) for job in range(count) for one in self._answers(self._key, job, count, Path(place))]
+        # Only now: all of them are known to be ours.
+        return [self._value(job, one, raw=raw) for job, one in answers]
 
-    def _answers(self, number: int, place: Path) -> list[tuple[bool, bytes]]:
-        path = place / str(number) / "answers.pkl"
-        if not path.exists():
-            said = self.logs(number).decode("utf-8", "replace")
-            raise ScriptFailed(f"job {number} of {self.id} brought no answers", 1, said, said.strip()[-500:])
-        with path.open("rb") as file:
-            found: list[tuple[bool, bytes]] = pickle.load(file)  # noqa: S301 - it comes from our own machines
-        return found
+    def _answers(self, key: bytes, job: int, jobs: int, place: Path) -> list[bytes]:
+        path = place / str(job) / ANSWERS
+        if path.is_symlink() or not path.is_file():
+            said = self.logs(job).decode("utf-8", "replace")
+            raise ScriptFailed(f"job {job} of {self.id} brought no answers", 1, said, said.strip()[-500:])
+        try:
+            found = part(path.read_bytes())
+            if not found:
+                raise Forged("there are none, and each job has items")
+            places = [answer_place(self.id, job, jobs, item, len(found)) for item in range(len(found))]
+            return list(map(unseal, repeat(key), places, found))
+        except Forged as error:
+            raise NotAuthentic(
+                f"the answers of job {job} of {self.id} are not taken", str(error), "Find out who has written them."
+            ) from error
+
+    def _value(self, job: int, answer: bytes, *, raw: bool) -> Any:
+        kind, content = answer[:1], answer[1:]
+        if kind == BYTES:
+            return content
+        if kind == RAISED:
+            said, packed = told(content)
+            if raw:
+                raise ScriptFailed(f"a call in job {job} of {self.id} has raised {printable(said)}", 1, said)
+            raise _cloudpickle().loads(packed)
+        if raw:
+            raise UsageError(
+                f"a call in job {job} of {self.id} has not returned bytes",
+                advice="Have the function return bytes, or gather without raw=True.",
+            )
+        return json.loads(content) if kind == PLAIN else _cloudpickle().loads(content)
 
 
-def write_calls(function: Callable[[Any], Any], items: Iterable[Any], count: int, place: Path) -> list[Path]:
+def new_key() -> bytes:
+    """A key for the calls and the answers of one run."""
+    return secrets.token_bytes(_KEY_BYTES)
+
+
+def keep_key(state: State, run_id: str, key: bytes) -> None:
+    """Keep it on this computer, for who gathers the answers later."""
+    run_keys.keep(state, run_id, key)
+
+
+def kept_key(state: State, run_id: str) -> bytes | None:
+    """The key of a run that began on this computer."""
+    return run_keys.kept(state, run_id)
+
+
+def write_calls(
+    function: Callable[[Any], Any], items: Iterable[Any], count: int, place: Path, *, run_id: str, key: bytes
+) -> list[Path]:
     """A file for each of at most ``count`` jobs, with the function and a share of the items.
 
     Raises:
@@ -63,9 +148,11 @@ def write_calls(function: Callable[[Any], Any], items: Iterable[Any], count: int
         raise UsageError("the function or an item cannot be sent", str(error)) from error
     paths = []
     for number, share in enumerate(shares):
-        path = place / str(number) / "call.pkl"
+        path = place / str(number) / CALL
         path.parent.mkdir()
-        path.write_bytes(pickle.dumps((tuple(sys.version_info[:2]), packed, share)))
+        path.touch(mode=0o600)
+        content = pickle.dumps((tuple(sys.version_info[:2]), len(shares), packed, share))
+        path.write_bytes(seal(key, call_place(run_id, number), content))
         paths.append(path)
     return paths
 
@@ -88,13 +175,6 @@ def _shares(items: Sequence[Any], count: int) -> list[Sequence[Any]]:
     parts = min(count, len(items))
     bounds = [len(items) * part // parts for part in range(parts + 1)]
     return [items[first:last] for first, last in pairwise(bounds)]
-
-
-def _value(went_well: bool, packed: bytes) -> Any:
-    found = _cloudpickle().loads(packed)
-    if not went_well:
-        raise found
-    return found
 
 
 def _cloudpickle() -> Any:

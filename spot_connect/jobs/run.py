@@ -35,15 +35,12 @@ class JobRun:
     Attributes:
         id: what they are called together; ids sort by age.
         name: the prefix of their instances' names.
-        ends_with_us: whether they end with this process, which hands them out.
 
     Example:
         >>> run = manager.run_distributed_jobs("sweep", 8, scripts, "t3.small", "data")  # doctest: +SKIP
         >>> run.wait().counts  # doctest: +SKIP
         {'succeeded': 8}
     """
-
-    ends_with_us = False
 
     def __init__(self, run_id: str, crew: Crew, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.id = run_id

@@ -30,20 +30,23 @@ def start(
     supply: Supply,
     reporter: Reporter,
     head: Line | None = None,
+    key: bytes = b"",
 ) -> None:
     """Begin the jobs. They exist on the machines when this returns, whatever becomes of this computer.
 
     With an order all machines have one file system, and any of them may become the head. Without it the first one
     keeps everything, and with it everything is lost. A machine given as ``head`` is the first head, and runs no jobs.
+    With ``key`` calls of Python functions and their answers are authenticated.
     """
     run_id, shared = supply.run_id, supply.order is not None
     made: dict[str, Any] = {
         "run": run_id,
         "tls": shared_secret(f"{name} {run_id}"),
+        "key": key.hex(),
         "spec": {**terms.wire(), "name": name, "shared": shared, "role": supply.has_role},
     }
     keeper, others = (head, lines) if head else (lines[0], lines[1:])
-    submit(keeper, made, plan, terms.environment, reporter)
+    _submit(keeper, made, plan, terms.environment, reporter)
     agent(keeper).ask("jobs-begin", {"run": run_id, **supply.wire()})
     if shared and head is None:
         _join(lines, run_id)
@@ -55,7 +58,7 @@ def start(
     if shared:
         _join(others, run_id)
         return
-    _on_each(others, lambda line: submit(line, made, None, {}, reporter))
+    _on_each(others, lambda line: _submit(line, made, None, {}, reporter))
     _on_each(others, lambda line: agent(line).ask("jobs-join", {"run": run_id, "head": address}))
 
 
@@ -69,11 +72,11 @@ def _join(lines: Iterable[Line], run_id: str) -> None:
     _on_each(lines, lambda line: agent(line).ask("jobs-join", {"run": run_id}))
 
 
-def submit(
+def _submit(
     line: Line, made: Mapping[str, Any], plan: Plan | None, environment: Mapping[str, str], reporter: Reporter
 ) -> None:
     """Make the jobs' directory on the machine; without a plan, that of a machine that only works for the jobs."""
-    asked = asked_of(made, plan, environment)
+    asked = _asked_of(made, plan, environment)
     scripts = b"".join(script.content for script in plan.scripts) if plan else b""
     [told] = agent(line).ask("jobs-make", asked, stdin=scripts)
     for number, job in enumerate(plan.jobs if plan else ()):
@@ -83,7 +86,7 @@ def submit(
     agent(line).ask("jobs-submit", {"run": made["run"]})
 
 
-def asked_of(made: Mapping[str, Any], plan: Plan | None, environment: Mapping[str, str]) -> dict[str, Any]:
+def _asked_of(made: Mapping[str, Any], plan: Plan | None, environment: Mapping[str, str]) -> dict[str, Any]:
     """What the jobs' directory is made from."""
     scripts = plan.scripts if plan else ()
     return {

@@ -17,7 +17,7 @@ from spot_connect.core.side_by_side import side_by_side
 from spot_connect.launching import ending, fleets, keeping, mounting, orders
 from spot_connect.launching.realm import Realm
 from spot_connect.market.stand_ins import stand_ins
-from spot_connect.runs.agent import program_name
+from spot_connect.runs.agent import program_hash, program_name
 from spot_connect.runs.watching import endings
 from spot_connect.ssh.connection import Connection
 from spot_connect.store.keys import KeyFiles
@@ -93,7 +93,9 @@ class Yard:
         """
         known = mounting.known(self._realm, token, self._region)
         username = fleet.spec.username if fleet.spec else ""
-        boot = join_at_boot(username, known.targets, known.file_system_id, program_name(), run_id, hours)
+        boot = join_at_boot(
+            username, known.targets, known.file_system_id, program_name(), program_hash(), run_id, hours
+        )
         kinds = {pool.instance_type for pool in fleet.pools}
         # Whoever named several has chosen.
         others = stand_ins(kinds.pop(), self._region, _STAND_INS) if len(kinds) == 1 else ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shlex
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -23,8 +22,8 @@ UNKNOWN = 66
 """The program knows no such run."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
-# Linux takes 128 KB, of which quoting may need a part.
-_LONGEST_ARGUMENT = 16 * 1024
+_SHARED = "untrusted"
+"""Of what can be decided without an instance, the one module that is needed on one, too."""
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 
@@ -37,6 +36,8 @@ def program() -> bytes:
         for source in files(f"spot_connect.{room}").iterdir():
             if source.name.endswith(".py"):
                 texts[f"spot_connect/{room}/{source.name}"] = source.read_text(encoding="utf-8")
+    texts["spot_connect/core/__init__.py"] = _PACKAGE
+    texts[f"spot_connect/core/{_SHARED}.py"] = files("spot_connect.core").joinpath(f"{_SHARED}.py").read_text("utf-8")
     # For scripts that train with Keras; nothing else imports it.
     texts["spot_connect/keras_callback.py"] = files("spot_connect").joinpath("keras_callback.py").read_text("utf-8")
     archive = io.BytesIO()
@@ -91,12 +92,11 @@ class Agent:
         show: Hear | None = None,
         show_errors: Hear | None = None,
     ) -> str:
-        words = json.dumps({**asked, "instance": self._instance_id})
-        if len(words) > _LONGEST_ARGUMENT:
-            words, stdin = "-", f"{words}\n".encode() + stdin
+        # Every user of the machine can read the arguments of every process.
+        stdin = json.dumps({**asked, "instance": self._instance_id}).encode() + b"\n" + stdin
         for _ in range(2):
             done = run(
-                *(self._connection, _call(verb, words)),
+                *(self._connection, _call(verb)),
                 stdin=stdin, on_stdout=show, on_stderr=show_errors, capture=show is None,
             )  # fmt: skip
             if done.exit_status != _ABSENT:
@@ -128,9 +128,14 @@ mv ~/.spot-connect/{name}.$$ ~/.spot-connect/{name}
 
 def program_name() -> str:
     """Its file's name, which another version does not have."""
-    return f"agent-{hashlib.sha256(program()).hexdigest()[:16]}.zip"
+    return f"agent-{program_hash()[:16]}.zip"
 
 
-def _call(verb: str, words: str) -> str:
+def program_hash() -> str:
+    """Its SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(program()).hexdigest()
+
+
+def _call(verb: str) -> str:
     file = f"$HOME/.spot-connect/{program_name()}"
-    return f'[ -f "{file}" ] || exit {_ABSENT}; exec python3 "{file}" {verb} {shlex.quote(words)}'
+    return f'[ -f "{file}" ] || exit {_ABSENT}; exec python3 "{file}" {verb}'

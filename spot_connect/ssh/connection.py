@@ -263,32 +263,6 @@ class Connection:
                 advice = "Is AllowTcpForwarding off in its sshd_config?" if error.code == _PROHIBITED else ""
                 raise SshError(f"{self} does not connect us to {target}", error.text.lower(), advice) from error
 
-    def let_in(self, port: int, called: Callable[[paramiko.Channel], None]) -> int:
-        """Have the instance listen at a port of its loopback, at any for 0, and hand on who connects; the port.
-
-        It ends with the line. ``called`` is not to wait for anything.
-
-        Raises:
-            SshError: the server allows no forwarding, or the port is taken.
-            SshLost: the line broke; and all that ``open`` raises.
-        """
-        from paramiko import SSHException
-
-        self.open()
-        with self._lock:
-            transport = self._transport
-        if transport is None:
-            raise SshLost(f"the line to {self} was lost", "the connection was closed", "Try again.")
-        try:
-            return transport.request_port_forward("127.0.0.1", port, lambda far, *_: called(far))
-        except (OSError, EOFError, SSHException) as error:
-            if not self.is_open:
-                raise SshLost(f"the line to {self} was lost", reason(error), "Try again.") from error
-            # A way that is not there is found at the next look only while the line is not open.
-            self.close()
-            advice = "Is AllowTcpForwarding off in its sshd_config?"
-            raise SshError(f"{self} does not let instances reach us", reason(error), advice) from error
-
     def sftp(self) -> paramiko.SFTPClient:
         """The connection's SFTP client, opened once, for this package's own use."""
         with self._lock:

@@ -42,7 +42,7 @@ def split_to_files(n_jobs: int, workload: Any, directory: Path, name: str) -> li
     made = []
     for index, chunk in enumerate(chunks):
         path = files.path(f"{name}_{index}.pickle")
-        files.write_atomic(path, _pickled(dict(chunk) if isinstance(workload, Mapping) else chunk), mode=0o644)
+        files.write_atomic(path, _pickled(dict(chunk) if isinstance(workload, Mapping) else chunk), mode=0o600)
         made.append(str(path))
     return made
 

@@ -48,7 +48,8 @@ def test_the_program_is_the_same_bytes_each_time_and_runs_from_its_one_file(tmp_
     assert program() == file.read_bytes()
     asked = json.dumps({"name": "nobody", "instance": "i-1"})
     done = subprocess.run(
-        [sys.executable, "-I", str(file), "list", asked],
+        [sys.executable, "-I", str(file), "list"],
+        input=asked,
         capture_output=True,
         text=True,
         check=False,

@@ -201,7 +201,7 @@ def test_a_second_head_changes_nothing(start, manager):
     [other] = [line for line in manager.instances.values() if line.id != record.head]
     words = f'{{"directory": "{record.directory}", "instance": "{other.id}"}}'
     # It finds a head, and leaves at once.
-    other.run(f"$SPOT_CONNECT_PYTHON ~/.spot-connect/agent-*.d jobs-lead '{words}'", cmd=True)
+    other.run(f"$SPOT_CONNECT_PYTHON ~/.spot-connect/agent-*.d jobs-lead <<< '{words}'", cmd=True)
     record = run.wait(2 * PATIENCE)
     assert [job.attempts for job in record.jobs] == [1] * 6
     terms = head.run(f"ls {record.directory}/head/attempts", cmd=True, return_output=True)

@@ -202,7 +202,7 @@ def test_a_machine_without_python_says_what_is_missing(launched):
     machine = launched()
     with pytest.MonkeyPatch.context() as patch:
         original = agent._call
-        patch.setattr(agent, "_call", lambda verb, words: original(verb, words).replace("python3", "python3-absent"))
+        patch.setattr(agent, "_call", lambda verb: original(verb).replace("python3", "python3-absent"))
         with pytest.raises(ScriptFailed, match=r"Python 3\.7"):
             machine.run("true", cmd=True, detach=True)
 

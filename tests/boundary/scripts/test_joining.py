@@ -38,6 +38,6 @@ def test_a_machine_that_joined_a_run_stays_until_its_last_hour(machine, tmp_path
 
 
 def test_what_joins_at_boot_is_bash_however_odd_the_names(tmp_path):
-    text = join_at_boot("o'brien", {"us-east-1a": "10.0.0.5"}, "fs-1", "a b.zip", "r'1", 24)
+    text = join_at_boot("o'brien", {"us-east-1a": "10.0.0.5"}, "fs-1", "a b.zip", 64 * "0", "r'1", 24)
     done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
