@@ -317,7 +317,7 @@ def _figure(value: Any) -> Decimal | None:
         figure = Decimal(str(_number(value)).strip())
     except InvalidOperation:
         figure = Decimal("NaN")
-    if not figure.is_finite() or figure < 0:
+    if not values.is_figure(figure) or figure < 0:
         raise UsageError(f"{value!r} is not a price", advice="Give US dollars per hour, for example '0.0031'.")
     return figure
 

@@ -103,7 +103,7 @@ class Metadata:
 
     def _ask(self, method: str, path: str, header: str, value: str) -> tuple[int, str]:
         until = self._clock() + _PATIENCE
-        connection = None
+        sock = None
         try:
             # Neither a proxy of the user's, which would tell of its own machine, nor an address of another kind.
             parts = urllib.parse.urlsplit(self._base)
@@ -111,15 +111,21 @@ class Metadata:
                 raise Unreachable(f"{self._place} is no address of a metadata service")
             connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=_PATIENCE)
             connection.connect()
-            connection.sock = _Bounded(connection.sock, until, self._clock)
+            sock = connection.sock
+            connection.sock = _Bounded(sock, until, self._clock)
             connection.request(method, f"{parts.path}/latest/{path}", headers={header: value})
             answer = connection.getresponse()
-            return answer.status, answer.read().decode("utf-8", "replace")
+            # With a number, because room is made at once for as much as the answer says that it is long.
+            said = answer.read(_LONGEST)
+            if answer.length:
+                raise OSError("the answer broke off")
+            return answer.status, said.decode("utf-8", "replace")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unreachable(f"{self._place} does not answer: {error}") from error
+            why = str(error).encode("unicode_escape").decode("ascii")[:200]
+            raise Unreachable(f"{self._place} does not answer: {why}") from error
         finally:
-            if connection is not None:
-                connection.close()
+            if sock is not None:
+                sock.close()
 
 
 class _Bounded:
@@ -130,7 +136,9 @@ class _Bounded:
         self._until = until
         self._clock = clock
         self.sendall = sock.sendall
-        self.close = sock.close
+
+    def close(self) -> None:
+        """Nothing: :mod:`http.client` lets go of it before it has read what came."""
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What :mod:`http.client` reads the answer from."""
