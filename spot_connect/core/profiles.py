@@ -131,6 +131,9 @@ class Outline:
             check_setting(f"profile {name!r}", key, value)
         except UsageError as error:
             raise _broken(self.source, node.lineno, str(error)) from error
+        except ValueError as error:
+            # Python writes out no number of thousands of digits, not even to say what is wrong with it.
+            raise _broken(self.source, node.lineno, f"profile {name!r}, {key}: a number is too long") from error
         return value
 
 
