@@ -131,6 +131,9 @@ class Outline:
             check_setting(f"profile {name!r}", key, value)
         except UsageError as error:
             raise _broken(self.source, node.lineno, str(error)) from error
+        except ValueError as error:
+            # Python writes out no number of thousands of digits, not even to say what is wrong with it.
+            raise _broken(self.source, node.lineno, f"profile {name!r}, {key}: a number is too long") from error
         return value
 
 
@@ -322,7 +325,7 @@ def _figure(value: Any) -> Decimal | None:
         figure = Decimal(str(_number(value)).strip())
     except InvalidOperation:
         figure = Decimal("NaN")
-    if not figure.is_finite() or figure < 0:
+    if not values.is_figure(figure) or figure < 0:
         raise UsageError(f"{value!r} is not a price", advice="Give US dollars per hour, for example '0.0031'.")
     return figure
 

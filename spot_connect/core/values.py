@@ -50,12 +50,22 @@ def price(text: str | float | Decimal) -> Decimal:
         value = Decimal(str(text).strip())
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or value <= Decimal("0.001"):
+    if not is_figure(value) or value <= Decimal("0.001"):
         raise UsageError(
             f"{str(text)!r} is not a price",
             advice="Give US dollars per hour above 0.001, for example 0.05.",
         )
     return value
+
+
+def is_figure(value: Decimal) -> bool:
+    """Whether it has no more digits than a price can have: those of ``1e99999999``, written out, would fill the memory.
+
+    Example:
+        >>> is_figure(Decimal("0.0031")), is_figure(Decimal("1e99999999"))
+        (True, False)
+    """
+    return value.is_finite() and abs(value.adjusted()) < 20 and len(value.as_tuple().digits) < 40
 
 
 def comma_list(text: str) -> tuple[str, ...]:

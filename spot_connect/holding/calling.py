@@ -117,7 +117,7 @@ def _begun(wire: Wire, request: Request, tell: Callable[[str], None]) -> bool:
         return False
     wire.wait_at_most(None)
     if kind != frames.BEGUN:
-        tell(said.decode())
+        tell(said.decode(errors="replace"))
     return kind == frames.BEGUN
 
 

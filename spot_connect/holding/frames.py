@@ -40,6 +40,16 @@ _LONGEST = 64 * 1024 * 1024
 _READ = 256 * 1024
 
 
+def number(payload: bytes) -> int | None:
+    """The number that a frame tells; ``None`` when it is none.
+
+    Example:
+        >>> number(b"65536"), number(b"x")
+        (65536, None)
+    """
+    return int(payload) if payload.isdigit() and len(payload) < 20 else None
+
+
 class Wire:
     """Frames over a connected socket, sent by any thread and received by one."""
 
@@ -144,7 +154,8 @@ class Request:
             ValueError: it is none that this version knows.
         """
         said, _, command = data.decode(errors="surrogateescape").partition("\0")
-        version, verb, seconds, name = said.split(" ", 3)
-        return Request(
-            name, float(seconds), command if verb == "run" else None, is_farewell=verb == "part", version=version
-        )
+        version, verb, text, name = said.split(" ", 3)
+        seconds = float(text)
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"{text} is no time")
+        return Request(name, seconds, command if verb == "run" else None, is_farewell=verb == "part", version=version)

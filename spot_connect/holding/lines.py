@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from spot_connect.ssh.command import Running
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.dialling import Dialling
 from spot_connect.ssh.host_keys import HostKey
+from spot_connect.store import private
 from spot_connect.store.pins import Pins
+from spot_connect.store.state import told
 
 _FRESH_SECONDS = 20.0
 _PROOF_SECONDS = 3.0
@@ -117,6 +120,9 @@ def _connection(target: SshAlias, pins: Pins, begun: Dialling) -> Connection:
     # A key that was only seen so far has to be compared with the console, which AWS tells.
     if not pins.is_verified(target.instance_id):
         raise HostKeyChanged(f"cannot tell {target.name} from others", "its host key was not verified yet")
+
+    with told("use", target.key):
+        private.check(os.path.abspath(target.key))
 
     def verify(key: HostKey) -> None:
         if key not in pinned:

@@ -6,12 +6,14 @@ command over a held line takes to be asked for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-import stat
 import struct
 import sys
 import zlib
+
+from spot_connect.store.private import is_safe
 
 SECONDS_VARIABLE = "SPOT_CONNECT_HOLD"
 _SECONDS = 600.0
@@ -69,18 +71,13 @@ def _mark(text: str) -> str:
 
 
 def _is_ours_alone(folder: str) -> bool:
-    """Whether it is a directory of this user that nobody else can enter; made if it is missing."""
+    """Whether it is a directory of this user that nobody else can enter or replace; made if it is missing."""
     if sys.platform == "win32":
         return False
-    try:
-        try:
-            found = os.lstat(folder)
-        except FileNotFoundError:
-            os.mkdir(folder, 0o700)
-            found = os.lstat(folder)
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    # Where others could replace it, the command goes the long way, on which that is mended or refused.
+    with contextlib.suppress(OSError):
+        os.mkdir(folder, 0o700)
+    return not os.path.islink(folder) and is_safe(folder)
 
 
 def connected(path: str) -> socket.socket | None:

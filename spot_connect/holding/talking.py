@@ -64,17 +64,19 @@ class Talk:
             kind, payload = self._receive()
             if kind in show:
                 self._show(show[kind], payload)
-            elif kind == frames.ROOM:
-                self._make_room(int(payload))
-            elif kind == frames.ENDED:
-                return int(payload)
+            elif kind in (frames.ROOM, frames.ENDED) and (number := frames.number(payload)) is not None:
+                if kind == frames.ENDED:
+                    return number
+                self._make_room(number)
             elif kind == frames.UNUSED:
-                self._tell(payload.decode())
+                self._tell(payload.decode(errors="replace"))
                 return None
             elif kind == frames.LOST:
                 if self._is_interrupted:
                     return None
-                raise self._lost(payload.decode())
+                raise self._lost(payload.decode(errors="replace"))
+            else:
+                raise self._lost("the process that holds it said what makes no sense")
 
     def _receive(self) -> tuple[bytes, bytes]:
         try:

@@ -34,7 +34,7 @@ def read(path: Path) -> dict[str, Any] | None:
     """The record in ``path``; ``None`` when there is none, or none that is whole."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

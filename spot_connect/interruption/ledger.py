@@ -70,6 +70,11 @@ def spool(run: Run) -> Path:
     return home() / "spool" / run.id
 
 
+def _is_number(name: str) -> bool:
+    """Whether it is a number as it is written here; Python takes other scripts' digits for some, too."""
+    return name.isascii() and name.isdigit() and len(name) < 10
+
+
 class Attempt:
     """One machine's try at a run."""
 
@@ -122,7 +127,8 @@ class Attempt:
     def last_sign(self) -> float:
         """When it last showed that it lives, by its own machine's clock; when it was claimed, as long as it has not."""
         beat = files.read(self.directory / "heartbeat") or self.start()
-        return float(beat.get("time") or self._claimed())
+        sign = beat.get("time")
+        return float(sign) if isinstance(sign, (int, float)) and sign else self._claimed()
 
     def _claimed(self) -> float:
         try:
@@ -150,7 +156,8 @@ class Run:
 
     def scripts(self) -> list[Path]:
         """What runs, in order."""
-        return sorted((self.directory / "scripts").iterdir(), key=lambda path: int(path.name.partition("-")[0]))
+        found = [path for path in (self.directory / "scripts").iterdir() if _is_number(path.name.partition("-")[0])]
+        return sorted(found, key=lambda path: int(path.name.partition("-")[0]))
 
     def attempt(self, number: int) -> Attempt:
         """The attempt of that number."""
@@ -159,8 +166,8 @@ class Run:
     def attempts(self) -> list[Attempt]:
         """Its attempts, oldest first."""
         try:
-            names = sorted(path.name for path in (self.directory / "attempts").iterdir() if path.name.isdigit())
-        except FileNotFoundError:
+            names = sorted(path.name for path in (self.directory / "attempts").iterdir() if _is_number(path.name))
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return [Attempt(self.directory / "attempts" / name) for name in names]
 

@@ -40,6 +40,10 @@ class Boxes(Protocol):
         """What that means, and what it does not protect."""
 
     @property
+    def uid(self) -> int | None:
+        """The user that machines run as; ``None`` where it is the daemon's own."""
+
+    @property
     def file_systems(self) -> Any:
         """The directories of the elastic file systems."""
 

@@ -52,6 +52,7 @@ class Control:
         }
         self._about: dict[tuple[str, str], Callable[[Any, Body], Body]] = {
             ("GET", "log"): self._log,
+            ("GET", "metadata"): lambda instance, _: {"address": cloud.machines.metadata_address(instance)},
             ("POST", "drop-lines"): self._drop_lines,
             ("POST", "interrupt"): cloud.interruptions.interrupt,
             ("POST", "rebalance"): cloud.interruptions.rebalance,

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from spot_connect.core.errors import DeadlinePassed, LocalCloudError
+from spot_connect.core.errors import DeadlinePassed, LocalCloudError, SpotConnectError
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.local.places import FileLock, Places, write_json
 
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None, make_boxes: MakeBoxes | None = None)
     if not options.foreground and os.fork():
         # The daemon must not be the child of whoever started it.
         os._exit(0)
+    # Whatever that of the user is: nothing that boxes share is to be written by a group.
+    os.umask(0o022)
     places = Places(options.home)
     places.make()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -52,7 +54,11 @@ def main(argv: Sequence[str] | None = None, make_boxes: MakeBoxes | None = None)
         log.warning("another daemon serves %s", places.home)
         return TAKEN
     lock.write(str(os.getpid()))
-    return _run(places, options, make_boxes or _supervisor)
+    try:
+        return _run(places, options, make_boxes or _supervisor)
+    except SpotConnectError as error:
+        # The last line of the log, which is shown to whoever has started this.
+        sys.exit(str(error))
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

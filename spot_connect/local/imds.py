@@ -1,6 +1,7 @@
 """The instance metadata service, one for each instance, version 2 as AWS documents it.
 
-It is found below ``/_imds/<instance id>/`` instead of at 169.254.169.254; the id is what a caller must know.
+It is found below ``/_imds/<secret>/`` instead of at 169.254.169.254. The secret is the instance's own: only its
+processes are told, in their environment, as only a machine itself reaches that address in EC2.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Metadata:
         return self._answer(Request(environ))(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
-        instance_id, _, path = request.path.removeprefix("/_imds/").partition("/")
-        instance = self._cloud.machines.find(instance_id)
+        secret, _, path = request.path.removeprefix("/_imds/").partition("/")
+        instance = self._cloud.machines.of_secret(secret)
         if instance is None or instance.state not in ("pending", "running", "shutting-down"):
             return text_reply("", 404)
         if request.method == "PUT" and path.strip("/") == "latest/api/token":

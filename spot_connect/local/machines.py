@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from hmac import compare_digest
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,9 @@ class Machine:
     port: int
     authorized_key: str
     token: str
+    """What the machine shows when it asks something of the daemon."""
+    secret: str
+    """Where its metadata is: whoever knows the place may ask there, as every process of the machine may."""
     began: float = 0.0
     boot_seconds: float = 0.0
     booted_before: bool = False
@@ -109,6 +113,11 @@ class Machines:
         """The instance with that id."""
         return self._instances.get(instance_id)
 
+    def of_secret(self, secret: str) -> Any | None:
+        """The instance whose metadata is at that place."""
+        wanted = secret.encode(errors="surrogateescape")
+        return next((one for one in self.all() if compare_digest(one.machine.secret.encode(), wanted)), None)
+
     def adopt(self, instance: Any) -> None:
         """Give a new instance its address and its box."""
         address = self._cloud.addresses.with_port(instance.public_ip or self._cloud.addresses.take())
@@ -119,6 +128,7 @@ class Machines:
             port=address.port,
             authorized_key=pair.public_key if pair else "",
             token=secrets.token_urlsafe(24),
+            secret=secrets.token_urlsafe(24),
         )
         _advertise(instance)
         self.keep(instance)
@@ -311,11 +321,15 @@ class Machines:
             boot_seconds=machine.boot_seconds,
         )
 
+    def metadata_address(self, instance: Any) -> str:
+        """Where the instance's processes find its metadata service."""
+        return f"{self._cloud.url}/_imds/{instance.machine.secret}/"
+
     def _environment(self, instance: Any) -> dict[str, str]:
         url = self._cloud.url
         return {
             "AWS_ENDPOINT_URL": url,
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{url}/_imds/{instance.id}/",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata_address(instance),
             "AWS_DEFAULT_REGION": instance.region_name,
             "SPOT_CONNECT_CONTROL": f"{url}/_spot_connect",
             "SPOT_CONNECT_BOX_TOKEN": instance.machine.token,

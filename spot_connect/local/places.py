@@ -7,9 +7,10 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from spot_connect.core.errors import LocalCloudError
+from spot_connect.store import private
 
 try:
     import fcntl
@@ -69,9 +70,21 @@ class Places:
         return self.root / "boxes"
 
     def make(self) -> None:
-        """Make the directory, closed to other users."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.root.chmod(0o700)
+        """Make the directory, closed to other users.
+
+        Raises:
+            OSError: it cannot be made.
+            StateError: another user could change what is in it.
+        """
+        private.make(str(self.root), str(self.home))
+
+    def check(self) -> None:
+        """Close what there is of it to other users, before anything in it is believed.
+
+        Raises:
+            StateError: another user could change what is in it.
+        """
+        private.check(str(self.root), str(self.home))
 
 
 class FileLock:
@@ -80,7 +93,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         if fcntl is None:
             raise LocalCloudError("cannot run the local cloud", "this is Windows", "Use WSL2.")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def take(self, *, wait: bool = False, shared: bool = False) -> bool:
         """Whether the lock is ours now; ``wait`` blocks until it is."""
@@ -122,6 +135,13 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def opened_log(path: Path) -> BinaryIO:
+    """A file to be written on, readable by its owner only."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "ab")
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -16,6 +17,7 @@ from spot_connect.local.cloud import ACCOUNT
 from spot_connect.local.control import Control
 from spot_connect.local.gate import CONTROL, METADATA, Gate
 from spot_connect.local.imds import Metadata
+from spot_connect.local.peers import admission
 from spot_connect.local.replies import Wsgi, refuse
 from spot_connect.local.signed import scope
 
@@ -99,7 +101,7 @@ def serve(cloud: Cloud, saver: Saver, control: Control) -> BaseWSGIServer:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Keep the log for what matters."""
 
-    app = Gate(Router(cloud, saver, control), cloud.knows)
+    app = Gate(Router(cloud, saver, control), cloud.knows, admission(_users(cloud)))
     port = cloud.settings.port
     try:
         server = _bind(port, app, Handler)
@@ -108,6 +110,11 @@ def serve(cloud: Cloud, saver: Saver, control: Control) -> BaseWSGIServer:
         cloud.notes.append(f"Port {port} is taken by another program; set AWS_ENDPOINT_URL again.")
     cloud.settings.port = server.port
     return server
+
+
+def _users(cloud: Cloud) -> set[int]:
+    """Who may ask: the user whose cloud it is, root, who may do everything anyway, and whom instances run as."""
+    return {os.geteuid(), 0, *([cloud.boxes.uid] if cloud.boxes.uid is not None else [])}
 
 
 def _bind(port: int, app: Wsgi, handler: type) -> BaseWSGIServer:

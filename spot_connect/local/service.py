@@ -17,7 +17,7 @@ from typing import Any
 
 from spot_connect.core.errors import DeadlinePassed, LocalCloudError
 from spot_connect.core.waiting import Seen, wait_for
-from spot_connect.local.places import FileLock, Places, default_home, is_held, read_json
+from spot_connect.local.places import FileLock, Places, default_home, is_held, opened_log, read_json
 
 DEFAULT_REGION = "us-east-1"
 BOOT_SECONDS = "SPOT_CONNECT_LOCAL_BOOT_SECONDS"
@@ -218,7 +218,17 @@ def call(home: Path | None, method: str, path: str, body: Mapping[str, Any] | No
 
 
 def _places(home: Path | None) -> Places:
-    return Places(home.expanduser().absolute() if home else default_home())
+    places = Places(home.expanduser().absolute() if home else default_home())
+    try:
+        places.check()
+    except OSError as error:
+        raise _cannot_use(places, error) from error
+    return places
+
+
+def _cannot_use(places: Places, error: OSError) -> LocalCloudError:
+    advice = "Set SPOT_CONNECT_HOME to a directory that you can make and write to."
+    return LocalCloudError(f"cannot use {error.filename or places.root}", error.strerror or "", advice)
 
 
 def _ups_lock(places: Places) -> FileLock:
@@ -226,8 +236,7 @@ def _ups_lock(places: Places) -> FileLock:
         places.make()
         lock = FileLock(places.up_lock)
     except OSError as error:
-        advice = "Set SPOT_CONNECT_HOME to a directory that you can make and write to."
-        raise LocalCloudError(f"cannot use {error.filename or places.root}", error.strerror or "", advice) from error
+        raise _cannot_use(places, error) from error
     lock.take(wait=True)
     return lock
 
@@ -274,8 +283,7 @@ def _spawn(places: Places, options: list[str]) -> None:
     """Start the daemon and return when it is ready or dead."""
     ready, tell = os.pipe()
     try:
-        with places.log.open("ab") as log:
-            places.log.chmod(0o600)
+        with opened_log(places.log) as log:
             launcher = subprocess.Popen(
                 [sys.executable, *_DAEMON, "--home", str(places.home), "--ready", str(tell), *options],
                 stdin=subprocess.DEVNULL,

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from threading import Condition, Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from spot_connect.local.places import write_private
+from spot_connect.core.errors import LocalCloudError, StateError
+from spot_connect.local import saved
 
 if TYPE_CHECKING:
     from spot_connect.local.cloud import Cloud
 
 log = logging.getLogger("spot_connect.local")
 QUIET_SECONDS = 0.5
-# Raise it when a class of ours that is saved changes; what was saved before is then discarded with a word.
-_FORMAT = 3
 _TRIES = 5
 _SERVICES = ("ec2", "efs", "iam", "s3")
 
@@ -71,8 +70,8 @@ class Saver:
         """Save now; how long it took."""
         began = monotonic()
         with self._alone():
-            content = pickle.dumps(_head()) + _dump(self._cloud)
-        write_private(self._path, content)
+            picture = _dump(self._cloud)
+        saved.write(self._path, picture)
         return monotonic() - began
 
     def forget(self) -> None:
@@ -113,14 +112,21 @@ class Saver:
 
 
 def restore(cloud: Cloud, path: Path) -> list[str]:
-    """Bring back what was saved; sentences for the user about what came of it."""
-    if not path.exists():
+    """Bring back what was saved; sentences for the user about what came of it.
+
+    Raises:
+        LocalCloudError, StateError: another user could have written it.
+    """
+    if not os.path.lexists(path):
         return []
     try:
-        picture = _read(path)
+        picture = saved.read(path)
+    except (LocalCloudError, StateError):
+        raise
     except Exception as error:
         log.exception("cannot read %s", path)
-        return [f"The saved cloud could not be read and was discarded: {type(error).__name__}."]
+        why = str(error) if isinstance(error, saved.Strange) else type(error).__name__
+        return [f"The saved cloud could not be read and was discarded: {why}."]
     if isinstance(picture, str):
         return [picture]
     for name, accounts in picture["backends"].items():
@@ -144,20 +150,6 @@ def _boot_again(cloud: Cloud) -> list[str]:
     )
 
 
-def _read(path: Path) -> dict[str, Any] | str:
-    """The saved picture, or why it is of no use."""
-    with path.open("rb") as file:
-        # The file is in a directory that only its owner can write to, like the program itself.
-        head = pickle.load(file)  # noqa: S301
-        now = _head()
-        if head != now:
-            return (
-                f"The saved cloud was made by moto {head['moto']} in format {head['format']}; "
-                f"moto {now['moto']} in format {now['format']} cannot read it, so the cloud starts empty."
-            )
-        return dict(pickle.load(file))  # noqa: S301
-
-
 def _dump(cloud: Cloud) -> bytes:
     """The cloud as bytes. The machines go on meanwhile, so a mapping may change under the pickler's hands."""
     for _ in range(_TRIES):
@@ -171,10 +163,6 @@ def _dump(cloud: Cloud) -> bytes:
 def _picture(cloud: Cloud) -> dict[str, Any]:
     backends = {name: {account: dict(regions) for account, regions in _backends(name).items()} for name in _SERVICES}
     return {"backends": backends, "next_address": cloud.addresses.next, "ahead": cloud.ahead}
-
-
-def _head() -> dict[str, Any]:
-    return {"format": _FORMAT, "moto": version("moto")}
 
 
 def _backends(name: str) -> Any:

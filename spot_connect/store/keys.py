@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from spot_connect.core.errors import StateError, UsageError
 from spot_connect.core.names import file_name
 from spot_connect.core.reporting import Reporter, Silent
-from spot_connect.store.state import State, is_private, told
+from spot_connect.store import private
+from spot_connect.store.state import State, home, is_private, told
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -34,6 +35,9 @@ class PrivateKey:
 class KeyFiles:
     """The private keys in one directory, each in ``<key pair name>.pem``.
 
+    A directory or a file that others can change is refused: who puts a key of their own there could read along. A
+    directory that they can only read is fine.
+
     Args:
         directory: where the files are; made with mode 0700 when a key is to be written.
         reporter: hears of a file whose permissions had to be repaired.
@@ -48,7 +52,10 @@ class KeyFiles:
 
     def __init__(self, directory: str | Path, reporter: Reporter | None = None) -> None:
         self.directory = Path(directory).expanduser().absolute()
-        self._files = State(self.directory)
+        self._top = home()
+        # What lies in the state directory is private like the rest of it.
+        is_own = self._top in self.directory.parents
+        self._files = State(self.directory, self._top) if is_own else State(self.directory, is_users=True)
         self._reporter: Reporter = reporter or Silent()
 
     def path(self, key_name: str) -> Path:
@@ -61,18 +68,24 @@ class KeyFiles:
         Raises:
             UsageError: it could not; nothing was called and nothing was changed on AWS.
         """
+        what = f"private keys cannot be kept in {self.directory}"
+        try:
+            self._check(self.directory)
+        except StateError as error:
+            raise UsageError(what, error.said, error.advice) from error
         try:
             self._files.check_writable()
         except StateError as error:
-            what = f"private keys cannot be kept in {self.directory}"
             raise UsageError(what, error.said, _ANOTHER) from error
 
     def create(self, key_name: str) -> PrivateKey:
         """A new ed25519 key, safely on the disk with mode 0600 before anybody else hears of it.
 
         Raises:
-            StateError: there is already such a file, or it cannot be written; AWS knows of nothing.
+            StateError: there is already such a file, or it cannot be written, or others can change the directory; AWS
+                knows of nothing.
         """
+        self._check(self.directory)
         from cryptography.hazmat.primitives import serialization as form
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -89,9 +102,10 @@ class KeyFiles:
         A file that others can read is closed to them, and the reporter is told.
 
         Raises:
-            StateError: the file is not a private key that EC2 takes, or it has a passphrase.
+            StateError: the file is not a private key that EC2 takes, or it has a passphrase, or others can change it.
         """
         path = self.path(key_name)
+        self._check(path)
         data = self._files.read(path)
         if data is None:
             return None
@@ -104,8 +118,13 @@ class KeyFiles:
 
     def names(self) -> tuple[str, ...]:
         """The file names, without ``.pem``, of the keys here."""
+        self._check(self.directory)
         with told("read", self.directory):
             return tuple(sorted(path.stem for path in self.directory.glob("*.pem")))
+
+    def _check(self, path: Path) -> None:
+        with told("read", path):
+            private.check(str(path), "" if self._files.is_users else str(self._top))
 
     def _close(self, path: Path) -> None:
         with told("set the permissions of", path):

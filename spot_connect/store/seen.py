@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import os
 
+from spot_connect.store.private import is_safe
+
 REGIONS_FILE = "regions.json"
 
 
 def seen(directory: str) -> dict[str, str]:
-    """Regions by name, from the state in ``directory``; nothing where the file is lost or broken."""
+    """Regions by name, from the state in ``directory``; nothing where the file is lost or broken, or not ours alone."""
+    if not is_safe(directory):
+        return {}
     try:
         with open(os.path.join(directory, REGIONS_FILE), "rb") as file:
             found = json.load(file)

@@ -39,6 +39,9 @@ class Settings:
             found = json.loads(self._state.read_text(self._path) or "{}")
         except json.JSONDecodeError as error:
             raise StateError(f"cannot read {self._path}, line {error.lineno}", error.msg, advice) from error
+        except (ValueError, RecursionError) as error:
+            # Numbers of thousands of digits, and lists as deep.
+            raise StateError(f"cannot read {self._path}", "it does not hold settings", advice) from error
         if not isinstance(found, dict) or not isinstance(found.get("key_directory", ""), str):
             raise StateError(f"cannot read {self._path}", "it does not hold settings", advice)
         return found

@@ -13,8 +13,11 @@ from pathlib import Path
 from spot_connect.core.errors import DeadlinePassed, StateError
 from spot_connect.core.names import file_name
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
+from spot_connect.store import private
 from spot_connect.store.where import HOME_VARIABLE, home_directory, realm_directory
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_PLAIN = getattr(os, "O_BINARY", 0)
 _ADVICE = {
     errno.EACCES: f"Check who owns it, or set {HOME_VARIABLE} to a directory of your own.",
     errno.EPERM: f"Check who owns it, or set {HOME_VARIABLE} to a directory of your own.",
@@ -58,16 +61,19 @@ def told(doing: str, path: Path) -> Iterator[None]:
 class State:
     """A directory whose files only this class writes.
 
-    Directories are made with mode 0700 and files with 0600, so that nothing in it is anybody else's business.
-    Every method that touches the disk raises ``StateError`` when the disk refuses.
+    Directories are made with mode 0700 and files with 0600, so that nothing in it is anybody else's business. Before
+    anything is read or written, :mod:`~spot_connect.store.private` looks whether somebody else could have changed it.
+    Every method that touches the disk raises ``StateError`` when the disk refuses, or somebody else could.
 
     Args:
         root: the directory; made when first needed.
         base: the home of all realms, where the profiles are; ``root`` itself when left out.
+        is_users: the directory is one that the user has named, which may be open to whomever they like.
     """
 
     root: Path
     base: Path | None = None
+    is_users: bool = False
 
     @property
     def home(self) -> Path:
@@ -81,12 +87,14 @@ class State:
     def directory(self, *parts: str) -> Path:
         """A directory below the root, made with mode 0700 if it is missing."""
         path = self.path(*parts)
-        make_directory(path)
+        self._make(path)
         return path
 
     def read(self, path: Path) -> bytes | None:
         """The content of a file; ``None`` when there is none."""
         with told("read", path):
+            if not self.is_users:
+                private.check(os.fspath(path), os.fspath(self.home))
             try:
                 return path.read_bytes()
             except FileNotFoundError:
@@ -110,25 +118,26 @@ class State:
 
         A link is followed, so that a file kept elsewhere stays there.
         """
+        self._make(path.parent)
         path = Path(os.path.realpath(path))
-        make_directory(path.parent)
+        self._make(path.parent)
         with told("write", path), _temporary(path, data, mode) as temporary:
             _replace(temporary, path)
             _sync_directory(path.parent)
 
     def create(self, path: Path, data: bytes | str, mode: int = 0o600) -> None:
         """Write a file that must not exist yet; a crash leaves the whole file or none."""
-        make_directory(path.parent)
+        self._make(path.parent)
         with told("create", path), _temporary(path, data, mode) as temporary:
             _move_exclusively(temporary, path)
             _sync_directory(path.parent)
 
     def append(self, path: Path, line: str) -> None:
         """Add one line to a log, on the disk when this returns; lines of several writers do not mix."""
-        make_directory(path.parent)
+        self._make(path.parent)
         data = (line.rstrip("\n") + "\n").encode()
         with told("write", path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _PLAIN, 0o600)
             try:
                 os.write(descriptor, data)
                 os.fsync(descriptor)
@@ -137,7 +146,7 @@ class State:
 
     def check_writable(self) -> None:
         """Make sure that files can be written in the root, which is made if it is missing; leaves no file."""
-        make_directory(self.root)
+        self._make(self.root)
         with told("write to", self.root), _temporary(self.root / "any", b"", 0o600):
             pass
 
@@ -175,7 +184,7 @@ class State:
         """
         path = self.directory("locks") / f"{file_name(name)}.lock"
         with told("lock", path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
         try:
             _acquire(descriptor, path, name, wait_seconds, on_wait, clock)
             try:
@@ -186,19 +195,9 @@ class State:
         finally:
             os.close(descriptor)
 
-
-def make_directory(path: Path) -> None:
-    """Make a directory and what is missing above it, each with mode 0700; one that exists is left as it is.
-
-    Raises:
-        StateError: it cannot be made.
-    """
-    with told("make directory", path):
-        missing = [step for step in (path, *path.parents) if not step.exists()]
-        for step in reversed(missing):
-            step.mkdir(mode=0o700, exist_ok=True)
-        if not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    def _make(self, directory: Path) -> None:
+        with told("make directory", directory):
+            private.make(os.fspath(directory), os.fspath(self.home), is_checked=not self.is_users)
 
 
 def is_private(path: Path) -> bool:
@@ -210,7 +209,7 @@ def is_private(path: Path) -> bool:
 def _temporary(path: Path, data: bytes | str, mode: int) -> Iterator[Path]:
     """A file beside ``path`` with the data safely on the disk; gone afterwards unless it was moved."""
     temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _PLAIN, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)

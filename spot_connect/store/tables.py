@@ -7,11 +7,13 @@ figure comes from and how old it is. Prices are US dollars per hour.
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
+from spot_connect.core.errors import StateError
 from spot_connect.core.images import DEFAULT_IMAGE_NAME
 
 DATA = Path(__file__).parent.parent / "data"
@@ -21,6 +23,9 @@ _IMAGES = DATA / "ami_data.csv"
 _REGIONS = DATA / "regions.csv"
 _INTERRUPTIONS = DATA / "interruption.csv"
 _DATES = DATA / "dates.csv"
+
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,8 @@ def prices_of(types: Collection[str], regions: Collection[str], os: str = "Linux
     places = {f"{region},{os}".encode() for region in regions}
     with _PRICES.open("rb") as file:
         for line in file:
-            kind, region, system, _ = line.split(b",", 3)
-            if kind in kinds and region + b"," + system in places:
+            kind, _, rest = line.partition(b",")
+            if kind in kinds and b",".join(rest.split(b",", 2)[:2]) in places:
                 yield _price_row(_fields(line))
 
 
@@ -136,7 +141,7 @@ def architecture(instance_type: str) -> str | None:
         'arm64'
     """
     fields = _find(_TYPES, instance_type)
-    return fields[3] if fields else None
+    return _type_row(fields).architecture if fields else None
 
 
 def image(region: str, architecture: str, name: str) -> ImageRow | None:
@@ -153,7 +158,7 @@ def image_by_id(image_id: str) -> ImageRow | None:
     """The row of an image id; ``None`` for an image the table does not know."""
     wanted = f",{image_id},".encode()
     with _IMAGES.open("rb") as file:
-        return next((ImageRow(*_fields(line)) for line in file if wanted in line), None)
+        return next((_image_row(_fields(line)) for line in file if wanted in line), None)
 
 
 def default_image(region: str, architecture: str) -> ImageRow | None:
@@ -172,7 +177,7 @@ def images(region: str) -> Iterator[ImageRow]:
     with _IMAGES.open("rb") as file:
         for line in file:
             if wanted in line:
-                yield ImageRow(*_fields(line))
+                yield _image_row(_fields(line))
 
 
 def regions() -> dict[str, str]:
@@ -182,13 +187,13 @@ def regions() -> dict[str, str]:
         >>> regions()["us-east-1"]
         'US East (N. Virginia)'
     """
-    return {fields[0]: fields[1] for fields in _rows(_REGIONS)}
+    return dict(_made(lambda code, name, *_: (code, name), fields) for fields in _rows(_REGIONS))
 
 
 def interruption(instance_type: str, region: str, os: str = "Linux") -> InterruptionRow | None:
     """How often a type was interrupted in a Region; ``None`` when the advisor has no figure."""
     fields = _find(_INTERRUPTIONS, instance_type, region, os)
-    return InterruptionRow(fields[3], int(fields[4] or 0)) if fields else None
+    return _made(lambda *row: InterruptionRow(row[3], int(row[4] or 0)), fields) if fields else None
 
 
 def prices_date() -> str:
@@ -202,7 +207,7 @@ def interruptions_date() -> str:
 
 
 def _date(table: Path) -> str:
-    return next(fields[1] for fields in _rows(_DATES) if fields[0] == table.name)
+    return next((fields[1] for fields in _rows(_DATES) if fields[:1] == [table.name] and fields[1:]), "an unknown day")
 
 
 def _find(path: Path, *key: str) -> list[str] | None:
@@ -226,22 +231,49 @@ def _find(path: Path, *key: str) -> list[str] | None:
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        next(rows)
-        yield from rows
+    with path.open("rb") as file:
+        file.readline()
+        for line in file:
+            yield _fields(line)
 
 
 def _fields(line: bytes) -> list[str]:
-    return next(csv.reader([line.decode()]))
+    try:
+        return next(csv.reader([line.decode()]), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _damaged(repr(line)) from error
+
+
+def _made(make: Callable[..., _Row], fields: list[str]) -> _Row:
+    """What a row is, from its fields."""
+    try:
+        return make(*fields)
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise _damaged(repr(",".join(fields))) from error
+
+
+def _damaged(row: str) -> StateError:
+    return StateError(f"cannot read a table in {DATA}", f"no row of it is {row[:100]}", "Install spot-connect again.")
+
+
+def _image_row(fields: list[str]) -> ImageRow:
+    return _made(ImageRow, fields)
 
 
 def _price_row(fields: list[str]) -> PriceRow:
+    return _made(_price_row_of, fields)
+
+
+def _price_row_of(*fields: str) -> PriceRow:
     kind, region, os, spot, median, highest, _, on_demand, as_of = fields
     return PriceRow(kind, region, os, Decimal(spot), _decimal(median), _decimal(highest), _decimal(on_demand), as_of)
 
 
 def _type_row(fields: list[str]) -> TypeRow:
+    return _made(_type_row_of, fields)
+
+
+def _type_row_of(*fields: str) -> TypeRow:
     kind, vcpus, memory, arch, gpu, gpus, gpu_memory, _, _, spot, current, _ = fields
     return TypeRow(
         kind,

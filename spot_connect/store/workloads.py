@@ -36,7 +36,7 @@ def split_to_files(n_jobs: int, workload: Any, directory: Path, name: str) -> li
     """
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs < 1:
         raise UsageError(f"{n_jobs!r} is not a number of jobs", advice="Give a whole number of at least 1.")
-    files = State(directory.absolute())
+    files = State(directory.absolute(), is_users=True)
     items = _sliceable(workload)
     chunks = (items[part.start : part.stop] for part in even_ranges(len(items), n_jobs))
     made = []

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "ssh": {"ssh", "core"},
     "store": {"store", "core"},
     "screen": {"screen", "core"},
-    "local": {"local", "core"},
+    "local": {"local", "core", "store.private"},
     "holding": {"holding", "ssh", "store", "core"},
     "launching": {"launching", "holding", "aws", "ssh", "store", "core", "local.service"},
     "market": {"market", "launching", "aws", "store", "core"},

@@ -72,7 +72,7 @@ def test_directories_are_0700_and_files_0600(state):
 
 def test_a_directory_of_the_user_keeps_its_mode(tmp_path):
     tmp_path.chmod(0o755)
-    State(tmp_path).write_atomic(tmp_path / "file", "x", mode=0o644)
+    State(tmp_path, is_users=True).write_atomic(tmp_path / "file", "x", mode=0o644)
     assert mode(tmp_path) == 0o755
     assert mode(tmp_path / "file") == 0o644
     assert not is_private(tmp_path / "file")

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from spot_connect.core.errors import LocalCloudError
+from spot_connect.local.boxes.layout import close
 
 
 class FileSystems:
@@ -24,8 +25,8 @@ class FileSystems:
         """
         if not file_system_id.startswith("fs-") or "/" in file_system_id:
             raise LocalCloudError(f"{file_system_id!r} cannot name a file system")
-        # Boxes without namespaces go to it by its path; no other user can list what there is.
-        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        # Boxes without namespaces go to it by its path.
+        close(self.root, self._uid)
         path = self.root / file_system_id
         if not path.is_dir():
             path.mkdir(mode=0o755)

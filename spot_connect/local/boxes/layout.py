@@ -15,6 +15,14 @@ OUTPUT_LOG = "cloud-init-output.log"
 _TAIL = 64 * 1024
 
 
+def close(directory: Path, uid: int | None) -> None:
+    """Make the directory if it is missing; the boxes' user, if it has one, can pass through, and nobody else."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if uid is not None:
+        os.chown(directory, -1, uid)
+    directory.chmod(0o700 if uid is None else 0o710)
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """An instance's directory on the host. It belongs to the daemon; only the parts in ``PARTS`` belong to the box."""
@@ -28,7 +36,7 @@ class Directory:
 
     def make(self, uid: int | None) -> None:
         """Create what is missing. Nothing is written inside a part: the box may have put a link there."""
-        self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        close(self.path, uid)
         for name, mode in self.PARTS.items():
             part = self.path / name
             if not part.is_dir():

@@ -25,6 +25,7 @@ from spot_connect.local.boxes.layout import BOX_UID, Directory, write_etc
 from spot_connect.local.boxes.levels import Level, Probe, describe
 from spot_connect.local.boxes.order import DROP_LINES, Errand, Order, send
 from spot_connect.local.boxes.probe import probe_levels
+from spot_connect.local.places import opened_log
 
 __all__ = ["Box", "BoxSpec", "Probe", "Supervisor", "probe_levels"]
 
@@ -96,7 +97,8 @@ class Supervisor:
     def __init__(
         self, root: Path, *, level: Level | None = None, on_running: _Told | None = None, on_ended: _Told | None = None
     ) -> None:
-        self._uid = places.box_uid(root) if os.geteuid() == 0 else None
+        self.uid = places.box_uid(root) if os.geteuid() == 0 else None
+        """The user that all boxes are, if the daemon is root; else they are the daemon's own."""
         self._tell = {"running": on_running, "ended": on_ended}
         self._root = root
         self._closed = False
@@ -110,9 +112,9 @@ class Supervisor:
         self.level = level or next(probe.level for probe in self.probes if probe.works)
         self.description = describe(self.level)
         self._hidden = places.hidden(root)
-        self._place = places.for_boxes(root, reachable=self._uid is not None and self.level is Level.PLAIN)
+        self._place = places.for_boxes(root, reachable=self.uid is not None and self.level is Level.PLAIN)
         beside = self._place.parent if self._place == root else self._place
-        self.file_systems = FileSystems(beside / "efs", self._uid)
+        self.file_systems = FileSystems(beside / "efs", self.uid)
         self._shims = shims.install(self._place / "shims")
         self._reap_leftovers()
         self._selector = selectors.DefaultSelector()
@@ -150,11 +152,11 @@ class Supervisor:
             return self._turns.setdefault(instance_id, threading.RLock())
 
     def _make(self, spec: BoxSpec, directory: Directory) -> _Running:
-        directory.make(self._uid)
+        directory.make(self.uid)
         key = keys.host_key(directory / "ssh_host_ed25519_key")
         listener = _reserve(spec.host, spec.port)
         host, port = listener.getsockname()[:2]
-        write_etc(directory, spec.username, spec.hostname, host, self._uid or BOX_UID)
+        write_etc(directory, spec.username, spec.hostname, host, self.uid or BOX_UID)
         box = Box(spec.instance_id, host, port, key.public)
         return self._order(self._order_for(spec, directory, key.private, host), listener, box)
 
@@ -172,7 +174,7 @@ class Supervisor:
             python=sys.executable,
             file_systems=str(self.file_systems.root),
             hidden=self._hidden,
-            uid=self._uid,
+            uid=self.uid,
             user_data=spec.user_data,
             environment=dict(spec.environment),
             boot_seconds=spec.boot_seconds,
@@ -227,7 +229,7 @@ class Supervisor:
             if before not in (None, source):
                 raise LocalCloudError(f"cannot mount at {target}", f"{target} is busy")
             if before is None:
-                self._send_errand(running, Errand(target, str(root), sub, self._home_of(instance_id), self._uid))
+                self._send_errand(running, Errand(target, str(root), sub, self._home_of(instance_id), self.uid))
                 running.mounts[target] = source
 
     def unmount(self, instance_id: str, target: str, *, lazy: bool = False) -> None:
@@ -241,7 +243,7 @@ class Supervisor:
             if target not in running.mounts:
                 raise LocalCloudError(f"cannot unmount {target}", "not mounted.")
             home = self._home_of(instance_id)
-            self._send_errand(running, Errand(target, home=home, uid=self._uid, lazy=lazy))
+            self._send_errand(running, Errand(target, home=home, uid=self.uid, lazy=lazy))
             del running.mounts[target]
 
     def mounts(self, instance_id: str) -> Mapping[str, Path]:
@@ -295,7 +297,7 @@ class Supervisor:
     def _unlink_all(self, running: _Running) -> None:
         """Ends what would outlive the instance: links, where there are no mounts."""
         for target in running.mounts:
-            errand = Errand(target, home=self._home_of(running.box.instance_id), uid=self._uid)
+            errand = Errand(target, home=self._home_of(running.box.instance_id), uid=self.uid)
             with contextlib.suppress(LocalCloudError, OSError):  # the zygote may have gone
                 self._send_errand(running, errand)
 
@@ -399,7 +401,7 @@ class Supervisor:
 
 def _start_zygote(root: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
-    with theirs, (root / "boxes.log").open("ab") as log:
+    with theirs, opened_log(root / "boxes.log") as log:
         line = [sys.executable, "-m", "spot_connect.local.boxes.zygote", str(theirs.fileno())]
         process = subprocess.Popen(
             line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import signal
 import stat
 import subprocess
@@ -246,7 +245,7 @@ def test_reset_of_a_cloud_that_is_down_forgets_what_was_saved(home):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (pickle.dumps({"format": 1, "moto": "0.0.1"}), "made by moto 0.0.1"),
+        (b'{"format": 1, "moto": "0.0.1"}\n', "made by moto 0.0.1"),
         (b"\x80 not a pickle", "could not be read and was discarded"),
     ],
 )

@@ -129,7 +129,8 @@ def test_the_machine_knows_itself_and_its_cloud(cloud, login):
     environment = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     assert environment["SPOT_CONNECT_BOX"] == instance_id
     assert environment["AWS_ENDPOINT_URL"] == cloud.endpoint.url
-    assert environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] == f"{cloud.endpoint.url}/_imds/{instance_id}/"
+    assert environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"].startswith(f"{cloud.endpoint.url}/_imds/")
+    assert instance_id not in environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"]
     assert environment["AWS_DEFAULT_REGION"] == "us-east-1"
     assert "AWS_SECRET_ACCESS_KEY" not in environment
     assert cloud.endpoint.secret_key not in said

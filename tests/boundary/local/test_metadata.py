@@ -12,9 +12,10 @@ import pytest
 class Metadata:
     """A program on the instance that asks about it."""
 
-    def __init__(self, cloud, instance_id):
+    def __init__(self, cloud, instance_id="", secret=""):
         self._host = cloud.endpoint.url.removeprefix("http://")
-        self._root = f"/_imds/{instance_id}/latest/"
+        address = "" if secret else cloud.control("GET", f"instances/{instance_id}/metadata")["address"]
+        self._root = f"/_imds/{secret or address.split('/')[-2]}/latest/"
         self.token = ""
 
     def ask(self, path, method="GET", **headers):
@@ -125,7 +126,7 @@ def test_version_1_answers_where_it_is_allowed(cloud):
 
 
 def test_an_instance_that_is_not_there_has_none(cloud):
-    assert Metadata(cloud, "i-0123456789abcdef0").begin() == 404
+    assert Metadata(cloud, secret="i-0123456789abcdef0").begin() == 404
     ended = cloud.run()["InstanceId"]
     cloud.end(ended)
     assert Metadata(cloud, ended).begin() == 404
