@@ -171,7 +171,7 @@ def test_another_rule_stands_beside_our_own(realm, request_for, keys, heard):
     rule = parse_rule("tcp,8888,8888,0.0.0.0/0")
     made = launch(realm, request_for(firewall=(rule,)), keys, heard)
     assert rules_of(realm, made) == {str(rule), "tcp,22,22,127.0.0.1/32"}
-    assert any("open to every address" in warning for warning in heard.warnings)
+    assert any("open to every IPv4 address" in warning for warning in heard.warnings)
     ended(realm, made)
 
 
