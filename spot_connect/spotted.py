@@ -69,6 +69,9 @@ class SpotInstance:
         on_interrupt: bash command that runs on the instance when AWS announces that it takes it away. It has three
             quarters of the time that is left, which ``SPOT_CONNECT_SECONDS_LEFT`` tells.
         on_rebalance: the same for the recommendation to rebalance, which may come earlier.
+        strict_host_key: accept no host key that the instance's console does not show, and wait for that, a quarter of
+            an hour at the most; by default as ``SPOT_CONNECT_STRICT_HOST_KEY`` says. Without it a key that the console
+            does not show yet is accepted, and compared later: if it is another, the line is dropped at once.
         again: when nothing runs under that name, launch another machine like the one that had it last, with the same
             file system; EC2 remembers it for an hour or so.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
@@ -109,12 +112,13 @@ class SpotInstance:
         user_data: str = "",
         on_interrupt: str = "",
         on_rebalance: str = "",
+        strict_host_key: bool | None = None,
         again: bool = False,
         local: bool | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         self._reporter: Reporter = reporter or Screen(local=local_is_chosen(local))
-        self._realm = choose_realm(local, self._reporter)
+        self._realm = choose_realm(local, self._reporter, strict_host_key=strict_host_key)
         self._request = launch_request(
             self._realm,
             checked_id(name) if instance_id else name,
@@ -436,8 +440,11 @@ class SpotInstance:
     def __enter__(self) -> SpotInstance:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is None:
+            # What was found out after the last word came over the line is no less true.
+            self._host.connection.doubt.check()
 
     def _wants_mount(self, filesystem: str | None, asked: bool | None) -> bool:
         profile = self._request.profile

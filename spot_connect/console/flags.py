@@ -36,6 +36,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-n", "--name", "text", "", "NAME", "the instance's name"),
         ("-iid", "--instanceid", "instance_id", None, "ID", "a running instance by its EC2 id; never launches"),
         ("-t", "--terminate", "boolean", False, "BOOL", "terminate it and do nothing else"),
+        ("", "--strict-host-key", "boolean", None, "BOOL", "wait until EC2's console shows the host key"),
     ),
     "once connected": (
         ("-u", "--upload", "local_paths", (), "PATH[,PATH]", "files and directories to upload"),

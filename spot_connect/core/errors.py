@@ -147,6 +147,10 @@ class HostKeyChanged(SshError):
     """The server's host key is not the one that belongs to this instance."""
 
 
+class HostKeyUnknown(SshError):
+    """Nothing tells what host key the instance has, and none may be accepted on first sight."""
+
+
 class SshLost(SshError):
     """The line broke while it was in use."""
 
