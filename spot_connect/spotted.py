@@ -13,6 +13,7 @@ from spot_connect.core.errors import RunNotFound, ScriptFailed, UsageError
 from spot_connect.core.models import Instance
 from spot_connect.core.names import FILE_SYSTEM_TAG, file_system_token
 from spot_connect.core.reporting import Reporter
+from spot_connect.core.repositories import Repository, repository
 from spot_connect.core.runs import Limits, RunSpec, Script
 from spot_connect.core.scripts import clone_repo, update_repo
 from spot_connect.core.values import dollars
@@ -399,10 +400,15 @@ class SpotInstance:
     def clone_repo(self, repo_link: str, directory: str) -> None:
         """Clone a git repository into ``directory`` on the instance; git is installed where it is missing.
 
+        A login in an HTTP link (``https://user:token@host/...``) is told to that host alone. It is kept nowhere on the
+        instance, nor seen among the arguments of its processes; give it again to :meth:`update_repo`.
+
         Raises:
             ScriptFailed: git failed; its words were shown.
         """
-        self._git(f"cannot clone {repo_link} to {directory} on {self.name}", clone_repo(repo_link, directory))
+        origin = repository(repo_link)
+        what = f"cannot clone {repo_link} to {directory} on {self.name}"
+        self._git(what, clone_repo(origin, directory), origin)
 
     def update_repo(self, path_on_instance: str, branch: str | None = None, repo_link: str | None = None) -> None:
         """Pull the newest commits of a clone, on ``branch`` and from ``repo_link`` where they are given.
@@ -410,7 +416,9 @@ class SpotInstance:
         Raises:
             ScriptFailed: git failed, for instance because of local changes; its words were shown.
         """
-        self._git(f"cannot update {path_on_instance} on {self.name}", update_repo(path_on_instance, branch, repo_link))
+        origin = repository(repo_link) if repo_link else None
+        what = f"cannot update {path_on_instance} on {self.name}"
+        self._git(what, update_repo(path_on_instance, branch, origin), origin)
 
     def dir_exists(self, directory: str) -> bool:
         """Whether ``directory`` exists on the instance and is a directory."""
@@ -470,12 +478,15 @@ class SpotInstance:
         self.filesystem_dns = mounted.dns
         self.mount_target = mounted.target.raw
 
-    def _git(self, what: str, commands: str) -> None:
+    def _git(self, what: str, commands: str, origin: Repository | None) -> None:
         """Run the commands; where they fail, say what they were for, since git itself says why."""
-        try:
-            self.run(commands, cmd=True)
-        except ScriptFailed as failed:
-            raise ScriptFailed(what, failed.exit_status, failed.output) from failed
+        login = origin.login if origin else b""
+        done = command.run_commands(
+            *(self.connection, commands),
+            stdin=login, on_stdout=to_stdout(), on_stderr=to_stderr(), capture=False,
+        )  # fmt: skip
+        if done.exit_status:
+            raise ScriptFailed(what, done.exit_status)
 
     def _tell_of_waiting_runs(self) -> None:
         """A file system may hold runs of machines that had the name before."""

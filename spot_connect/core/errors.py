@@ -7,6 +7,7 @@ next. The console prints exactly these and exits with ``exit_code``.
 from __future__ import annotations
 
 from spot_connect.core.few import few
+from spot_connect.core.masking import masked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SpotConnectError(Exception):
-    """Base of every error a user can meet.
+    """Base of every error a user can meet. Passwords in links are masked in it.
 
     Args:
         what: what could not be done, and to which object.
@@ -30,10 +31,10 @@ class SpotConnectError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, said: str = "", advice: str = "") -> None:
-        self.what = what
-        self.said = said
-        self.advice = advice
-        super().__init__(what, said, advice)
+        self.what = masked(what)
+        self.said = masked(said)
+        self.advice = masked(advice)
+        super().__init__(self.what, self.said, self.advice)
 
     def __str__(self) -> str:
         text = f"{self.what}: {self.said}" if self.said else self.what

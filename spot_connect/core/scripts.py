@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.repositories import Repository
 
 _NEED_GIT = """\
 if ! command -v git >/dev/null; then
@@ -13,6 +14,19 @@ if ! command -v git >/dev/null; then
   else sudo apt-get update -qq && sudo apt-get install -y -qq git; fi
 fi
 """
+
+# Arguments can be read by everybody on the instance, a process' environment by its own user alone.
+_READ_LOGIN = """\
+IFS= read -r SPOT_CONNECT_GIT_USER
+IFS= read -r SPOT_CONNECT_GIT_PASSWORD
+export SPOT_CONNECT_GIT_USER SPOT_CONNECT_GIT_PASSWORD
+"""
+_HELPER = {
+    "username": """login() { test "$1" = get && printf 'username=%s\\n' "$SPOT_CONNECT_GIT_USER"; }; login""",
+    "username password": """login() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' \
+"$SPOT_CONNECT_GIT_USER" "$SPOT_CONNECT_GIT_PASSWORD"; }; login""",
+}
+"""Of git: https://git-scm.com/docs/gitcredentials"""
 
 NFS_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
 """What AWS recommends for EFS (EFS User Guide, "Recommended NFS mount settings")."""
@@ -144,28 +158,44 @@ def remote_path(path: str) -> str:
     return shlex.quote(path)
 
 
-def clone_repo(link: str, directory: str) -> str:
-    """Clone ``link`` into ``directory`` on the instance, installing git where the image lacks it.
+def clone_repo(repository: Repository, directory: str) -> str:
+    """Clone into ``directory`` on the instance, installing git where the image lacks it.
+
+    What is secret stands neither in the text nor in the clone: the script reads ``repository.login`` from its input.
 
     Example:
-        >>> clone_repo("https://example.com/a.git", "a").splitlines()[-1]
+        >>> clone_repo(Repository("https://example.com/a.git"), "a").splitlines()[-1]
         'git clone -- https://example.com/a.git a'
     """
-    return f"set -e\n{_NEED_GIT}git clone -- {shlex.quote(link)} {remote_path(directory)}\n"
+    head, git = _git(repository)
+    return f"{head}{git} clone -- {shlex.quote(repository.link)} {remote_path(directory)}\n"
 
 
-def update_repo(directory: str, branch: str | None = None, link: str | None = None) -> str:
-    """Bring the clone in ``directory`` up to date, on ``branch`` and from ``link`` where they are given.
+def update_repo(directory: str, branch: str | None = None, repository: Repository | None = None) -> str:
+    """Bring the clone in ``directory`` up to date, on ``branch`` and from ``repository`` where they are given.
 
     Example:
         >>> print(update_repo("a", branch="main").splitlines()[-1])
         git pull --ff-only
     """
-    lines = ["set -e", _NEED_GIT.rstrip(), f"cd -- {remote_path(directory)}"]
-    if link:
-        lines.append(f"git remote set-url origin {shlex.quote(link)}")
-    lines.append("git fetch --prune origin")
+    head, git = _git(repository)
+    lines = [f"{head}cd -- {remote_path(directory)}"]
+    if repository:
+        lines.append(f"git remote set-url origin {shlex.quote(repository.link)}")
+    lines.append(f"{git} fetch --prune origin")
     if branch:
         lines.append(f"git checkout {shlex.quote(branch)}")
-    lines.append("git pull --ff-only")
+    lines.append(f"{git} pull --ff-only")
     return "\n".join(lines) + "\n"
+
+
+def _git(repository: Repository | None) -> tuple[str, str]:
+    """What has to come first, and what git is called then."""
+    if repository is None or not repository.has_login:
+        return f"set -e\n{_NEED_GIT}", "git"
+    key = f"credential.{repository.site}.helper"
+    told = "username" if repository.password is None else "username password"
+    # Where there is a password no other helper is to hear it and to keep it.
+    forget = "" if repository.password is None else f"-c {shlex.quote(f'{key}=')} "
+    helper = shlex.quote(f"{key}=!{_HELPER[told]}")
+    return f"set -e\n{_READ_LOGIN}{_NEED_GIT}", f"git {forget}-c {helper}"

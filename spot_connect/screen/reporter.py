@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 from weakref import WeakValueDictionary
 
+from spot_connect.core.masking import masked
 from spot_connect.core.reporting import Transfer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Write one line."""
-        line = f"{self._mark}{text}"
+        line = f"{self._mark}{masked(text)}"
         stream = self.stream
         with _first:
             display = _displays.get(id(stream))
@@ -63,7 +64,7 @@ class Screen:
             self.note(f"{text} ...")
             yield
             return
-        with self._display().step(f"{self._mark}{text}"):
+        with self._display().step(f"{self._mark}{masked(text)}"):
             yield
 
     @contextmanager
