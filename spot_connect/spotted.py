@@ -73,6 +73,8 @@ class SpotInstance:
         strict_host_key: accept no host key that the instance's console does not show, and wait for that, a quarter of
             an hour at the most; by default as ``SPOT_CONNECT_STRICT_HOST_KEY`` says. Without it a key that the console
             does not show yet is accepted, and compared later: if it is another, the line is dropped at once.
+        efs_tls: ``"require"`` refuses to mount a file system that cannot be encrypted in transit, ``"prefer"`` says so
+            and mounts it; by default as ``SPOT_CONNECT_EFS_TLS`` says, or else ``"prefer"``.
         again: when nothing runs under that name, launch another machine like the one that had it last, with the same
             file system; EC2 remembers it for an hour or so.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
@@ -114,12 +116,13 @@ class SpotInstance:
         on_interrupt: str = "",
         on_rebalance: str = "",
         strict_host_key: bool | None = None,
+        efs_tls: str | None = None,
         again: bool = False,
         local: bool | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         self._reporter: Reporter = reporter or Screen(local=local_is_chosen(local))
-        self._realm = choose_realm(local, self._reporter, strict_host_key=strict_host_key)
+        self._realm = choose_realm(local, self._reporter, strict_host_key=strict_host_key, efs_tls=efs_tls)
         self._request = launch_request(
             self._realm,
             checked_id(name) if instance_id else name,

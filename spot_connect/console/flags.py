@@ -57,6 +57,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-a", "--activeprompt", "boolean", None, "BOOL", "leave a prompt open afterwards"),
         ("-f", "--filesystem", "text", "", "TOKEN", "elastic file system to create or reuse, and mount at ~/efs"),
         ("-em", "--efsmount", "boolean", True, "BOOL", "mount the file system (default: True)"),
+        ("", "--efs-tls", "efs_tls", None, "require|prefer", "whether it must be encrypted in transit"),
         ("-nm", "--newmount", "boolean", False, "BOOL", "make a mount target even if there is one"),
     ),
     "for a launch": (

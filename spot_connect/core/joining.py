@@ -50,7 +50,14 @@ def last_resort(hours: float) -> str:
 
 
 def join_at_boot(
-    username: str, mount_targets: Mapping[str, str], file_system_id: str, program: str, run_id: str, hours: float
+    username: str,
+    mount_targets: Mapping[str, str],
+    file_system_id: str,
+    program: str,
+    run_id: str,
+    hours: float,
+    *,
+    must_encrypt: bool = False,
 ) -> str:
     """User data: mount the file system, and work for the run.
 
@@ -61,6 +68,7 @@ def join_at_boot(
         program: name of our program's file on the file system.
         run_id: the run.
         hours: after which the machine ends itself.
+        must_encrypt: mount it encrypted in transit, or not at all.
 
     Example:
         >>> "jobs-join" in join_at_boot("ec2-user", {"us-east-1a": "10.0.0.5"}, "fs-1", "agent.zip", "r1", 24)
@@ -68,12 +76,12 @@ def join_at_boot(
     """
     nearest = {**mount_targets, "*": next(iter(mount_targets.values()))}
     targets = "".join(f"{zone}) target={shlex.quote(address)} ;;\n" for zone, address in nearest.items())
-    mount = mount_efs(_TARGET, file_system_id=file_system_id, in_user_data=True).replace(_TARGET, "$target")
+    script = mount_efs(_TARGET, file_system_id=file_system_id, must_encrypt=must_encrypt, in_user_data=True)
     return _JOIN.format(
         last_resort=last_resort(hours),
         user=shlex.quote(username),
         targets=targets,
-        mount=mount,
+        mount=script.replace(_TARGET, "$target"),
         programs=PROGRAMS,
         program=shlex.quote(program),
         asked=shlex.quote(json.dumps({"run": run_id})),

@@ -42,7 +42,17 @@ efs_source={source}
 efs_directory={directory}
 case $efs_directory in /*) ;; *) efs_directory=$HOME/$efs_directory ;; esac
 efs_fail() {{ echo "cannot mount $efs_source at $efs_directory: $1" >&2; exit 1; }}
+"""
+_MOUNTED_ALREADY = """\
 mountpoint -q "$efs_directory" && exit 0
+"""
+# The mount helper of EFS has the kernel mount from a program on the instance itself, which encrypts.
+_ENCRYPTED_ALREADY = """\
+efs_is_encrypted() { findmnt -nro SOURCE -M "$efs_directory" | grep -q '^127[.]0[.]0[.]1:'; }
+if mountpoint -q "$efs_directory"; then
+  efs_is_encrypted && exit 0
+  efs_fail "something is mounted there already, and not encrypted in transit; unmount it first"
+fi
 """
 # The list lock of apt has no time limit of its own, unlike the lock of dpkg.
 _MOUNT_CLIENT = """\
@@ -63,15 +73,25 @@ _MOUNT_WAIT = "command -v cloud-init && timeout 600 cloud-init status --wait"
 _MOUNT_DIRECTORY = """\
 mkdir -p "$efs_directory" 2>/dev/null || sudo mkdir -p "$efs_directory" || efs_fail "there is no such directory"
 """
-# Outside Amazon Linux efs-utils has to be compiled.
 _MOUNT_TLS = """\
 efs_tls() {{
   if ! command -v mount.efs && grep -q '^ID="*amzn' /etc/os-release; then
     sudo dnf install -y -q amazon-efs-utils || sudo yum install -y -q amazon-efs-utils
   fi
-  command -v mount.efs && sudo mount -t efs -o tls,mounttargetip={address} {file_system}:/ "$efs_directory"
+  if ! command -v mount.efs; then
+    echo "there is no efs-utils, which outside Amazon Linux has to be compiled" >&2
+    return 1
+  fi
+  sudo mount -t efs -o tls,mounttargetip={address} {file_system}:/ "$efs_directory"
 }}
-efs_tls >/dev/null 2>&1 && echo "{encrypted}" || echo "not {encrypted}"
+"""
+_MOUNT_BEST = f"""\
+efs_tls >/dev/null 2>&1 && echo "{ENCRYPTED}" || echo "not {ENCRYPTED}"
+"""
+_MOUNT_ENCRYPTED = f"""\
+efs_words=$(efs_tls 2>&1 >/dev/null) || efs_fail "it cannot be {ENCRYPTED}: ${{efs_words##*$'\\n'}}"
+efs_is_encrypted || {{ sudo umount "$efs_directory"; efs_fail "it would not be {ENCRYPTED}"; }}
+echo "{ENCRYPTED}"
 """
 # The name of a file system that was just made takes a minute or two to be known to DNS.
 _MOUNT_ITSELF = """\
@@ -105,7 +125,14 @@ def one_line(what: str, value: str) -> str:
     return value
 
 
-def mount_efs(source: str, directory: str = "~/efs", *, file_system_id: str = "", in_user_data: bool = False) -> str:
+def mount_efs(
+    source: str,
+    directory: str = "~/efs",
+    *,
+    file_system_id: str = "",
+    must_encrypt: bool = False,
+    in_user_data: bool = False,
+) -> str:
     """Bash that mounts an EFS file system over NFS, in a subshell whose status is 0 when it is mounted.
 
     It does nothing where something is mounted already, installs the NFS client where the image lacks it, and lets
@@ -117,6 +144,8 @@ def mount_efs(source: str, directory: str = "~/efs", *, file_system_id: str = ""
         directory: where to mount; ``~`` is the home of whoever runs it, a relative path is below that home.
         file_system_id: encrypt in transit, through efs-utils, where the image has it or one command installs it; the
             script says :data:`ENCRYPTED`, or "not" and that. ``source`` must be an address.
+        must_encrypt: fail where it cannot be encrypted in transit, also where something is mounted without. It needs
+            ``file_system_id``.
         in_user_data: it runs while cloud-init does, for which it must then not wait.
 
     Raises:
@@ -129,19 +158,19 @@ def mount_efs(source: str, directory: str = "~/efs", *, file_system_id: str = ""
     host = one_line("a mount target", source).removesuffix(":/")
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     where = remote_path(one_line("a directory to mount at", directory))
-    client = _MOUNT_CLIENT.replace("WAIT", ":" if in_user_data else _MOUNT_WAIT)
     head = _MOUNT_HEAD.format(source=shlex.quote(f"{host}:/"), directory=where)
-    plain = f'if ! mountpoint -q "$efs_directory"; then\n{client}{_MOUNT_ITSELF.format(options=NFS_OPTIONS)}fi\n'
-    return head + _MOUNT_DIRECTORY + _tls(source, file_system_id) + plain + _MOUNT_RIGHTS
+    if must_encrypt:
+        begin, how = _ENCRYPTED_ALREADY, _tls(source, file_system_id) + _MOUNT_ENCRYPTED
+    else:
+        client = _MOUNT_CLIENT.replace("WAIT", ":" if in_user_data else _MOUNT_WAIT)
+        plain = f'if ! mountpoint -q "$efs_directory"; then\n{client}{_MOUNT_ITSELF.format(options=NFS_OPTIONS)}fi\n'
+        begin, how = _MOUNTED_ALREADY, (_tls(source, file_system_id) + _MOUNT_BEST if file_system_id else "") + plain
+    return head + begin + _MOUNT_DIRECTORY + how + _MOUNT_RIGHTS
 
 
 def _tls(address: str, file_system_id: str) -> str:
-    if not file_system_id:
-        return ""
     return _MOUNT_TLS.format(
-        address=shlex.quote(address),
-        file_system=shlex.quote(one_line("a file system", file_system_id)),
-        encrypted=ENCRYPTED,
+        address=shlex.quote(address), file_system=shlex.quote(one_line("a file system", file_system_id))
     )
 
 

@@ -9,6 +9,7 @@ import os
 
 HOME_VARIABLE = "SPOT_CONNECT_HOME"
 LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
+EFS_TLS_VARIABLE = "SPOT_CONNECT_EFS_TLS"
 STRICT_VARIABLE = "SPOT_CONNECT_STRICT_HOST_KEY"
 
 
@@ -39,6 +40,20 @@ def is_strict(choice: bool | None = None) -> bool:
         UsageError: the variable holds something that is not a yes or no.
     """
     return _chosen(choice, STRICT_VARIABLE)
+
+
+def efs_must_encrypt(choice: str | None = None) -> bool:
+    """Whether no file system is mounted that cannot be encrypted in transit; else ``SPOT_CONNECT_EFS_TLS`` says it.
+
+    Raises:
+        UsageError: it is neither ``require`` nor ``prefer``.
+    """
+    word = choice or os.environ.get(EFS_TLS_VARIABLE, "")
+    if not word:
+        return False
+    from spot_connect.core.values import efs_tls
+
+    return efs_tls(word) == "require"
 
 
 def _chosen(choice: bool | None, variable: str) -> bool:
