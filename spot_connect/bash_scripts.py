@@ -17,6 +17,7 @@ import shlex
 
 from spot_connect.core import scripts
 from spot_connect.core.errors import UsageError
+from spot_connect.core.repositories import Repository, repository
 from spot_connect.core.requests import USER_DATA_LIMIT
 from spot_connect.core.scripts import one_line, remote_path
 
@@ -128,19 +129,21 @@ def update_git_repo(
 ) -> str:
     """Bring the clone in ``repo_path`` up to date; with ``repo_link`` it is cloned where there is none.
 
+    Scripts and user data can be read by every program on the instance, and user data by everybody in the account who
+    may describe it. A link with a login in it is therefore refused here; :meth:`SpotInstance.clone_repo` takes one.
+
     Raises:
-        UsageError: a value is empty or has several lines, or begins with a hyphen.
+        UsageError: a value is empty or has several lines, or begins with a hyphen; or there is a login in the link.
     """
     where = _path("a directory", repo_path)
     path = repo_path if repo_path[0] in "/~" else f"./{repo_path}"
     if branch is not None:
         _no_option("a branch", branch)
-    if repo_link is not None:
-        _no_option("a repository", repo_link)
-    update = scripts.update_repo(path, branch, repo_link)
+    origin = None if repo_link is None else _without_login(repo_link)
+    update = scripts.update_repo(path, branch, origin)
     first = ""
-    if repo_link:
-        clone = scripts.clone_repo(repo_link, path)
+    if origin:
+        clone = scripts.clone_repo(origin, path)
         first = f"if ! [ -e {where}/.git ]; then\n{clone}fi\n"
     # Root may update what belongs to the login user, which git otherwise refuses.
     safe = "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'"
@@ -266,6 +269,17 @@ def _path(what: str, value: str) -> str:
     """``value`` quoted, and never an option."""
     one_line(what, value)
     return remote_path(value if value[0] in "/~" or value.startswith("s3://") else f"./{value}")
+
+
+def _without_login(link: str) -> Repository:
+    found = repository(_no_option("a repository", link))
+    if found.has_login:
+        raise UsageError(
+            f"cannot write {link} into a script",
+            "whoever reads the script reads the login in it",
+            "Leave out what is before the @, or clone with SpotInstance.clone_repo, which keeps it out of sight.",
+        )
+    return found
 
 
 def _no_option(what: str, value: str) -> str:

@@ -14,6 +14,7 @@ from spot_connect.core.errors import RunNotFound, ScriptFailed, UsageError
 from spot_connect.core.models import Instance
 from spot_connect.core.names import FILE_SYSTEM_TAG, file_system_token
 from spot_connect.core.reporting import Reporter
+from spot_connect.core.repositories import Repository, repository
 from spot_connect.core.runs import Limits, RunSpec, Script
 from spot_connect.core.scripts import clone_repo, update_repo
 from spot_connect.core.values import dollars
@@ -70,6 +71,11 @@ class SpotInstance:
         on_interrupt: bash command that runs on the instance when AWS announces that it takes it away. It has three
             quarters of the time that is left, which ``SPOT_CONNECT_SECONDS_LEFT`` tells.
         on_rebalance: the same for the recommendation to rebalance, which may come earlier.
+        strict_host_key: accept no host key that the instance's console does not show, and wait for that, a quarter of
+            an hour at the most; by default as ``SPOT_CONNECT_STRICT_HOST_KEY`` says. Without it a key that the console
+            does not show yet is accepted, and compared later: if it is another, the line is dropped at once.
+        efs_tls: ``"require"`` refuses to mount a file system that cannot be encrypted in transit, ``"prefer"`` says so
+            and mounts it; by default as ``SPOT_CONNECT_EFS_TLS`` says, or else ``"prefer"``.
         again: when nothing runs under that name, launch another machine like the one that had it last, with the same
             file system; EC2 remembers it for an hour or so.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
@@ -110,12 +116,14 @@ class SpotInstance:
         user_data: str = "",
         on_interrupt: str = "",
         on_rebalance: str = "",
+        strict_host_key: bool | None = None,
+        efs_tls: str | None = None,
         again: bool = False,
         local: bool | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         self._reporter: Reporter = reporter or Screen(local=local_is_chosen(local))
-        self._realm = choose_realm(local, self._reporter)
+        self._realm = choose_realm(local, self._reporter, strict_host_key=strict_host_key, efs_tls=efs_tls)
         self._request = launch_request(
             self._realm,
             checked_id(name) if instance_id else name,
@@ -398,10 +406,15 @@ class SpotInstance:
     def clone_repo(self, repo_link: str, directory: str) -> None:
         """Clone a git repository into ``directory`` on the instance; git is installed where it is missing.
 
+        A login in an HTTP link (``https://user:token@host/...``) is told to that host alone. It is kept nowhere on the
+        instance, nor seen among the arguments of its processes; give it again to :meth:`update_repo`.
+
         Raises:
             ScriptFailed: git failed; its words were shown.
         """
-        self._git(f"cannot clone {repo_link} to {directory} on {self.name}", clone_repo(repo_link, directory))
+        origin = repository(repo_link)
+        what = f"cannot clone {repo_link} to {directory} on {self.name}"
+        self._git(what, clone_repo(origin, directory), origin)
 
     def update_repo(self, path_on_instance: str, branch: str | None = None, repo_link: str | None = None) -> None:
         """Pull the newest commits of a clone, on ``branch`` and from ``repo_link`` where they are given.
@@ -409,7 +422,9 @@ class SpotInstance:
         Raises:
             ScriptFailed: git failed, for instance because of local changes; its words were shown.
         """
-        self._git(f"cannot update {path_on_instance} on {self.name}", update_repo(path_on_instance, branch, repo_link))
+        origin = repository(repo_link) if repo_link else None
+        what = f"cannot update {path_on_instance} on {self.name}"
+        self._git(what, update_repo(path_on_instance, branch, origin), origin)
 
     def dir_exists(self, directory: str) -> bool:
         """Whether ``directory`` exists on the instance and is a directory."""
@@ -439,8 +454,11 @@ class SpotInstance:
     def __enter__(self) -> SpotInstance:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is None:
+            # What was found out after the last word came over the line is no less true.
+            self._host.connection.doubt.check()
 
     def _wants_mount(self, filesystem: str | None, asked: bool | None) -> bool:
         profile = self._request.profile
@@ -466,12 +484,15 @@ class SpotInstance:
         self.filesystem_dns = mounted.dns
         self.mount_target = mounted.target.raw
 
-    def _git(self, what: str, commands: str) -> None:
+    def _git(self, what: str, commands: str, origin: Repository | None) -> None:
         """Run the commands; where they fail, say what they were for, since git itself says why."""
-        try:
-            self.run(commands, cmd=True)
-        except ScriptFailed as failed:
-            raise ScriptFailed(what, failed.exit_status, failed.output) from failed
+        login = origin.login if origin else b""
+        done = command.run_commands(
+            *(self.connection, commands),
+            stdin=login, on_stdout=to_stdout(), on_stderr=to_stderr(), capture=False,
+        )  # fmt: skip
+        if done.exit_status:
+            raise ScriptFailed(what, done.exit_status)
 
     def _tell_of_waiting_runs(self) -> None:
         """A file system may hold runs of machines that had the name before."""

@@ -56,14 +56,14 @@ def create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Gro
 
 @in_one_call
 def rules(cloud: Cloud, group_ids: Collection[str]) -> dict[str, tuple[GroupRule, ...]]:
-    """The ingress rules of a group that name an IPv4 block; one call."""
+    """The ingress rules of a group that name a block of IPv4 or IPv6 addresses; one call."""
     found: dict[str, list[GroupRule]] = {one: [] for one in group_ids}
     for batch in batches(found):
         filters = [{"Name": "group-id", "Values": batch}]
         with asking(f"read the rules of the security group {', '.join(batch)}"):
             for page in cloud.ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters):
                 for raw in page["SecurityGroupRules"]:
-                    if not raw["IsEgress"] and raw.get("CidrIpv4"):
+                    if not raw["IsEgress"] and _block(raw):
                         found[raw["GroupId"]].append(_rule(raw))
     return {one: tuple(listed) for one, listed in found.items()}
 
@@ -132,6 +132,10 @@ def _group(raw: Mapping[str, Any]) -> Group:
     return Group(raw["GroupId"], raw["GroupName"], raw.get("VpcId", ""), ours)
 
 
+def _block(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("CidrIpv4") or raw.get("CidrIpv6") or "")
+
+
 def _rule(raw: Mapping[str, Any]) -> GroupRule:
-    rule = Rule(raw["IpProtocol"], raw.get("FromPort", 0), raw.get("ToPort", 65535), raw["CidrIpv4"])
+    rule = Rule(raw["IpProtocol"], raw.get("FromPort", 0), raw.get("ToPort", 65535), _block(raw))
     return GroupRule(raw["SecurityGroupRuleId"], rule, raw.get("Description", ""))

@@ -130,7 +130,8 @@ def run_request(spec: LaunchSpec, subnet: Subnet) -> dict[str, Any]:
         "BlockDeviceMappings": [_root_volume(spec)],
         "InstanceInitiatedShutdownBehavior": "terminate",
         "Monitoring": {"Enabled": spec.monitoring},
-        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 2},
+        # One hop: the answer with the token does not reach a container, whose programs have no need of the role.
+        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 1},
         "InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": spot},
         "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in _TAGGED_AT_LAUNCH],
     }

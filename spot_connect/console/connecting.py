@@ -181,6 +181,8 @@ def _machine(arguments: argparse.Namespace, name: str, screen: Screen) -> SpotIn
         user_data=user_data,
         on_interrupt="" if arguments.detach or arguments.resume else arguments.on_interrupt,
         on_rebalance="" if arguments.detach or arguments.resume else arguments.on_rebalance,
+        strict_host_key=arguments.strict_host_key,
+        efs_tls=arguments.efs_tls,
         local=arguments.use_local,
         reporter=screen,
     )

@@ -36,6 +36,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-n", "--name", "text", "", "NAME", "the instance's name"),
         ("-iid", "--instanceid", "instance_id", None, "ID", "a running instance by its EC2 id; never launches"),
         ("-t", "--terminate", "boolean", False, "BOOL", "terminate it and do nothing else"),
+        ("", "--strict-host-key", "boolean", None, "BOOL", "wait until EC2's console shows the host key"),
     ),
     "once connected": (
         ("-u", "--upload", "local_paths", (), "PATH[,PATH]", "files and directories to upload"),
@@ -56,6 +57,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-a", "--activeprompt", "boolean", None, "BOOL", "leave a prompt open afterwards"),
         ("-f", "--filesystem", "text", "", "TOKEN", "elastic file system to create or reuse, and mount at ~/efs"),
         ("-em", "--efsmount", "boolean", True, "BOOL", "mount the file system (default: True)"),
+        ("", "--efs-tls", "efs_tls", None, "require|prefer", "whether it must be encrypted in transit"),
         ("-nm", "--newmount", "boolean", False, "BOOL", "make a mount target even if there is one"),
     ),
     "for a launch": (

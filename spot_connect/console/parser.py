@@ -214,6 +214,8 @@ def _faults(parser: argparse.ArgumentParser) -> None:
         counted.add_argument("--times", type=read("count"), default=None, metavar="N", help=times)
     boot = kinds.add_parser("boot", help="instances take long to boot from now on")
     boot.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="e.g. 40 or 2m")
+    late = kinds.add_parser("host-keys", help="consoles show host keys late, as old instance types do")
+    late.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="after the launch, e.g. 40 or 5m")
     line = kinds.add_parser("line", help="break every SSH connection of an instance now; what runs in it goes on")
     line.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
     line.add_argument("-reg", "--region", default="", help="the Region it runs in")

@@ -7,6 +7,7 @@ next. The console prints exactly these and exits with ``exit_code``.
 from __future__ import annotations
 
 from spot_connect.core.few import few
+from spot_connect.core.masking import masked
 from spot_connect.core.untrusted import printable
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SpotConnectError(Exception):
-    """Base of every error a user can meet.
+    """Base of every error a user can meet. Passwords in links are masked in it.
 
     What instances, their servers and tags, or AWS have said may be in it, so each text becomes one line that is fit to
     show, wherever it is shown: on a terminal, in a notebook, in a traceback.
@@ -34,9 +35,9 @@ class SpotConnectError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, said: str = "", advice: str = "") -> None:
-        self.what = printable(what.strip())
-        self.said = printable(said.strip())
-        self.advice = printable(advice.strip())
+        self.what = printable(masked(what.strip()))
+        self.said = printable(masked(said.strip()))
+        self.advice = printable(masked(advice.strip()))
         super().__init__(self.what, self.said, self.advice)
 
     def __str__(self) -> str:
@@ -161,6 +162,10 @@ class SshRefused(SshError):
 
 class HostKeyChanged(SshError):
     """The server's host key is not the one that belongs to this instance."""
+
+
+class HostKeyUnknown(SshError):
+    """Nothing tells what host key the instance has, and none may be accepted on first sight."""
 
 
 class SshLost(SshError):

@@ -62,6 +62,8 @@ def join_at_boot(
     sha256: str,
     run_id: str,
     hours: float,
+    *,
+    must_encrypt: bool = False,
 ) -> str:
     """User data: mount the file system, and work for the run.
 
@@ -73,6 +75,7 @@ def join_at_boot(
         sha256: of that file; another one is not run.
         run_id: the run.
         hours: after which the machine ends itself.
+        must_encrypt: mount it encrypted in transit, or not at all.
 
     Example:
         >>> sha256 = 64 * "0"
@@ -81,12 +84,12 @@ def join_at_boot(
     """
     nearest = {**mount_targets, "*": next(iter(mount_targets.values()))}
     targets = "".join(f"{zone}) target={shlex.quote(address)} ;;\n" for zone, address in nearest.items())
-    mount = mount_efs(_TARGET, file_system_id=file_system_id, in_user_data=True).replace(_TARGET, "$target")
+    script = mount_efs(_TARGET, file_system_id=file_system_id, must_encrypt=must_encrypt, in_user_data=True)
     return _JOIN.format(
         last_resort=last_resort(hours),
         user=shlex.quote(username),
         targets=targets,
-        mount=mount,
+        mount=script.replace(_TARGET, "$target"),
         programs=PROGRAMS,
         program=shlex.quote(program),
         sha256=sha256,

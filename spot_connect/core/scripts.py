@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.repositories import Repository
 
 _NEED_GIT = """\
 if ! command -v git >/dev/null; then
@@ -13,6 +14,19 @@ if ! command -v git >/dev/null; then
   else sudo apt-get update -qq && sudo apt-get install -y -qq git; fi
 fi
 """
+
+# Arguments can be read by everybody on the instance, a process' environment by its own user alone.
+_READ_LOGIN = """\
+IFS= read -r SPOT_CONNECT_GIT_USER
+IFS= read -r SPOT_CONNECT_GIT_PASSWORD
+export SPOT_CONNECT_GIT_USER SPOT_CONNECT_GIT_PASSWORD
+"""
+_HELPER = {
+    "username": """login() { test "$1" = get && printf 'username=%s\\n' "$SPOT_CONNECT_GIT_USER"; }; login""",
+    "username password": """login() { test "$1" = get && printf 'username=%s\\npassword=%s\\n' \
+"$SPOT_CONNECT_GIT_USER" "$SPOT_CONNECT_GIT_PASSWORD"; }; login""",
+}
+"""Of git: https://git-scm.com/docs/gitcredentials"""
 
 NFS_OPTIONS = "nfsvers=4.1,rsize=1048576,wsize=1048576,hard,timeo=600,retrans=2,noresvport"
 """What AWS recommends for EFS (EFS User Guide, "Recommended NFS mount settings")."""
@@ -28,7 +42,17 @@ efs_source={source}
 efs_directory={directory}
 case $efs_directory in /*) ;; *) efs_directory=$HOME/$efs_directory ;; esac
 efs_fail() {{ echo "cannot mount $efs_source at $efs_directory: $1" >&2; exit 1; }}
+"""
+_MOUNTED_ALREADY = """\
 mountpoint -q "$efs_directory" && exit 0
+"""
+# The mount helper of EFS has the kernel mount from a program on the instance itself, which encrypts.
+_ENCRYPTED_ALREADY = """\
+efs_is_encrypted() { findmnt -nro SOURCE -M "$efs_directory" | grep -q '^127[.]0[.]0[.]1:'; }
+if mountpoint -q "$efs_directory"; then
+  efs_is_encrypted && exit 0
+  efs_fail "something is mounted there already, and not encrypted in transit; unmount it first"
+fi
 """
 # The list lock of apt has no time limit of its own, unlike the lock of dpkg.
 _MOUNT_CLIENT = """\
@@ -49,15 +73,25 @@ _MOUNT_WAIT = "command -v cloud-init && timeout 600 cloud-init status --wait"
 _MOUNT_DIRECTORY = """\
 mkdir -p "$efs_directory" 2>/dev/null || sudo mkdir -p "$efs_directory" || efs_fail "there is no such directory"
 """
-# Outside Amazon Linux efs-utils has to be compiled.
 _MOUNT_TLS = """\
 efs_tls() {{
   if ! command -v mount.efs && grep -q '^ID="*amzn' /etc/os-release; then
     sudo dnf install -y -q amazon-efs-utils || sudo yum install -y -q amazon-efs-utils
   fi
-  command -v mount.efs && sudo mount -t efs -o tls,mounttargetip={address} {file_system}:/ "$efs_directory"
+  if ! command -v mount.efs; then
+    echo "there is no efs-utils, which outside Amazon Linux has to be compiled" >&2
+    return 1
+  fi
+  sudo mount -t efs -o tls,mounttargetip={address} {file_system}:/ "$efs_directory"
 }}
-efs_tls >/dev/null 2>&1 && echo "{encrypted}" || echo "not {encrypted}"
+"""
+_MOUNT_BEST = f"""\
+efs_tls >/dev/null 2>&1 && echo "{ENCRYPTED}" || echo "not {ENCRYPTED}"
+"""
+_MOUNT_ENCRYPTED = f"""\
+efs_words=$(efs_tls 2>&1 >/dev/null) || efs_fail "it cannot be {ENCRYPTED}: ${{efs_words##*$'\\n'}}"
+efs_is_encrypted || {{ sudo umount "$efs_directory"; efs_fail "it would not be {ENCRYPTED}"; }}
+echo "{ENCRYPTED}"
 """
 # The name of a file system that was just made takes a minute or two to be known to DNS.
 _MOUNT_ITSELF = """\
@@ -91,7 +125,14 @@ def one_line(what: str, value: str) -> str:
     return value
 
 
-def mount_efs(source: str, directory: str = "~/efs", *, file_system_id: str = "", in_user_data: bool = False) -> str:
+def mount_efs(
+    source: str,
+    directory: str = "~/efs",
+    *,
+    file_system_id: str = "",
+    must_encrypt: bool = False,
+    in_user_data: bool = False,
+) -> str:
     """Bash that mounts an EFS file system over NFS, in a subshell whose status is 0 when it is mounted.
 
     It does nothing where something is mounted already, installs the NFS client where the image lacks it, and lets
@@ -103,6 +144,8 @@ def mount_efs(source: str, directory: str = "~/efs", *, file_system_id: str = ""
         directory: where to mount; ``~`` is the home of whoever runs it, a relative path is below that home.
         file_system_id: encrypt in transit, through efs-utils, where the image has it or one command installs it; the
             script says :data:`ENCRYPTED`, or "not" and that. ``source`` must be an address.
+        must_encrypt: fail where it cannot be encrypted in transit, also where something is mounted without. It needs
+            ``file_system_id``.
         in_user_data: it runs while cloud-init does, for which it must then not wait.
 
     Raises:
@@ -115,19 +158,19 @@ def mount_efs(source: str, directory: str = "~/efs", *, file_system_id: str = ""
     host = one_line("a mount target", source).removesuffix(":/")
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     where = remote_path(one_line("a directory to mount at", directory))
-    client = _MOUNT_CLIENT.replace("WAIT", ":" if in_user_data else _MOUNT_WAIT)
     head = _MOUNT_HEAD.format(source=shlex.quote(f"{host}:/"), directory=where)
-    plain = f'if ! mountpoint -q "$efs_directory"; then\n{client}{_MOUNT_ITSELF.format(options=NFS_OPTIONS)}fi\n'
-    return head + _MOUNT_DIRECTORY + _tls(source, file_system_id) + plain + _MOUNT_RIGHTS
+    if must_encrypt:
+        begin, how = _ENCRYPTED_ALREADY, _tls(source, file_system_id) + _MOUNT_ENCRYPTED
+    else:
+        client = _MOUNT_CLIENT.replace("WAIT", ":" if in_user_data else _MOUNT_WAIT)
+        plain = f'if ! mountpoint -q "$efs_directory"; then\n{client}{_MOUNT_ITSELF.format(options=NFS_OPTIONS)}fi\n'
+        begin, how = _MOUNTED_ALREADY, (_tls(source, file_system_id) + _MOUNT_BEST if file_system_id else "") + plain
+    return head + begin + _MOUNT_DIRECTORY + how + _MOUNT_RIGHTS
 
 
 def _tls(address: str, file_system_id: str) -> str:
-    if not file_system_id:
-        return ""
     return _MOUNT_TLS.format(
-        address=shlex.quote(address),
-        file_system=shlex.quote(one_line("a file system", file_system_id)),
-        encrypted=ENCRYPTED,
+        address=shlex.quote(address), file_system=shlex.quote(one_line("a file system", file_system_id))
     )
 
 
@@ -144,28 +187,44 @@ def remote_path(path: str) -> str:
     return shlex.quote(path)
 
 
-def clone_repo(link: str, directory: str) -> str:
-    """Clone ``link`` into ``directory`` on the instance, installing git where the image lacks it.
+def clone_repo(repository: Repository, directory: str) -> str:
+    """Clone into ``directory`` on the instance, installing git where the image lacks it.
+
+    What is secret stands neither in the text nor in the clone: the script reads ``repository.login`` from its input.
 
     Example:
-        >>> clone_repo("https://example.com/a.git", "a").splitlines()[-1]
+        >>> clone_repo(Repository("https://example.com/a.git"), "a").splitlines()[-1]
         'git clone -- https://example.com/a.git a'
     """
-    return f"set -e\n{_NEED_GIT}git clone -- {shlex.quote(link)} {remote_path(directory)}\n"
+    head, git = _git(repository)
+    return f"{head}{git} clone -- {shlex.quote(repository.link)} {remote_path(directory)}\n"
 
 
-def update_repo(directory: str, branch: str | None = None, link: str | None = None) -> str:
-    """Bring the clone in ``directory`` up to date, on ``branch`` and from ``link`` where they are given.
+def update_repo(directory: str, branch: str | None = None, repository: Repository | None = None) -> str:
+    """Bring the clone in ``directory`` up to date, on ``branch`` and from ``repository`` where they are given.
 
     Example:
         >>> print(update_repo("a", branch="main").splitlines()[-1])
         git pull --ff-only
     """
-    lines = ["set -e", _NEED_GIT.rstrip(), f"cd -- {remote_path(directory)}"]
-    if link:
-        lines.append(f"git remote set-url origin {shlex.quote(link)}")
-    lines.append("git fetch --prune origin")
+    head, git = _git(repository)
+    lines = [f"{head}cd -- {remote_path(directory)}"]
+    if repository:
+        lines.append(f"git remote set-url origin {shlex.quote(repository.link)}")
+    lines.append(f"{git} fetch --prune origin")
     if branch:
         lines.append(f"git checkout {shlex.quote(branch)}")
-    lines.append("git pull --ff-only")
+    lines.append(f"{git} pull --ff-only")
     return "\n".join(lines) + "\n"
+
+
+def _git(repository: Repository | None) -> tuple[str, str]:
+    """What has to come first, and what git is called then."""
+    if repository is None or not repository.has_login:
+        return f"set -e\n{_NEED_GIT}", "git"
+    key = f"credential.{repository.site}.helper"
+    told = "username" if repository.password is None else "username password"
+    # Where there is a password no other helper is to hear it and to keep it.
+    forget = "" if repository.password is None else f"-c {shlex.quote(f'{key}=')} "
+    helper = shlex.quote(f"{key}=!{_HELPER[told]}")
+    return f"set -e\n{_READ_LOGIN}{_NEED_GIT}", f"git {forget}-c {helper}"

@@ -36,6 +36,22 @@ def boolean(text: str | bool) -> bool:
     raise UsageError(f"{text!r} is not a yes or no", advice="Use one of: True False yes no 1 0.")
 
 
+def efs_tls(text: str) -> str:
+    """``require`` or ``prefer``: what is wanted where a file system cannot be encrypted in transit.
+
+    Raises:
+        UsageError: any other word.
+
+    Example:
+        >>> efs_tls("Require")
+        'require'
+    """
+    word = text.strip().lower()
+    if word not in ("require", "prefer"):
+        raise UsageError(f"{text!r} is not a way to encrypt in transit", advice="It is require or prefer.")
+    return word
+
+
 def price(text: str | float | Decimal) -> Decimal:
     """US dollars per hour as a positive number above 0.001, the least EC2 accepts as a maximum price.
 

@@ -93,9 +93,9 @@ class Yard:
         """
         known = mounting.known(self._realm, token, self._region)
         username = fleet.spec.username if fleet.spec else ""
-        boot = join_at_boot(
-            username, known.targets, known.file_system_id, program_name(), program_hash(), run_id, hours
-        )
+        where = known.targets, known.file_system_id
+        program = program_name(), program_hash()
+        boot = join_at_boot(username, *where, *program, run_id, hours, must_encrypt=known.must_encrypt)
         kinds = {pool.instance_type for pool in fleet.pools}
         # Whoever named several has chosen.
         others = stand_ins(kinds.pop(), self._region, _STAND_INS) if len(kinds) == 1 else ()

@@ -144,8 +144,10 @@ def _line(
     realm: Realm, instance: Instance, request: LaunchRequest, files: KeyFiles, reporter: Reporter, *, fresh: bool
 ) -> Connection:
     key = doors.key_file(files, instance, request.key_pair)
+    check = trust.HostKeyCheck(realm, instance, reporter, fresh=fresh)
+    check.await_console()
     address = _address(realm, instance)
-    connection = _connection(realm, instance, address, request, key, reporter, fresh=fresh)
+    connection = _connection(realm, instance, address, request, key, check)
     if not fresh and _answers(realm, instance, connection, request, reporter):
         return connection
     warm_up()
@@ -305,20 +307,14 @@ def _waited_address(realm: Realm, instance: Instance) -> Address:
 
 
 def _connection(
-    realm: Realm,
-    instance: Instance,
-    address: Address,
-    request: LaunchRequest,
-    key: Path,
-    reporter: Reporter,
-    *,
-    fresh: bool,
+    realm: Realm, instance: Instance, address: Address, request: LaunchRequest, key: Path, check: trust.HostKeyCheck
 ) -> Connection:
     profile_user = request.profile.username if request.profile else ""
     return Connection(
         address,
         request.username or instance.username or profile_user or _DEFAULT_USER,
         key,
-        verify=trust.verifier(realm, instance, reporter, fresh=fresh),
+        verify=check,
         known=trust.pinned(realm, instance),
+        doubt=check.doubt,
     )

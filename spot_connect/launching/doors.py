@@ -13,20 +13,22 @@ from spot_connect.aws import groups, keys
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsError, AwsObjectMissing, KeyMissing
-from spot_connect.core.firewall import SSH_PORT, Rule, ssh_from
+from spot_connect.core.firewall import Rule, ssh_from, wide_openings
 from spot_connect.core.fleets import FLEET_TAG
 from spot_connect.core.models import Instance
 from spot_connect.core.names import MANAGED_TAG, key_pair_name, security_group_name
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.launching.realm import Realm
+from spot_connect.store.identity import own_id
 from spot_connect.store.keys import KeyFiles
 
 MANAGED = {MANAGED_TAG: "true"}
+_MARK_LENGTH = 16
 
 
 def own_mark() -> str:
-    """The description of rules that this user on this computer opened; only these are closed again later."""
+    """The user and the computer, in the letters that the description of a rule may have."""
     who = f"spot-connect {getpass.getuser()}@{platform.node()}"
     return re.sub(r"[^A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]", "-", who)[:255]
 
@@ -75,32 +77,45 @@ def security_group(cloud: Cloud, request: LaunchRequest, vpc_id: str) -> groups.
     return groups.create(cloud, name, vpc_id, MANAGED)
 
 
-def wanted_rules(realm: Realm, firewall: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules asked for, and SSH from our own address unless one of them is about SSH."""
-    if any(rule.opens_ssh for rule in firewall):
-        return firewall
-    return (*firewall, ssh_from(realm.own_address))
-
-
 def open_group(realm: Realm, cloud: Cloud, group_id: str, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
-    """Let the rules asked for stand in one of our groups, and close what our old address had opened."""
-    wanted = wanted_rules(realm, firewall)
-    for rule in wanted:
-        if rule.is_open_to_the_world:
-            reporter.warn(f"port {rule.first} is open to every address, as {rule} asks")
-    _let_stand(cloud, group_id, wanted)
+    """Let the rules asked for stand in one of our groups, and close what former addresses of ours had opened.
+
+    Only rules that this computer opened for its own address are closed. Those of another computer of the same user
+    stay, since it may be at work, and so do those that somebody asked for or made by hand.
+    """
+    for opening in wide_openings(firewall):
+        reporter.warn(str(opening))
+    _let_stand(cloud, group_id, firewall, _own_rules(realm, firewall), _own_address_mark(realm))
+
+
+def _own_rules(realm: Realm, firewall: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """SSH from our own address, unless one of the rules asked for is about SSH."""
+    return () if any(rule.opens_ssh for rule in firewall) else (ssh_from(realm.own_address),)
+
+
+def _own_address_mark(realm: Realm) -> str:
+    """The description of rules for our own address. A computer's name changes with its network, so it has an id, too.
+
+    It is a digest, because whoever may look at the group reads it.
+    """
+    word = hashlib.sha256(f"own address of {own_id(realm.state)}".encode()).hexdigest()[:_MARK_LENGTH]
+    return f"{own_mark()[:200]}, own address {word}"
+
+
+def _is_of_this_computer(description: str, mark: str) -> bool:
+    return description.startswith("spot-connect ") and description.endswith(mark[-_MARK_LENGTH - 1 :])
 
 
 @once
-def _let_stand(cloud: Cloud, group_id: str, wanted: tuple[Rule, ...]) -> None:
+def _let_stand(cloud: Cloud, group_id: str, asked: tuple[Rule, ...], own: tuple[Rule, ...], mark: str) -> None:
     standing = groups.rules(cloud, group_id)
     there = {entry.rule for entry in standing}
-    mark = own_mark()
-    groups.allow(cloud, group_id, [rule for rule in wanted if rule not in there], mark)
+    groups.allow(cloud, group_id, [rule for rule in asked if rule not in there], own_mark())
+    groups.allow(cloud, group_id, [rule for rule in own if rule not in there], mark)
     old = [
         entry.id
         for entry in standing
-        if entry.description == mark and entry.rule.first == SSH_PORT and entry.rule not in wanted
+        if _is_of_this_computer(entry.description, mark) and entry.rule not in asked and entry.rule not in own
     ]
     groups.revoke(cloud, group_id, old)
 

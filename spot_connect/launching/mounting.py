@@ -33,10 +33,11 @@ class Mounted:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file system that is there, and by zone the addresses of its mount targets."""
+    """A file system that is there, by zone the addresses of its mount targets, and whether it must be encrypted."""
 
     file_system_id: str
     targets: Mapping[str, str]
+    must_encrypt: bool
 
 
 def known(realm: Realm, token: str, region: str) -> Known:
@@ -50,7 +51,7 @@ def known(realm: Realm, token: str, region: str) -> Known:
     targets = filesystems.mount_targets(cloud, found.id) if found else ()
     if found is None or not targets:
         raise AwsObjectMissing(f"cannot find the file system {token} in {region}")
-    return Known(found.id, {target.zone: target.address for target in targets})
+    return Known(found.id, {target.zone: target.address for target in targets}, realm.efs_must_encrypt)
 
 
 def create(realm: Realm, token: str, region: str, reporter: Reporter) -> FileSystem:
@@ -82,7 +83,9 @@ def mount(
     file_system = create(realm, token, instance.region, reporter)
     target = _target(cloud, instance, file_system, reporter, new_target=new_target)
     with reporter.step(f"mounting {token} at {MOUNT_DIRECTORY}"):
-        script = mount_efs(target.address, MOUNT_DIRECTORY, file_system_id=file_system.id)
+        script = mount_efs(
+            target.address, MOUNT_DIRECTORY, file_system_id=file_system.id, must_encrypt=realm.efs_must_encrypt
+        )
         finished = run_commands(connection, script)
     if finished.exit_status:
         words = finished.stderr.decode("utf-8", "replace").strip()

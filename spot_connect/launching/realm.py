@@ -19,7 +19,7 @@ from spot_connect.store.regions import RegionHints
 from spot_connect.store.settings import Settings
 from spot_connect.store.ssh_aliases import SshAliases
 from spot_connect.store.state import State, home, realm
-from spot_connect.store.where import local_is_chosen
+from spot_connect.store.where import efs_must_encrypt, is_strict, local_is_chosen
 
 _LOOPBACK = "127.0.0.1"
 _IDENTITY = (
@@ -41,10 +41,25 @@ class Realm:
 
     Keys and pins of a rehearsal never mix with real ones. It reads the user's profiles until it changes them: then it
     has a copy of its own.
+
+    Attributes:
+        strict_host_key: no host key is accepted that the console of its instance does not show; by default as
+            ``SPOT_CONNECT_STRICT_HOST_KEY`` says.
+        efs_must_encrypt: no file system is mounted that cannot be encrypted in transit; by default as
+            ``SPOT_CONNECT_EFS_TLS`` says.
     """
 
-    def __init__(self, *, local: bool, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        local: bool,
+        reporter: Reporter | None = None,
+        strict_host_key: bool | None = None,
+        efs_tls: str | None = None,
+    ) -> None:
         self.is_local = local
+        self.strict_host_key = is_strict(strict_host_key)
+        self.efs_must_encrypt = efs_must_encrypt(efs_tls)
         self._reporter = reporter or Silent()
         self.state: State = realm(local=local)
         self.pins = Pins(self.state)
@@ -94,7 +109,13 @@ def _shared(endpoint: Endpoint | None, identity: tuple[str, ...]) -> Cloud:
     return Cloud("us-east-1", endpoint, cache=CacheFiles(State(home())))
 
 
-def choose_realm(local: bool | None = None, reporter: Reporter | None = None) -> Realm:
+def choose_realm(
+    local: bool | None = None,
+    reporter: Reporter | None = None,
+    *,
+    strict_host_key: bool | None = None,
+    efs_tls: str | None = None,
+) -> Realm:
     """The realm asked for by argument or environment; never the local cloud unless it was asked for.
 
     The reporter hears when the local cloud has to be started first, which takes seconds.
@@ -103,7 +124,7 @@ def choose_realm(local: bool | None = None, reporter: Reporter | None = None) ->
         >>> choose_realm(local=False).is_local
         False
     """
-    return Realm(local=local_is_chosen(local), reporter=reporter)
+    return Realm(local=local_is_chosen(local), reporter=reporter, strict_host_key=strict_host_key, efs_tls=efs_tls)
 
 
 def typed(realm: Realm, *words: str) -> str:

@@ -60,7 +60,18 @@ class BootFault:
         return f"a boot of {self.seconds:g} s for every instance"
 
 
-Fault = PoolFault | CallFault | BootFault
+@dataclass(frozen=True, slots=True)
+class ConsoleFault:
+    """Host keys reach the console that long after the launch of an instance."""
+
+    kind: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"host keys on the console {self.seconds:g} s after the launch of every instance"
+
+
+Fault = PoolFault | CallFault | BootFault | ConsoleFault
 
 
 @dataclass(slots=True)
@@ -96,8 +107,8 @@ class Faults:
         """
         plan = _Plan(_fault(body), float(body.get("times") or math.inf))
         with self._lock:
-            if isinstance(plan.fault, BootFault):
-                self._plans = [one for one in self._plans if not isinstance(one.fault, BootFault)]
+            if isinstance(plan.fault, BootFault | ConsoleFault):
+                self._plans = [one for one in self._plans if type(one.fault) is not type(plan.fault)]
             self._plans.append(plan)
             return _record(plan)
 
@@ -138,6 +149,12 @@ class Faults:
             plan = self._next(lambda fault: isinstance(fault, BootFault))
         return plan.fault.seconds if plan and isinstance(plan.fault, BootFault) else otherwise
 
+    def host_key_seconds(self) -> float:
+        """How long after a launch the console tells no host keys."""
+        with self._lock:
+            plan = self._next(lambda fault: isinstance(fault, ConsoleFault))
+        return plan.fault.seconds if plan and isinstance(plan.fault, ConsoleFault) else 0.0
+
     def _strike(self, suits: Callable[[Fault], bool]) -> Fault | None:
         with self._lock:
             plan = self._next(suits)
@@ -169,6 +186,7 @@ def _fault(body: Body) -> Fault:
         "throttling": _throttling,
         "error": _error,
         "boot": lambda kind, body: BootFault(kind, float(body["seconds"])),
+        "host-keys": lambda kind, body: ConsoleFault(kind, float(body["seconds"])),
     }
     if kind not in makers:
         raise LocalCloudError(f"cannot plan {kind}", f"the faults are {', '.join(makers)}")

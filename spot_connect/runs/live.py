@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spot_connect.core.errors import ScriptFailed
+from spot_connect.core.masking import masked
 from spot_connect.ssh.command import Hear, run_commands
 from spot_connect.ssh.connection import Connection
 
@@ -50,6 +51,6 @@ def run_live(
 
 
 def first_line(text: str) -> str:
-    """What a command is called where it is spoken of: its first line, or as much as fits."""
-    line = text.strip().partition("\n")[0]
+    """What a command is called where it is spoken of: its first line, or as much as fits, and no password in a link."""
+    line = masked(text.strip().partition("\n")[0])
     return f"`{line[:60]}`"

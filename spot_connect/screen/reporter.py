@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 from weakref import WeakValueDictionary
 
+from spot_connect.core.masking import masked
 from spot_connect.core.reporting import Transfer
 from spot_connect.core.untrusted import printable
 
@@ -80,7 +81,7 @@ class Screen:
             yield bar
 
     def _line(self, text: str) -> str:
-        return f"{self._mark}{printable(text)}"
+        return f"{self._mark}{printable(masked(text))}"
 
     @property
     def _draws(self) -> bool:

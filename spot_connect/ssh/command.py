@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from spot_connect.core.errors import SshError, SshLost, UsageError
+from spot_connect.core.errors import SshError, UsageError
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
-from spot_connect.ssh.trouble import lost
+from spot_connect.ssh.trouble import loss, lost
 
 if TYPE_CHECKING:
     import paramiko
@@ -195,7 +195,7 @@ class Running:
             SshLost: the line broke before the end was heard; it may still be running.
         """
         if self._channel is None:
-            raise SshLost(f"the line to {self._connection} broke", "nothing was run")
+            raise loss(self._connection, f"the line to {self._connection} broke", "nothing was run")
         if self._stdin:
             send_input(self._channel, self._stdin)
         self._listener.listen()
@@ -256,7 +256,7 @@ def exit_status(connection: Connection, channel: paramiko.Channel) -> int:
     channel.status_event.wait(_END_SECONDS)
     if channel.exit_status < 0:
         advice = "It may still be running; look on the instance before you start it again."
-        raise SshLost(f"the line to {connection} broke", "the end of the command was not heard", advice)
+        raise loss(connection, f"the line to {connection} broke", "the end of the command was not heard", advice)
     return channel.exit_status
 
 

@@ -23,6 +23,7 @@ from spot_connect.core.models import Address
 from spot_connect.core.waiting import SYSTEM_CLOCK, Seen, wait_for
 from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh.dialling import Dialling
+from spot_connect.ssh.doubt import Doubt
 from spot_connect.ssh.host_keys import HostKey
 from spot_connect.ssh.key_files import load_key
 from spot_connect.ssh.trouble import lost, reason, unreachable
@@ -59,6 +60,7 @@ class Connection:
         known: host keys that the server is known by; it is asked for keys of their kinds first.
         connect_seconds: the longest that connecting, and the key exchange, may take each.
         begun: the first TCP connection, where somebody has begun to make it already.
+        doubt: drops the line when the server turns out to be another one later.
 
     It may be used from several threads. An authentication refusal is never retried.
 
@@ -79,6 +81,7 @@ class Connection:
         known: tuple[HostKey, ...] = (),
         connect_seconds: float = 10.0,
         begun: Dialling | None = None,
+        doubt: Doubt | None = None,
     ) -> None:
         self.address = address
         self.username = username
@@ -87,6 +90,8 @@ class Connection:
         self._known = known
         self._seconds = connect_seconds
         self._begun = begun
+        self.doubt = doubt or Doubt()
+        self.doubt.watch(self)
         self.round_trip = 0.0
         """The shortest time in seconds that the server has taken to answer; 0 before it has."""
         self._lock = threading.RLock()
@@ -125,13 +130,14 @@ class Connection:
             UsageError: the key file is missing, broken or protected by a passphrase.
             SshUnreachable: nothing answers at the address, or not as an SSH server does.
             SshRefused: the server does not accept our key for this user name.
-            HostKeyChanged: whatever ``verify`` raised.
+            HostKeyChanged: whatever ``verify`` raised, or what was found out about the server since.
             SshLost: the line broke while logging in.
         """
         self._open(_Early(first, ""))
 
     def _open(self, early: _Early) -> None:
         with self._lock:
+            self.doubt.check()
             if self.is_open:
                 return
             self.close()
@@ -192,6 +198,15 @@ class Connection:
             if transport:
                 transport.close()
 
+    def drop(self) -> bool:
+        """End the line at once, whoever uses it; whether it was up."""
+        # Who opens it holds the lock, for as long as the server takes to answer.
+        transport = self._transport
+        was_up = self.is_open
+        if transport:
+            transport.close()
+        return was_up
+
     def another(self) -> Connection:
         """A second line to the same server, not yet opened."""
         return Connection(
@@ -201,6 +216,7 @@ class Connection:
             verify=self._verify,
             known=self._known,
             connect_seconds=self._seconds,
+            doubt=self.doubt,
         )
 
     def channel(self) -> paramiko.Channel:
@@ -342,6 +358,8 @@ class Connection:
             self._shake_hands(transport)
             self._check_host_key(transport)
             self._log_in(transport, key, early)
+            # What was found out meanwhile has dropped the lines that were there.
+            self.doubt.check()
         except BaseException:
             transport.close()
             raise

@@ -8,10 +8,10 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from spot_connect.core.errors import SshError, SshLost, TransferFailed
+from spot_connect.core.errors import SshError, TransferFailed
 from spot_connect.ssh._pipeline import PIECE, Pipeline
 from spot_connect.ssh.connection import Connection
-from spot_connect.ssh.trouble import reason
+from spot_connect.ssh.trouble import loss, reason
 
 if TYPE_CHECKING:
     import paramiko
@@ -56,7 +56,7 @@ class Files:
             if error and (broke or (isinstance(error, OSError) and not self._connection.is_open)):
                 advice = "Start it again; what has arrived is kept."
                 what = f"the line to {self._connection} broke during the transfer"
-                raise SshLost(what, reason(error), advice) from error
+                raise loss(self._connection, what, reason(error), advice) from error
         finally:
             if error and not isinstance(error, OSError | SshError):
                 # Answers to what was asked last may be underway, and belong to nobody.

@@ -78,9 +78,11 @@ def fingerprints_in_console(text: str) -> frozenset[str]:
 
 
 def _sections(text: str, kind: str) -> Iterator[str]:
-    # The console may be cut anywhere, so the end mark may be missing.
     for part in text.split(f"-----BEGIN SSH HOST KEY {kind}-----")[1:]:
-        yield part.partition(f"-----END SSH HOST KEY {kind}-----")[0]
+        section, end, _ = part.partition(f"-----END SSH HOST KEY {kind}-----")
+        # While it is being printed, the keys that are still to come would be taken for wrong ones.
+        if end:
+            yield section
 
 
 def _sound(match: re.Match[str]) -> HostKey | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 
-from spot_connect.core.errors import SshLost
+from spot_connect.core.errors import SshError
 from spot_connect.ssh._pieces import Pieces
 from spot_connect.ssh._transport import Transport
 from spot_connect.ssh.connection import Connection
-from spot_connect.ssh.trouble import lost
+from spot_connect.ssh.trouble import loss, lost
 
 _WORDS = 4096
 _CHUNK = 256 * 1024
@@ -101,9 +101,9 @@ class Pipe:
             return EOFError(self.said)
         return self._lost()
 
-    def _lost(self) -> SshLost:
-        advice = "Start it again; what has arrived is kept."
-        return SshLost(f"the line to {self._connection} broke during the transfer", "the connection was lost", advice)
+    def _lost(self) -> SshError:
+        what = f"the line to {self._connection} broke during the transfer"
+        return loss(self._connection, what, "the connection was lost", "Start it again; what has arrived is kept.")
 
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes."""
@@ -144,5 +144,5 @@ class Pipe:
     def close(self) -> None:
         """Let go of it; a program that reads its input ends by that."""
         # On a line that broke there is nobody to tell.
-        with contextlib.suppress(SshLost), lost(self._connection, "the transfer"):
+        with contextlib.suppress(SshError), lost(self._connection, "the transfer"):
             self._channel.close()

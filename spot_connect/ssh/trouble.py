@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from spot_connect.core.errors import SshLost, SshUnreachable
+from spot_connect.core.errors import SshError, SshLost, SshUnreachable
 from spot_connect.core.models import Address
 from spot_connect.core.untrusted import printable
 
 _LONGEST = 300
 
+if TYPE_CHECKING:
+    from spot_connect.ssh.connection import Connection
+
+
+def loss(connection: Connection, what: str, said: str, advice: str = "") -> SshError:
+    """The error for a line that is no more: why we dropped it ourselves, if we did, else ``SshLost``."""
+    return connection.doubt.found or SshLost(what, said, advice)
+
 
 @contextlib.contextmanager
-def lost(connection: object, what: str) -> Iterator[None]:
-    """Turn whatever paramiko and the socket raise when a line breaks into ``SshLost``."""
+def lost(connection: Connection, what: str) -> Iterator[None]:
+    """Turn whatever paramiko and the socket raise when a line breaks into the error of :func:`loss`."""
     from paramiko import SSHException
 
     try:
         yield
     except (SSHException, EOFError, OSError) as error:
         said = reason(error)
-        raise SshLost(f"{what} on {connection} was lost", said, "Run the command again to reconnect.") from error
+        raise loss(
+            connection, f"{what} on {connection} was lost", said, "Run the command again to reconnect."
+        ) from error
 
 
 def unreachable(address: Address, said: str) -> SshUnreachable:

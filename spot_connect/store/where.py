@@ -9,6 +9,8 @@ import os
 
 HOME_VARIABLE = "SPOT_CONNECT_HOME"
 LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
+EFS_TLS_VARIABLE = "SPOT_CONNECT_EFS_TLS"
+STRICT_VARIABLE = "SPOT_CONNECT_STRICT_HOST_KEY"
 
 
 def home_directory() -> str:
@@ -28,9 +30,36 @@ def local_is_chosen(choice: bool | None = None) -> bool:
     Raises:
         UsageError: the variable holds something that is not a yes or no.
     """
+    return _chosen(choice, LOCAL_VARIABLE)
+
+
+def is_strict(choice: bool | None = None) -> bool:
+    """Whether no host key is accepted on first sight, by argument or else by ``SPOT_CONNECT_STRICT_HOST_KEY``.
+
+    Raises:
+        UsageError: the variable holds something that is not a yes or no.
+    """
+    return _chosen(choice, STRICT_VARIABLE)
+
+
+def efs_must_encrypt(choice: str | None = None) -> bool:
+    """Whether no file system is mounted that cannot be encrypted in transit; else ``SPOT_CONNECT_EFS_TLS`` says it.
+
+    Raises:
+        UsageError: it is neither ``require`` nor ``prefer``.
+    """
+    word = choice or os.environ.get(EFS_TLS_VARIABLE, "")
+    if not word:
+        return False
+    from spot_connect.core.values import efs_tls
+
+    return efs_tls(word) == "require"
+
+
+def _chosen(choice: bool | None, variable: str) -> bool:
     if choice is not None:
         return choice
-    word = os.environ.get(LOCAL_VARIABLE, "")
+    word = os.environ.get(variable, "")
     if not word:
         return False
     from spot_connect.core.values import boolean

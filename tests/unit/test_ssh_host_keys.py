@@ -4,6 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spot_connect.core.errors import UsageError
 from spot_connect.ssh.host_keys import fingerprints_in_console, host_keys_in_console, parse_public_key
@@ -45,9 +47,11 @@ def test_a_key_that_another_line_broke_into_is_left_out() -> None:
     assert [key.line for key in host_keys_in_console(broken)] == [ED25519]
 
 
-def test_a_console_cut_short_tells_what_it_has() -> None:
-    text = console("")
-    assert [key.line for key in host_keys_in_console(text[: text.index(ED25519)])] == [ECDSA]
+@given(st.integers(0, len(console(""))))
+def test_a_console_that_is_still_printing_tells_all_keys_or_none(size: int) -> None:
+    text = console("")[:size]
+    assert [key.line for key in host_keys_in_console(text)] in ([], [ECDSA, ED25519])
+    assert fingerprints_in_console(text) in (frozenset(), {PRINT})
 
 
 def test_the_console_printed_twice_tells_each_key_once() -> None:

@@ -171,7 +171,7 @@ def test_another_rule_stands_beside_our_own(realm, request_for, keys, heard):
     rule = parse_rule("tcp,8888,8888,0.0.0.0/0")
     made = launch(realm, request_for(firewall=(rule,)), keys, heard)
     assert rules_of(realm, made) == {str(rule), "tcp,22,22,127.0.0.1/32"}
-    assert any("open to every address" in warning for warning in heard.warnings)
+    assert any("open to every IPv4 address" in warning for warning in heard.warnings)
     ended(realm, made)
 
 
@@ -311,14 +311,14 @@ def test_the_host_key_is_compared_with_the_console_and_pinned(realm, reached, he
     assert not heard.warnings
     stranger = HostKey("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIO1qW1N5jQmXo0cXQ2h8sZb0bM6uTqk3mS0mVf6r1sVh")
     with pytest.raises(HostKeyChanged):
-        trust.verifier(realm, reached.instance, heard, fresh=False)(stranger)
+        trust.HostKeyCheck(realm, reached.instance, heard, fresh=False)(stranger)
 
 
 def test_a_first_key_that_the_console_contradicts_is_refused(realm, reached, heard):
     realm.pins.forget(reached.instance.id)
     stranger = HostKey("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIO1qW1N5jQmXo0cXQ2h8sZb0bM6uTqk3mS0mVf6r1sVh")
     with pytest.raises(HostKeyChanged, match="console"):
-        trust.verifier(realm, reached.instance, heard, fresh=False)(stranger)
+        trust.HostKeyCheck(realm, reached.instance, heard, fresh=False)(stranger)
     assert realm.pins.read(reached.instance.id) == ()
 
 
@@ -326,7 +326,7 @@ def test_without_a_console_the_key_is_taken_with_a_warning_and_compared_later(re
     [key] = trust.pinned(realm, reached.instance)
     realm.pins.forget(reached.instance.id)
     wire.refuse("GetConsoleOutput", "UnauthorizedOperation")
-    verify = trust.verifier(realm, reached.instance, heard, fresh=False)
+    verify = trust.HostKeyCheck(realm, reached.instance, heard, fresh=False)
     verify(key)
     assert any("first sight" in warning for warning in heard.warnings)
     assert not realm.pins.is_verified(reached.instance.id)

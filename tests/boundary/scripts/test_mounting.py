@@ -159,3 +159,55 @@ def test_amazon_linux_gets_efs_utils_in_one_command(host):
     done = host.runs("export() { :; }\n" + mount_efs("10.0.0.5", file_system_id="fs-1"))
     assert host.called("dnf") == [("install", "-y", "-q", "amazon-efs-utils")]
     assert done.stdout == f"{ENCRYPTED}\n", done.stderr
+
+
+@pytest.fixture
+def strict(host):
+    """A host with efs-utils, on which what was mounted with it is listed as it is there."""
+    host.has("mount.efs")
+    host.has("mount", 'case "$*" in *efs*tls*) echo 127.0.0.1:/ ;; *) echo 10.0.0.5:/ ;; esac >"$HOME/mounted"')
+    host.has("mountpoint", '[ -e "$HOME/mounted" ]')
+    host.has("findmnt", 'exec cat "$HOME/mounted"')
+    (host.bin / "grep").symlink_to("/bin/grep")
+    return host
+
+
+def strictly():
+    return "export() { :; }\n" + mount_efs("10.0.0.5", file_system_id="fs-1", must_encrypt=True)
+
+
+def test_what_must_be_encrypted_is_mounted_so_and_a_second_time_is_no_error(strict):
+    for said in (f"{ENCRYPTED}\n", ""):
+        done = strict.runs(strictly())
+        assert (done.returncode, done.stdout) == (0, said), done.stderr
+    assert [call[1] for call in strict.called("mount")] == ["efs"]
+
+
+def test_what_must_be_encrypted_is_not_mounted_without_efs_utils(strict):
+    (strict.bin / "mount.efs").unlink()
+    strict.has("grep", "exit 1")
+    done = strict.runs(f"{strictly()}echo status $?")
+    assert done.stdout == "status 1\n"
+    [words] = done.stderr.splitlines()
+    assert words.startswith(f"cannot mount 10.0.0.5:/ at {strict.home}/efs: it cannot be {ENCRYPTED}: there is no efs-")
+    assert not strict.called("mount")
+
+
+def test_what_must_be_encrypted_is_not_mounted_otherwise_when_that_fails(strict):
+    strict.has("mount", 'echo "one" >&2; echo "no port is left" >&2; exit 1')
+    done = strict.runs(f"{strictly()}echo status $?")
+    assert done.stdout == "status 1\n"
+    assert done.stderr.endswith(f"it cannot be {ENCRYPTED}: no port is left\n")
+    assert [call[1] for call in strict.called("mount")] == ["efs"]
+
+
+def test_what_is_mounted_plainly_is_refused_where_it_must_be_encrypted(strict):
+    assert strict.runs("export() { :; }\n" + mount_efs("10.0.0.5")).returncode == 0
+    done = strict.runs(f"{strictly()}echo status $?")
+    assert done.stdout == "status 1\n"
+    assert "mounted there already, and not encrypted in transit; unmount it first" in done.stderr
+
+
+def test_what_must_be_encrypted_has_to_be_known_by_its_id():
+    with pytest.raises(UsageError):
+        mount_efs("10.0.0.5", must_encrypt=True)
