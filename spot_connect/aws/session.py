@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.service_models import Cache, quick_session
+from spot_connect.aws.sources import watch
 from spot_connect.core.sharing import Shared
 
 
@@ -29,6 +31,8 @@ class _Clients:
         self._cache = cache
         self._lock = threading.Lock()
         self._session: Any = None
+        self._maker: Any = None
+        self._is_logged_in = False
         self._made: dict[tuple[str, str, int], Any] = {}
         self._shared: dict[Hashable, Shared[Any, Any]] = {}
 
@@ -44,28 +48,58 @@ class _Clients:
             return self._shared.setdefault(question, Shared(ask))
 
     def default_region(self) -> str:
+        if self._endpoint is not None:
+            return ""
         with self._lock, asking("read your AWS configuration"):
-            return self._opened().region_name or ""
+            # Read even where a variable is set: a profile that does not exist is told of now.
+            configured: str = self._opened().get_scoped_config().get("region", "")
+            return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or configured
+
+    def ca_bundle(self) -> str:
+        with self._lock, asking("read your AWS configuration"):
+            chosen: str = self._opened().get_config_variable("ca_bundle") or ""
+            return chosen
+
+    def log_in(self, region: str) -> None:
+        with self._lock:
+            self._log_in(region)
+
+    def _log_in(self, region: str) -> None:
+        if self._is_logged_in:
+            return
+        from botocore.exceptions import NoCredentialsError
+
+        try:
+            with asking("log in to AWS"):
+                session = self._opened()
+                if self._endpoint is None:
+                    watch(session, region)
+                credentials = session.get_credentials()
+                if credentials is None:
+                    raise NoCredentialsError
+                credentials.get_frozen_credentials()
+        except BaseException:
+            # It would keep what it has read of the user's files, also when they have been mended.
+            self._session = None
+            raise
+        self._is_logged_in = True
 
     def _opened(self) -> Any:
+        """The botocore session."""
         if self._session is None:
-            import boto3
-
-            self._session = boto3.session.Session(botocore_session=quick_session(self._cache), **self._keys())
+            session = quick_session(self._cache, None if self._endpoint is None else _nobodys_settings())
+            if self._endpoint is not None:
+                session.set_credentials(self._endpoint.access_key, self._endpoint.secret_key)
+            self._session = session
         return self._session
-
-    def _keys(self) -> dict[str, str]:
-        if self._endpoint is None:
-            return {}
-        return {
-            "aws_access_key_id": self._endpoint.access_key,
-            "aws_secret_access_key": self._endpoint.secret_key,
-        }
 
     def _make(self, service: str, region: str, attempts: int) -> Any:
         from botocore.config import Config
 
+        self._log_in(region)
         config = Config(
+            # The local cloud is on this computer: there is no proxy on the way.
+            proxies=None if self._endpoint is None else {},
             connect_timeout=10,
             read_timeout=60,
             max_pool_connections=32,
@@ -73,7 +107,23 @@ class _Clients:
         )
         url = self._endpoint.url if self._endpoint else None
         with asking(f"open the {service} service in {region}"):
-            return self._opened().client(service, region_name=region, endpoint_url=url, config=config)
+            return self._boto3().client(service, region_name=region, endpoint_url=url, config=config)
+
+    def _boto3(self) -> Any:
+        if self._maker is None:
+            import boto3
+
+            self._maker = boto3.session.Session(botocore_session=self._opened())
+        return self._maker
+
+
+def _nobodys_settings() -> dict[str, tuple[None, None, Any, Any]]:
+    """What botocore sets where the user sets nothing: no variable is looked at, and no file."""
+    from botocore.session import Session
+
+    usual = {name: (None, None, default, kind) for name, (_, _, default, kind) in Session.SESSION_VARIABLES.items()}
+    files = dict.fromkeys(("config_file", "credentials_file"), (None, None, None, None))
+    return {**usual, **files}
 
 
 class Cloud:
@@ -125,6 +175,26 @@ class Cloud:
         """What answers ``question`` here, by ``ask``, for all threads together."""
         return self._clients.shared((self.region, question), ask)
 
+    def log_in(self) -> None:
+        """Find the credentials that all calls are made with, where this has not been done; else the first call does.
+
+        It may ask at the terminal for a code of multi-factor authentication, so it should not be left to a thread.
+
+        Raises:
+            NoCredentials: there are none, or they have expired; the advice fits their source.
+        """
+        self._clients.log_in(self.region)
+
     def configured_region(self) -> str:
-        """The Region of the user's AWS configuration; empty when there is none."""
+        """The Region of the user's AWS settings: ``AWS_REGION``, ``AWS_DEFAULT_REGION``, or that of the AWS profile.
+
+        Empty where there is none, and where another place stands in for AWS.
+
+        Raises:
+            NoCredentials: the settings cannot be read, or there is no such profile.
+        """
         return self._clients.default_region()
+
+    def ca_bundle(self) -> str:
+        """The file with the certificates that AWS calls are checked against; empty for botocore's own."""
+        return self._clients.ca_bundle()
