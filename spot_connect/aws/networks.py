@@ -73,5 +73,8 @@ def _trust(cloud: Cloud) -> ssl.SSLContext:
 
     context = ssl.create_default_context()
     chosen = cloud.ca_bundle() or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)  # noqa: FBT003
-    context.load_verify_locations(chosen)
+    try:
+        context.load_verify_locations(chosen)
+    except OSError as error:
+        raise OSError(f"the certificates in {chosen} cannot be read: {error.strerror}") from error
     return context

@@ -48,8 +48,6 @@ class _Clients:
             return self._shared.setdefault(question, Shared(ask))
 
     def default_region(self) -> str:
-        if self._endpoint is not None:
-            return ""
         with self._lock, asking("read your AWS configuration"):
             # Read even where a variable is set: a profile that does not exist is told of now.
             configured: str = self._opened().get_scoped_config().get("region", "")
@@ -188,7 +186,7 @@ class Cloud:
     def configured_region(self) -> str:
         """The Region of the user's AWS settings: ``AWS_REGION``, ``AWS_DEFAULT_REGION``, or that of the AWS profile.
 
-        Empty where there is none, and where another place stands in for AWS.
+        Empty where there is none.
 
         Raises:
             NoCredentials: the settings cannot be read, or there is no such profile.

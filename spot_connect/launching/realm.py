@@ -70,7 +70,7 @@ class Realm:
 
     @cached_property
     def _configured_region(self) -> str:
-        return self._anywhere.configured_region()
+        return "" if self.is_local else self._anywhere.configured_region()
 
     @cached_property
     def own_address(self) -> str:

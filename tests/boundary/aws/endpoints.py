@@ -155,7 +155,7 @@ def _handler(endpoints: Endpoints) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_GET = do_POST = do_PUT = _reply
+        do_GET = do_POST = do_PUT = _reply  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass
