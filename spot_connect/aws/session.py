@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.service_models import Cache, quick_session
 from spot_connect.aws.sources import watch
+from spot_connect.core.errors import AwsError
 from spot_connect.core.sharing import Shared
+from spot_connect.core.untrusted import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class _Clients:
         from botocore.exceptions import NoCredentialsError
 
         try:
-            with asking("log in to AWS"):
+            with _heeding("log in to AWS"):
                 session = self._opened()
                 if self._endpoint is None:
                     watch(session, region)
@@ -104,7 +107,7 @@ class _Clients:
             retries={"mode": "standard", "total_max_attempts": attempts},
         )
         url = self._endpoint.url if self._endpoint else None
-        with asking(f"open the {service} service in {region}"):
+        with _heeding(f"open the {service} service in {region}"):
             return self._boto3().client(service, region_name=region, endpoint_url=url, config=config)
 
     def _boto3(self) -> Any:
@@ -113,6 +116,17 @@ class _Clients:
 
             self._maker = boto3.session.Session(botocore_session=self._opened())
         return self._maker
+
+
+@contextmanager
+def _heeding(what: str) -> Iterator[None]:
+    """As :func:`asking`, where botocore reads settings: what is wrong with some of them it says as Python does."""
+    try:
+        with asking(what):
+            yield
+    except ValueError as error:
+        advice = "Correct it: it is in a variable that begins with AWS_, or in ~/.aws/config."
+        raise AwsError(f"cannot {what}", f"an AWS setting is wrong: {printable(str(error))}", advice) from error
 
 
 def _nobodys_settings() -> dict[str, tuple[None, None, Any, Any]]:

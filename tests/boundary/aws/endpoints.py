@@ -47,15 +47,13 @@ class Asked:
 class Endpoints:
     """What was asked, and what is answered instead of the usual.
 
-    ``instead`` has a function of the request by service; a service that is ``dumb`` takes requests and says nothing.
-    Keys that ``has_refused`` names are refused by EC2, with the code that stands there.
+    ``instead`` has a function of the request by service. ``seconds`` is how long the keys last that are given.
     """
 
     url: str = ""
     seconds: float = 3600
     asked: list[Asked] = field(default_factory=list)
     instead: dict[str, Callable[[Asked], Answer]] = field(default_factory=dict)
-    has_refused: dict[str, str] = field(default_factory=dict)
     _given: int = 0
 
     def of(self, service: str) -> list[Asked]:
@@ -83,9 +81,6 @@ class Endpoints:
         return f"{kind}KEY{self._given:013}"
 
     def _ec2(self, asked: Asked) -> Answer:
-        code = self.has_refused.get(asked.key)
-        if code:
-            return 400, f"<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error></Errors></Response>"
         return 200, f"<{asked.said['Action']}Response><reservationSet/></{asked.said['Action']}Response>"
 
     def _sts(self, asked: Asked) -> Answer:

@@ -442,6 +442,25 @@ def test_a_file_that_cannot_be_read_is_named_without_what_stands_in_it(customer,
     assert "hunter2" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("AWS_METADATA_SERVICE_TIMEOUT", "long", "an AWS setting is wrong: "),
+        ("AWS_ENDPOINT_URL_EC2", "nonsense", "an AWS setting is wrong: Invalid endpoint: nonsense"),
+        ("AWS_DEFAULTS_MODE", "nonsense", "invalid defaults mode"),
+        ("AWS_REGION", "us_east 1", "Provided region_name 'us_east 1' doesn't match a supported format"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "nonsense", "nonsense"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_no_bug_of_ours(customer, endpoints, name, value, told):
+    customer.writes(".aws/credentials", KEYS.replace("base", "work"))
+    customer.environment[name] = value
+    result = customer.lists()
+    assert (result.returncode, endpoints.keys) == (4, [])
+    assert told in result.stderr
+    assert "bug" not in result.stderr
+
+
 # Ends in the middle --------------------------------------------------------------------------------------------------
 
 
