@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -49,12 +48,6 @@ class _Clients:
     def shared(self, question: Hashable, ask: Callable[[Collection[Any]], Mapping[Any, Any]]) -> Shared[Any, Any]:
         with self._lock:
             return self._shared.setdefault(question, Shared(ask))
-
-    def default_region(self) -> str:
-        with self._lock, asking("read your AWS configuration"):
-            # Read even where a variable is set: a profile that does not exist is told of now.
-            configured: str = self._opened().get_scoped_config().get("region", "")
-            return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or configured
 
     def ca_bundle(self) -> str:
         with self._lock, asking("read your AWS configuration"):
@@ -196,16 +189,6 @@ class Cloud:
             NoCredentials: there are none, or they have expired; the advice fits their source.
         """
         self._clients.log_in(self.region)
-
-    def configured_region(self) -> str:
-        """The Region of the user's AWS settings: ``AWS_REGION``, ``AWS_DEFAULT_REGION``, or that of the AWS profile.
-
-        Empty where there is none.
-
-        Raises:
-            NoCredentials: the settings cannot be read, or there is no such profile.
-        """
-        return self._clients.default_region()
 
     def ca_bundle(self) -> str:
         """The file with the certificates that AWS calls are checked against; empty for botocore's own."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
+from spot_connect.aws.settings import configured_region
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter, Silent
 from spot_connect.core.sharing import Shared
@@ -70,7 +71,7 @@ class Realm:
 
     @cached_property
     def _configured_region(self) -> str:
-        return "" if self.is_local else self._anywhere.configured_region()
+        return "" if self.is_local else configured_region()
 
     @cached_property
     def own_address(self) -> str:

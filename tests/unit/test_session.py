@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import boto3
 import pytest
 
 from spot_connect.aws.session import Cloud, Endpoint
+from spot_connect.aws.settings import configured_region
 from spot_connect.core.errors import NoCredentials
 from spot_connect.launching.realm import Realm
 
@@ -16,7 +18,21 @@ def test_a_profile_of_aws_that_does_not_exist_is_no_bug_of_ours(monkeypatch, tmp
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(NoCredentials, match=r"read your AWS configuration: .*nobody"):
-        Cloud("us-east-1").configured_region()
+        configured_region()
+
+
+@pytest.mark.parametrize("file", ["aws-config", "aws-credentials"])
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"AWS_PROFILE": "other"}, {"AWS_DEFAULT_PROFILE": "other", "AWS_PROFILE": "default"}, {"AWS_CONFIG_FILE": ""}],
+)
+def test_the_region_is_the_one_that_boto3_would_take(monkeypatch, tmp_path, file, environment):
+    other = "profile other" if file == "aws-config" else "other"
+    tmp_path.joinpath("aws-config").write_text("[default]\nregion = us-west-1\n")
+    tmp_path.joinpath(file).write_text(f"[default]\nregion = eu-west-1\n[{other}]\nregion = sa-east-1\n")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert configured_region() == (boto3.session.Session().region_name or "")
 
 
 def key_of(cloud):
