@@ -10,6 +10,7 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "spot_connect/__init__.p
 BENCH = ["fabric>=3", "parallel-ssh>=2.12", "uvloop>=0.18; sys_platform != 'win32'"]
 PLOT = ["matplotlib>=3.8"]
 JOBS = ["distributed>=2026.8"]
+LOGIN = ["botocore[crt]"]
 LOCAL = ["moto>=5.2.5,<5.3", "flask>=3", "flask-cors>=5", "asyncssh>=2.24", "awscli>=1.44"]
 
 setup(
@@ -27,6 +28,7 @@ setup(
         "bench": BENCH,
         "jobs": JOBS,
         "local": LOCAL,
+        "login": LOGIN,
         "plot": PLOT,
         "test": [
             *JOBS,

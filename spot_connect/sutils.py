@@ -106,6 +106,7 @@ def change_default_region(region: str) -> None:
         sutils.change_default_region("eu-west-1")
     """
     _profiles().change(lambda profiles: moves.moved(profiles, region))
+    Settings(realm(local_is_chosen())).set_region(region)
 
 
 def change_default_image(
@@ -175,6 +176,7 @@ def reset_profiles(price_increase: float = 1.15, region: str | None = None, imag
     _profiles().change(
         lambda profiles: {name: own for name, own in profiles.items() if name not in types} | made,
     )
+    Settings(realm(local_is_chosen())).set_region(region)
 
 
 def refresh_prices(region: str | None = None, *, local: bool | None = None) -> Report:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsObjectMissing, AwsUnreachable
 from spot_connect.core.models import Subnet
+
+if TYPE_CHECKING:
+    import ssl
 
 _CHECK_IP = "https://checkip.amazonaws.com"
 
@@ -37,7 +43,7 @@ def region_names(cloud: Cloud) -> tuple[str, ...]:
         return tuple(sorted(raw["RegionName"] for raw in cloud.ec2.describe_regions()["Regions"]))
 
 
-def own_address(url: str = _CHECK_IP) -> str:
+def own_address(cloud: Cloud, url: str = _CHECK_IP) -> str:
     """The IPv4 address that AWS sees us come from.
 
     Raises:
@@ -49,7 +55,7 @@ def own_address(url: str = _CHECK_IP) -> str:
     from netaddr import AddrFormatError, IPAddress
 
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the caller's own constant
+        with urllib.request.urlopen(url, timeout=10, context=_trust(cloud)) as answer:  # noqa: S310 - not from outside
             return str(IPAddress(answer.read(100).decode("ascii", "replace").strip()))
     except (urllib.error.URLError, OSError, AddrFormatError, ValueError) as error:
         raise AwsUnreachable(
@@ -57,3 +63,18 @@ def own_address(url: str = _CHECK_IP) -> str:
             f"{url}: {error}",
             "Check the network, or name who may connect with -fw tcp,22,22,ADDRESS/32.",
         ) from error
+
+
+def _trust(cloud: Cloud) -> ssl.SSLContext:
+    """What calls of AWS trust, beside what this system trusts, which may be nothing: Python of python.org on macOS."""
+    import ssl
+
+    from botocore.httpsession import get_cert_path
+
+    context = ssl.create_default_context()
+    chosen = cloud.ca_bundle() or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)  # noqa: FBT003
+    try:
+        context.load_verify_locations(chosen)
+    except OSError as error:
+        raise OSError(f"the certificates in {chosen} cannot be read: {error.strerror}") from error
+    return context

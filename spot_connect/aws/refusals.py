@@ -6,10 +6,14 @@ Source: EC2 API Reference, "Error codes for the Amazon EC2 API"
 
 from __future__ import annotations
 
+import codecs
+import configparser
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from spot_connect.aws.sources import NobodyToAsk, Source, SourceFailed, source_of
 from spot_connect.core.errors import (
     AwsError,
     AwsObjectMissing,
@@ -22,16 +26,24 @@ from spot_connect.core.errors import (
     SpotConnectError,
     Throttled,
 )
+from spot_connect.core.untrusted import printable
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
 _LOG_IN = (
-    "Run `aws configure` (or `aws sso login`) to use your AWS account, or add --local to rehearse on this computer."
+    "Run `aws configure` (or `aws login`, or `aws sso login`) to use your AWS account, or add --local to rehearse on "
+    "this computer."
 )
 _QUOTA = "Terminate something, use another instance family or Region, or raise the limit in the Service Quotas console."
 _CAPACITY = "Try another instance type (`-p`), another Region (`-reg`), or again in a few minutes."
 _POLICY = "The permissions spot-connect needs are listed in docs/permissions.md."
+_CERTIFICATES = (
+    "Where a company's proxy opens TLS, its certificate must be in the file that AWS_CA_BUNDLE (or ca_bundle) names; "
+    "that file must be there."
+)
+_CORRECT = "Correct the file; AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name others."
+_LONGEST = 300
 _WAIT = "AWS is limiting calls or has trouble of its own; wait a minute and try again."
 _SPOT_ROLE = "An administrator must run once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
 
@@ -77,9 +89,9 @@ _REFUSALS: dict[str, tuple[type[AwsError], str]] = {
     "InvalidClientTokenId": (NoCredentials, _LOG_IN),
     "UnrecognizedClientException": (NoCredentials, _LOG_IN),
     "SignatureDoesNotMatch": (NoCredentials, _LOG_IN),
-    "ExpiredToken": (NoCredentials, "The login has expired: run `aws sso login` or renew the temporary keys."),
-    "ExpiredTokenException": (NoCredentials, "The login has expired: run `aws sso login` or renew the temporary keys."),
-    "RequestExpired": (NoCredentials, "Set this computer's clock, or renew the login."),
+    "ExpiredToken": (NoCredentials, _LOG_IN),
+    "ExpiredTokenException": (NoCredentials, _LOG_IN),
+    "RequestExpired": (NoCredentials, "Set this computer's clock, or log in anew."),
     "RequestLimitExceeded": (Throttled, _WAIT),
     "Throttling": (Throttled, _WAIT),
     "ThrottlingException": (Throttled, _WAIT),
@@ -88,6 +100,23 @@ _REFUSALS: dict[str, tuple[type[AwsError], str]] = {
     "ServiceUnavailable": (Throttled, _WAIT),
     "Unavailable": (Throttled, _WAIT),
 }
+
+_FORBIDDEN = ("AccessDenied", "AccessDeniedException", "ForbiddenException", "UnauthorizedOperation")
+_ASKED = {"GetRoleCredentials": "sso-role", "CreateToken": "sso", "CreateOAuth2Token": "login"}
+"""What a source was asking for when AWS refused; the source itself without."""
+
+_LOGINS = {"SSOError": "sso", "TokenRetrievalError": "sso", "LoginError": "login"}
+"""botocore's classes for a login that has ended, or has never been."""
+
+_NEXT = {
+    "InvalidConfigError": _CORRECT,
+    "UnknownCredentialError": _CORRECT,
+    "LoginInsufficientPermissions": "An administrator can give you the policy SignInLocalDevelopmentAccess.",
+    "MissingDependencyException": "Install it with: pip install 'spot-connect[login]'",
+    "RefreshWithMFAUnsupportedError": "Give the command again: it asks for a new code.",
+    "NobodyToAsk": "Give a command at a terminal first: what the code opens is then kept, an hour as a rule.",
+}
+"""What to do about failures that do not depend on the source."""
 
 
 @contextmanager
@@ -108,6 +137,8 @@ def asking(what: str) -> Iterator[None]:
 
     try:
         yield
+    except SourceFailed as error:
+        raise _not_logged_in(what, error.source, error.cause) from error
     except ClientError as error:
         raise refusal(what, error) from error
     except BotoCoreError as error:
@@ -122,7 +153,13 @@ def code_of(error: SpotConnectError) -> str:
 def refusal(what: str, error: ClientError) -> AwsError:
     """Our error for a call that AWS answered with an error code."""
     said = error.response.get("Error", {})
-    return refused(what, str(said.get("Code", "")), str(said.get("Message", "")))
+    found = refused(what, str(said.get("Code", "")), str(said.get("Message", "")))
+    source = source_of(error.response)
+    if source is None or not isinstance(found, NoCredentials):
+        return found
+    # EC2 says the same of a session that has ended and of a clock that is wrong.
+    clock = "Set this computer's clock if it is wrong. " if found.code == "RequestExpired" else ""
+    return NoCredentials(found.what, found.said, f"{clock}{source.advice()}", found.code)
 
 
 def refused(what: str, code: str, message: str) -> AwsError:
@@ -132,22 +169,106 @@ def refused(what: str, code: str, message: str) -> AwsError:
 
 
 def _unasked(what: str, error: BotoCoreError) -> AwsError:
+    """Our error for what botocore could not ask, or would not."""
     from botocore import exceptions as causes
 
-    no_keys = (
-        causes.NoCredentialsError,
-        causes.PartialCredentialsError,
-        causes.CredentialRetrievalError,
-        causes.TokenRetrievalError,
-        causes.SSOError,
-        causes.UnauthorizedSSOTokenError,
-        causes.ProfileNotFound,
-    )
-    unreachable = (causes.HTTPClientError, causes.ConnectionError)
-    if isinstance(error, no_keys):
-        return NoCredentials(f"cannot {what}", str(error), _LOG_IN)
+    found = _of_settings(what, error)
+    if found is not None:
+        return found
+    said = printable(str(error))
+    if isinstance(error, causes.NoCredentialsError):
+        return NoCredentials(f"cannot {what}", said, _LOG_IN)
     if isinstance(error, causes.NoRegionError):
-        return AwsError(f"cannot {what}", str(error), "Name a Region with -reg, or run `aws configure`.")
-    if isinstance(error, unreachable):
-        return AwsUnreachable(f"cannot {what}", str(error), "Check the network and the Region name.")
-    return AwsError(f"cannot {what}", str(error))
+        return AwsError(f"cannot {what}", said, "Name a Region with -reg, or run `aws configure`.")
+    if isinstance(error, causes.SSLError):
+        return AwsUnreachable(f"cannot {what}", said, _CERTIFICATES)
+    if isinstance(error, (causes.HTTPClientError, causes.ConnectionError)):
+        return AwsUnreachable(f"cannot {what}", said, "Check the network and the Region name.")
+    return AwsError(f"cannot {what}", said)
+
+
+def _of_settings(what: str, error: BotoCoreError) -> AwsError | None:
+    """What is wrong with the user's AWS files, if it is that."""
+    from botocore import exceptions as causes
+
+    if isinstance(error, causes.ProfileNotFound):
+        advice = "AWS_PROFILE names it: unset that, or choose one of `aws configure list-profiles`."
+        return NoCredentials(f"cannot {what}", printable(str(error)), advice)
+    if isinstance(error, causes.ConfigParseError):
+        path = str(error.kwargs["path"])
+        return NoCredentials(f"cannot {what}", f"{path}: {_misread(path, error.kwargs['error'])}", _CORRECT)
+    return None
+
+
+def _misread(path: str, error: Exception) -> str:
+    """What is wrong with an AWS file. The line itself is not shown: it may be half of a secret."""
+    if _has_byte_order_mark(path):
+        return "it begins with a byte order mark, which AWS tools do not read; save it as UTF-8 without one (BOM)"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return _mistake(error) or "not all of it is `name = value`"
+
+
+def _has_byte_order_mark(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            begin = file.read(3)
+    except OSError:
+        return False
+    return begin.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
+def _mistake(error: Exception) -> str:
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"line {error.lineno} begins [{printable(error.section)}] a second time"
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f"line {error.lineno} sets {printable(error.option)} a second time in [{printable(error.section)}]"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f"line {error.lineno} stands before the first [profile]"
+    if isinstance(error, configparser.ParsingError) and error.errors:
+        return f"line {error.errors[0][0]} is not `name = value`"
+    return ""
+
+
+def _not_logged_in(what: str, source: Source, cause: Exception) -> AwsError:
+    """Our error for a source of credentials that has failed."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(cause, ClientError):
+        found = refusal(what, cause)
+        if isinstance(found, Throttled):
+            return found
+        kind = NotAuthorized if found.code in _FORBIDDEN else NoCredentials
+        return kind(found.what, found.said, source.advice(_ASKED.get(cause.operation_name, "")), found.code)
+    if isinstance(cause, BotoCoreError):
+        known = _unasked(what, cause)
+        if isinstance(known, AwsUnreachable) or known.advice == _CORRECT:
+            return known
+    return NoCredentials(f"cannot {what}", _said(cause), _next(source, cause))
+
+
+def _next(source: Source, cause: Exception) -> str:
+    """What to do about ``cause``; by the names of its classes, some of which older versions of botocore lack."""
+    names = [kind.__name__ for kind in type(cause).__mro__]
+    advice = next((_NEXT[name] for name in names if name in _NEXT), "")
+    login = next((_LOGINS[name] for name in names if name in _LOGINS), "")
+    return advice or source.advice(login)
+
+
+def _said(cause: Exception) -> str:
+    """What a source has raised, in one line."""
+    from botocore.exceptions import BotoCoreError, CredentialRetrievalError
+
+    if isinstance(cause, NobodyToAsk):
+        return "the role wants an MFA code, and there is no terminal to ask you for it"
+    if isinstance(cause, CredentialRetrievalError):
+        lines = str(cause.kwargs.get("error_msg", "")).strip().splitlines() or ["it failed and did not say why"]
+        return printable(f"{cause.kwargs.get('provider')}: {lines[-1][:_LONGEST]}")
+    if isinstance(cause, BotoCoreError):
+        return printable(str(cause))
+    if isinstance(cause, OSError):
+        return printable(f"{cause.filename}: {cause.strerror}" if cause.filename else str(cause))
+    # What has been read may be a secret; the errors below do not show it.
+    if isinstance(cause, (json.JSONDecodeError, UnicodeDecodeError)):
+        return "what came is not JSON"
+    return printable(f"what came is not as it should be ({type(cause).__name__}: {cause})")

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 SERVICES = ("ec2", "efs", "iam", "pricing", "s3", "ssm", "sts")
 """Every service that a client is made for."""
 
+_FOR_CREDENTIALS = ("signin", "sso", "sso-oidc", "sts")
+"""What botocore itself asks for credentials, depending on where they come from."""
+
 EC2_OPERATIONS = frozenset(
     {
         "AuthorizeSecurityGroupIngress",
@@ -101,21 +104,31 @@ def _undocumented(tree: Any) -> Any:
     return [_undocumented(value) for value in tree] if isinstance(tree, list) else tree
 
 
-def quick_session(cache: Cache | None) -> Any:
+def quick_session(cache: Cache | None, variables: Mapping[str, Any] | None = None) -> Any:
     """A botocore session that does not search the disk for services, and reads of EC2 what we call.
 
     The cut model is made of botocore's own when first needed, once for each version of botocore, and kept in
     ``cache``. Models that the user has put beside botocore's (``AWS_DATA_PATH``, ``~/.aws/models``) are left whole.
+    A service that is neither ours nor known to give credentials is looked for as botocore does it.
+
+    Args:
+        cache: where the cut model is kept.
+        variables: where the session takes its settings from instead, as botocore's ``session_vars``.
     """
     from botocore.loaders import Loader, instance_cache
     from botocore.session import Session
 
+    known = (*SERVICES, *_FOR_CREDENTIALS)
+
     class OurServices(Loader):  # type: ignore[misc]
         def list_available_services(self, type_name: str) -> list[str]:
-            return list(SERVICES)
+            return list(known)
 
         @instance_cache  # type: ignore[untyped-decorator, unused-ignore]
         def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+            if service_name not in known:
+                return Loader(_data_paths(session)).load_service_model(service_name, type_name, api_version)
+
             def whole() -> Any:
                 return super(OurServices, self).load_service_model(service_name, type_name, api_version)
 
@@ -123,10 +136,15 @@ def quick_session(cache: Cache | None) -> Any:
                 return whole()
             return _kept(cache, lambda: trimmed(whole(), EC2_OPERATIONS))
 
-    session = Session()
-    paths = session.get_config_variable("data_path")
-    session.register_component("data_loader", OurServices(paths.split(os.pathsep) if paths else None))
+    session = Session(session_vars=variables)
+    session.register_component("data_loader", OurServices(_data_paths(session)))
     return session
+
+
+def _data_paths(session: Any) -> list[str] | None:
+    """A new list each time: botocore's loader adds its own paths to it."""
+    paths = session.get_config_variable("data_path")
+    return [os.path.expanduser(os.path.expandvars(path)) for path in paths.split(os.pathsep)] if paths else None  # noqa: PTH111
 
 
 def _has_own_ec2(loader: Any) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.service_models import Cache, quick_session
+from spot_connect.aws.sources import watch
+from spot_connect.core.errors import AwsError
 from spot_connect.core.sharing import Shared
+from spot_connect.core.untrusted import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class _Clients:
         self._cache = cache
         self._lock = threading.Lock()
         self._session: Any = None
+        self._maker: Any = None
+        self._is_logged_in = False
         self._made: dict[tuple[str, str, int], Any] = {}
         self._shared: dict[Hashable, Shared[Any, Any]] = {}
 
@@ -43,37 +49,86 @@ class _Clients:
         with self._lock:
             return self._shared.setdefault(question, Shared(ask))
 
-    def default_region(self) -> str:
+    def ca_bundle(self) -> str:
         with self._lock, asking("read your AWS configuration"):
-            return self._opened().region_name or ""
+            chosen: str = self._opened().get_config_variable("ca_bundle") or ""
+            return chosen
+
+    def log_in(self, region: str) -> None:
+        with self._lock:
+            self._log_in(region)
+
+    def _log_in(self, region: str) -> None:
+        if self._is_logged_in:
+            return
+        from botocore.exceptions import NoCredentialsError
+
+        try:
+            with _heeding("log in to AWS"):
+                session = self._opened()
+                if self._endpoint is None:
+                    watch(session, region)
+                credentials = session.get_credentials()
+                if credentials is None:
+                    raise NoCredentialsError
+                credentials.get_frozen_credentials()
+        except BaseException:
+            # It would keep what it has read of the user's files, also when they have been mended.
+            self._session = None
+            raise
+        self._is_logged_in = True
 
     def _opened(self) -> Any:
+        """The botocore session."""
         if self._session is None:
-            import boto3
-
-            self._session = boto3.session.Session(botocore_session=quick_session(self._cache), **self._keys())
+            session = quick_session(self._cache, None if self._endpoint is None else _nobodys_settings())
+            if self._endpoint is not None:
+                session.set_credentials(self._endpoint.access_key, self._endpoint.secret_key)
+            self._session = session
         return self._session
-
-    def _keys(self) -> dict[str, str]:
-        if self._endpoint is None:
-            return {}
-        return {
-            "aws_access_key_id": self._endpoint.access_key,
-            "aws_secret_access_key": self._endpoint.secret_key,
-        }
 
     def _make(self, service: str, region: str, attempts: int) -> Any:
         from botocore.config import Config
 
+        self._log_in(region)
         config = Config(
+            # The local cloud is on this computer: there is no proxy on the way.
+            proxies=None if self._endpoint is None else {},
             connect_timeout=10,
             read_timeout=60,
             max_pool_connections=32,
             retries={"mode": "standard", "total_max_attempts": attempts},
         )
         url = self._endpoint.url if self._endpoint else None
-        with asking(f"open the {service} service in {region}"):
-            return self._opened().client(service, region_name=region, endpoint_url=url, config=config)
+        with _heeding(f"open the {service} service in {region}"):
+            return self._boto3().client(service, region_name=region, endpoint_url=url, config=config)
+
+    def _boto3(self) -> Any:
+        if self._maker is None:
+            import boto3
+
+            self._maker = boto3.session.Session(botocore_session=self._opened())
+        return self._maker
+
+
+@contextmanager
+def _heeding(what: str) -> Iterator[None]:
+    """As :func:`asking`, where botocore reads settings: what is wrong with some of them it says as Python does."""
+    try:
+        with asking(what):
+            yield
+    except ValueError as error:
+        advice = "Correct it: it is in a variable that begins with AWS_, or in ~/.aws/config."
+        raise AwsError(f"cannot {what}", f"an AWS setting is wrong: {printable(str(error))}", advice) from error
+
+
+def _nobodys_settings() -> dict[str, tuple[None, None, Any, Any]]:
+    """What botocore sets where the user sets nothing: no variable is looked at, and no file."""
+    from botocore.session import Session
+
+    usual = {name: (None, None, default, kind) for name, (_, _, default, kind) in Session.SESSION_VARIABLES.items()}
+    files = dict.fromkeys(("config_file", "credentials_file"), (None, None, None, None))
+    return {**usual, **files}
 
 
 class Cloud:
@@ -125,6 +180,16 @@ class Cloud:
         """What answers ``question`` here, by ``ask``, for all threads together."""
         return self._clients.shared((self.region, question), ask)
 
-    def configured_region(self) -> str:
-        """The Region of the user's AWS configuration; empty when there is none."""
-        return self._clients.default_region()
+    def log_in(self) -> None:
+        """Find the credentials that all calls are made with, where this has not been done; else the first call does.
+
+        It may ask at the terminal for a code of multi-factor authentication, so it should not be left to a thread.
+
+        Raises:
+            NoCredentials: there are none, or they have expired; the advice fits their source.
+        """
+        self._clients.log_in(self.region)
+
+    def ca_bundle(self) -> str:
+        """The file with the certificates that AWS calls are checked against; empty for botocore's own."""
+        return self._clients.ca_bundle()

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -47,7 +47,8 @@ class Profile:
 
     An empty ``region`` means the default Region, an empty ``image_id`` the newest image of that ``image_name`` that
     fits the type, no ``firewall_ingress`` SSH from the caller's own address only. ``price`` and ``min_price`` are US
-    dollars per hour; no ``price`` means no cap of one's own.
+    dollars per hour; no ``price`` means no cap of one's own. One that ``is_movable`` is as it was shipped, so that
+    nobody has chosen its Region.
 
     Example:
         >>> Profile.from_mapping("small", {"instance_type": "t3.small", "price": "0.02"}).price
@@ -65,6 +66,7 @@ class Profile:
     efs_mount: bool = False
     firewall_ingress: tuple[Rule, ...] = ()
     scripts: tuple[str, ...] = ()
+    is_movable: bool = field(default=False, compare=False)
 
     @classmethod
     def from_mapping(cls, name: str, mapping: Mapping[str, Any]) -> Profile:

@@ -196,8 +196,8 @@ def _answers(
 
 
 def _find(realm: Realm, request: LaunchRequest, reporter: Reporter, *, everywhere: bool) -> Instance | None:
-    profile_region = request.profile.region if request.profile else ""
-    regions = finding.likely_regions(realm, request.name, request.region, profile_region)
+    likely = realm.region_of(request.profile) if request.profile and not request.region else ""
+    regions = finding.likely_regions(realm, request.name, request.region, likely)
     return finding.by_name(realm, request.name, regions, reporter, everywhere=everywhere and not request.region)
 
 

@@ -76,8 +76,10 @@ def by_id(realm: Realm, instance_id: str, region: str) -> Instance:
 
 def everything(realm: Realm, regions: Iterable[str]) -> tuple[Instance, ...]:
     """All live instances we launched in the Regions, by Region and age."""
+    # Not in the threads: it may ask for a code.
+    clouds = [realm.cloud(region) for region in regions]
     with ThreadPoolExecutor(max_workers=16) as pool:
-        found = pool.map(lambda region: instances.managed(realm.cloud(region)), regions)
+        found = pool.map(instances.managed, clouds)
         return tuple(instance for part in found for instance in part)
 
 

@@ -84,8 +84,7 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
 
 def region_of(realm: Realm, request: LaunchRequest) -> str:
     """Where the launch would go."""
-    profile_region = request.profile.region if request.profile else ""
-    return request.region or profile_region or realm.default_region
+    return request.region or realm.region_of(request.profile)
 
 
 def _profile_of(request: LaunchRequest) -> Profile:

@@ -6,9 +6,12 @@ import os
 import shlex
 from contextlib import ExitStack
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 from spot_connect.aws import networks
 from spot_connect.aws.session import Cloud, Endpoint
+from spot_connect.aws.settings import configured_region
+from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter, Silent
 from spot_connect.core.sharing import Shared
 from spot_connect.store.cache import CacheFiles
@@ -22,18 +25,7 @@ from spot_connect.store.state import State, home, realm
 from spot_connect.store.where import efs_must_encrypt, is_strict, local_is_chosen
 
 _LOOPBACK = "127.0.0.1"
-_IDENTITY = (
-    "AWS_PROFILE",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_DEFAULT_REGION",
-    "AWS_REGION",
-)
-"""What decides in whose name AWS is called; a notebook may change it between two calls."""
+_OWN_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 
 
 class Realm:
@@ -68,19 +60,38 @@ class Realm:
         self.profiles = ProfileFile(self.state)
 
     def cloud(self, region: str) -> Cloud:
-        """AWS, or the local cloud, in ``region``."""
-        return self._anywhere.in_region(region)
+        """AWS, or the local cloud, in ``region``.
+
+        Raises:
+            NoCredentials: there is no way into AWS; the advice fits where the credentials come from.
+        """
+        cloud = self._anywhere.in_region(region)
+        cloud.log_in()
+        return cloud
 
     @cached_property
     def default_region(self) -> str:
-        """The Region of the user's AWS configuration, else that of the profiles."""
-        configured = "" if self.is_local else self._anywhere.configured_region()
-        return configured or self.profiles.default_region()
+        """Where to work if nothing says otherwise.
+
+        That is the Region that the user has moved the profiles to, else that of the AWS settings, else that of most
+        profiles.
+        """
+        return self.profiles.chosen_region() or self._configured_region or self.profiles.default_region()
+
+    def region_of(self, profile: Profile | None) -> str:
+        """Where a profile is launched: its own Region if somebody has chosen that, else as the AWS settings say."""
+        if profile is None or not profile.region:
+            return self.default_region
+        return (self._configured_region if profile.is_movable else "") or profile.region
+
+    @cached_property
+    def _configured_region(self) -> str:
+        return "" if self.is_local else configured_region()
 
     @cached_property
     def own_address(self) -> str:
         """The address that instances see us come from; the local cloud never asks the network."""
-        return _LOOPBACK if self.is_local else _own_address(None)
+        return _LOOPBACK if self.is_local else _own_address(self._anywhere)
 
     def keys(self, directory: str, reporter: Reporter) -> KeyFiles:
         """Private keys in ``directory``, or in the realm's own place."""
@@ -88,7 +99,8 @@ class Realm:
 
     @cached_property
     def _anywhere(self) -> Cloud:
-        return _shared(self._endpoint(), tuple(os.environ.get(name, "") for name in _IDENTITY))
+        endpoint = self._endpoint()
+        return _shared(endpoint, () if endpoint else _identity())
 
     def _endpoint(self) -> Endpoint | None:
         if not self.is_local:
@@ -100,11 +112,25 @@ class Realm:
         return Endpoint(there.url, there.access_key, there.secret_key)
 
 
-_own_address: Shared[None, str] = Shared(lambda _: {None: networks.own_address()})
+_own_address: Shared[Cloud, str] = Shared(lambda clouds: {cloud: networks.own_address(cloud) for cloud in clouds})
+
+
+def _identity() -> tuple[object, ...]:
+    """What decides in whose name AWS is called; a notebook, or its user elsewhere, may change it between two calls."""
+    said = sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    return (*said, *(_stamp(os.environ.get(name) or usual) for name, usual in _OWN_FILES.items()))
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        found = Path(path).expanduser().stat()
+    except (OSError, RuntimeError):
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=4)
-def _shared(endpoint: Endpoint | None, identity: tuple[str, ...]) -> Cloud:
+def _shared(endpoint: Endpoint | None, identity: tuple[object, ...]) -> Cloud:
     """One set of AWS clients a process and identity: to make them takes longer than most calls."""
     return Cloud("us-east-1", endpoint, cache=CacheFiles(State(home())))
 

@@ -32,6 +32,9 @@ _SWITCHES = {
     # moto makes clients of its own now and then; these keys make sure that they are nobody's.
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
+    # Nor does it read the user's files, which may be broken.
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
@@ -85,6 +88,8 @@ def _run(places: Places, options: argparse.Namespace, make_boxes: MakeBoxes) -> 
 
     if options.ready is not None:
         os.set_inheritable(options.ready, False)  # noqa: FBT003
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
     os.environ.update(_SWITCHES)
     # moto loads millions of objects that stay; looking through them for garbage takes a third of the time.
     gc.disable()

@@ -32,7 +32,7 @@ def check_types(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_regions(realm: Realm, given: Sequence[str], *, everywhere: bool, ask: bool = True) -> tuple[str, ...]:
-    """The Regions meant: those given, all of them, or else the one that most profiles are for.
+    """The Regions meant: those given, all of them, or else the one that ``-p`` launches in.
 
     Args:
         realm: whose profiles and account.
@@ -46,5 +46,5 @@ def check_regions(realm: Realm, given: Sequence[str], *, everywhere: bool, ask: 
     if everywhere and given:
         raise UsageError("cannot tell which Regions are meant", "--region and --all-regions were given", "Give one.")
     if everywhere:
-        return region_names(realm.cloud(realm.profiles.default_region())) if ask else tuple(tables.regions())
-    return tuple(dict.fromkeys(known_region(code) for code in given)) or (realm.profiles.default_region(),)
+        return region_names(realm.cloud(realm.default_region)) if ask else tuple(tables.regions())
+    return tuple(dict.fromkeys(known_region(code) for code in given)) or (realm.default_region,)

@@ -94,7 +94,7 @@ def refresh_images(realm: Realm, region: str = "") -> Report:
 
 def _wanted(realm: Realm, region: str) -> list[Profile]:
     """The profiles, each with its Region; those of one Region only if it is given."""
-    usual = realm.profiles.default_region()
+    usual = realm.default_region
     loaded = (Profile.from_mapping(name, settings) for name, settings in realm.profiles.load().items())
     found = [replace(profile, region=profile.region or usual) for profile in loaded]
     some = [profile for profile in found if region in ("", profile.region)]

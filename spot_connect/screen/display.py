@@ -14,6 +14,8 @@ from rich.segment import Segments
 from rich.spinner import Spinner
 from rich.text import Text
 
+from spot_connect.core import terminal
+
 _TICK_SECONDS = 0.1
 # Each takes most of a millisecond to draw, from the time of those who work.
 _MOST_LINES = 10
@@ -35,6 +37,20 @@ class Display:
         self._progress = Progress(*columns, console=self._console)
         self._live: Live | None = None
         self._ended = threading.Event()
+        terminal.register(self)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Draw nothing for as long as the context is open; others who have something to show wait."""
+        with self._lock:
+            drew = self._live is not None
+            if drew:
+                self._close()
+            try:
+                yield
+            finally:
+                if drew:
+                    self._open()
 
     def note(self, text: str) -> None:
         """Write one line above what is under way."""

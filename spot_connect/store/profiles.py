@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from spot_connect.core.errors import StateError, UnknownProfile
 from spot_connect.core.profiles import Profile, parse_one, parse_profiles, usual_region
 from spot_connect.core.profiles import Settings as ProfileSettings
+from spot_connect.store import tables
+from spot_connect.store.refreshed import Refreshed
+from spot_connect.store.settings import Settings
 from spot_connect.store.state import State
 from spot_connect.store.type_profiles import of_type
 
@@ -61,12 +66,13 @@ class ProfileFile:
         if name not in text and (made := self._of_type(name, region)):
             return made
         try:
-            return Profile.from_mapping(name, parse_one(text, str(path), name))
+            found = Profile.from_mapping(name, parse_one(text, str(path), name))
         except UnknownProfile:
             made = self._of_type(name, region)
             if made is None:
                 raise
             return made
+        return replace(found, is_movable=path == SHIPPED or self._is_as_shipped(found))
 
     def default_region(self) -> str:
         """The Region that most profiles are for.
@@ -75,6 +81,18 @@ class ProfileFile:
             StateError: the file cannot be read.
         """
         return usual_region(self._text(self.path)) or _SHIPPED_REGION
+
+    def chosen_region(self) -> str:
+        """The Region that the user has moved the profiles to; empty when they are where they were shipped to.
+
+        Raises:
+            StateError: a file cannot be read.
+        """
+        if self.path == SHIPPED:
+            return ""
+        usual = self.default_region()
+        is_chosen = usual == Settings(self._state).region or usual != usual_region(self._text(SHIPPED))
+        return usual if is_chosen else ""
 
     def save(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the user's profiles; what was there before stays in ``profiles.txt.bak``, comments where they were.
@@ -97,7 +115,24 @@ class ProfileFile:
             self._write(edit(self.load()))
 
     def _of_type(self, name: str, region: str) -> Profile | None:
-        return of_type(name, region or self.default_region())
+        made = of_type(name, region or self.default_region())
+        return made and replace(made, is_movable=not region and not self.chosen_region())
+
+    def _is_as_shipped(self, profile: Profile) -> bool:
+        """Whether the user has left Region, image and cap of a profile as they came, though a refresh may have not."""
+        try:
+            shipped = Profile.from_mapping(profile.name, parse_one(self._text(SHIPPED), str(SHIPPED), profile.name))
+        except UnknownProfile:
+            return False
+        if profile.region == Settings(self._state).region or profile.region != shipped.region:
+            return False
+        refreshed = Refreshed(State(self._state.home))
+        is_our_image = profile.image_id in ("", shipped.image_id) or bool(
+            tables.image_by_id(profile.image_id) or refreshed.image_name(profile.image_id)
+        )
+        listed = refreshed.price(profile.instance_type, profile.region)
+        is_our_cap = profile.price in (None, shipped.price) or (bool(listed) and profile.price == Decimal(listed))
+        return is_our_image and is_our_cap
 
     def _write(self, profiles: Mapping[str, Mapping[str, Any]]) -> None:
         from spot_connect.core.profile_edits import rewrite_profiles

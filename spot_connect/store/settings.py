@@ -1,4 +1,4 @@
-"""The user's own settings: where private keys are kept."""
+"""The user's own settings: where private keys are kept, and which Region was chosen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from spot_connect.core.errors import StateError
 from spot_connect.store.state import State
+
+_KEYS = ("key_directory", "region")
 
 
 class Settings:
@@ -28,9 +30,20 @@ class Settings:
 
     def set_key_directory(self, directory: str | Path) -> None:
         """Keep private keys in ``directory`` from now on; keys that exist stay where they are."""
-        chosen = str(Path(directory).expanduser().absolute())
+        self._set("key_directory", str(Path(directory).expanduser().absolute()))
+
+    @property
+    def region(self) -> str:
+        """The Region that the profiles were moved to last; empty when nobody has moved them."""
+        return self._read().get("region", "")
+
+    def set_region(self, region: str) -> None:
+        """Remember the Region that the profiles were moved to: they may be where they have been shipped to."""
+        self._set("region", region)
+
+    def _set(self, key: str, value: str) -> None:
         with self._state.lock("settings", wait_seconds=30):
-            text = json.dumps(self._read() | {"key_directory": chosen}, indent=1, sort_keys=True)
+            text = json.dumps(self._read() | {key: value}, indent=1, sort_keys=True)
             self._state.write_atomic(self._path, text + "\n")
 
     def _read(self) -> dict[str, str]:
@@ -42,6 +55,6 @@ class Settings:
         except (ValueError, RecursionError) as error:
             # Numbers of thousands of digits, and lists as deep.
             raise StateError(f"cannot read {self._path}", "it does not hold settings", advice) from error
-        if not isinstance(found, dict) or not isinstance(found.get("key_directory", ""), str):
+        if not isinstance(found, dict) or not all(isinstance(found.get(key, ""), str) for key in _KEYS):
             raise StateError(f"cannot read {self._path}", "it does not hold settings", advice)
         return found

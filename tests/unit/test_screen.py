@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pyte
 import pytest
 
+from spot_connect.core.terminal import alone
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.screen.reporter import Screen
 from spot_connect.screen.streams import Labelled, Passage
@@ -130,6 +131,19 @@ def test_two_that_draw_on_one_terminal_do_not_draw_over_one_another(terminal, mo
             terminal.shows("a line", "one", "LOCAL two")
         terminal.shows("a line", "one")
     assert terminal.lines == ["a line"]
+
+
+def test_who_asks_a_question_has_the_terminal_alone(terminal):
+    screen = Screen(stream=terminal)
+    with screen.step("launching"):
+        assert "launching" in terminal.getvalue()
+        with alone():
+            before = terminal.getvalue()
+            other = threading.Thread(target=screen.note, args=["from another thread"])
+            other.start()
+            assert terminal.getvalue() == before
+        other.join()
+        terminal.shows("from another thread", "launching")
 
 
 def test_what_does_not_fit_is_counted(terminal):

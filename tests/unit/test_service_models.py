@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 
 from spot_connect.aws import service_models
@@ -97,6 +98,27 @@ def test_a_model_of_the_user_is_left_whole(files: CacheFiles, tmp_path: Path, mo
     monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path / "models"))
     assert set(model_of(quick_session(files))["operations"]) == {"Mine"}
     assert not list(tmp_path.glob("cache/*"))
+
+
+@pytest.mark.parametrize("name", ["sso", "sso-oidc", "signin", "sts", "dynamodb"])
+def test_a_service_that_is_not_ours_is_looked_for_as_botocore_does(name: str) -> None:
+    found = quick_session(None).get_component("data_loader").load_service_model(name, "service-2")
+    assert found["metadata"] == Loader().load_service_model(name, "service-2")["metadata"]
+
+
+def test_a_service_of_the_users_own_models_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "my own" / "brandnew" / "2026-01-01"
+    place.mkdir(parents=True)
+    (place / "service-2.json").write_text(json.dumps({"metadata": {"serviceId": "new"}}))
+    monkeypatch.setenv("MODELS", str(tmp_path))
+    monkeypatch.setenv("AWS_DATA_PATH", "$MODELS/my own")
+    loader = quick_session(None).get_component("data_loader")
+    assert loader.load_service_model("brandnew", "service-2")["metadata"] == {"serviceId": "new"}
+
+
+def test_what_nobody_knows_is_unknown() -> None:
+    with pytest.raises(UnknownServiceError):
+        quick_session(None).get_component("data_loader").load_service_model("no-such-service", "service-2")
 
 
 def test_what_was_kept_for_another_version_goes(files: CacheFiles, tmp_path: Path) -> None:
