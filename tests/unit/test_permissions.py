@@ -10,6 +10,15 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from spot_connect.aws.fleets import fleet_request
+from spot_connect.core.fleets import FLEET_TAG, common_tags, member_names
+from spot_connect.core.members import MEMBERS_TAG
+from spot_connect.core.names import FILE_SYSTEM_TAG, MANAGED_TAG, NAME_TAG, SUCCESSOR_TAG
+from spot_connect.core.profiles import Profile
+from spot_connect.core.requests import LaunchRequest
+from spot_connect.crew.replacing import NAME_TAGS
+from spot_connect.launching.preparing import _tags
+
 ROOT = Path(__file__).parents[2]
 MAKER = "session.py"
 IAM_PREFIX = {"efs": "elasticfilesystem"}
@@ -116,13 +125,109 @@ def test_things_may_be_tagged_in_every_call_that_tags_them():
     assert makers == tags | {"ec2:CreateFleet", "ec2:RunInstances"}
 
 
+def statements(policy, action):
+    return [one for one in policy["Statement"] if action in listed(one["Action"])]
+
+
+def of_instances():
+    """The policy of instances that replace one another."""
+    return policies()[1]
+
+
+def called_there():
+    """What the program on such instances asks of EC2."""
+    tree = ast.parse((ROOT / "spot_connect/crew/replacing.py").read_text(encoding="utf-8"))
+    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    methods = [one.attr for one in functions if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "ec2"]
+    return {action("ec2", method) for method in methods}
+
+
+def test_instances_may_do_what_their_program_calls_and_nothing_else():
+    allowed_there = {action for one in of_instances()["Statement"] for action in listed(one["Action"])}
+    # A fleet launches with the rights of whoever asks for it.
+    assert allowed_there == called_there() | {"ec2:RunInstances", "iam:PassRole"}
+    assert len(called_there()) == 4
+
+
+CHANGING = ("ec2:CreateFleet", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances")
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_instances_change_only_what_carries_the_tag_of_their_run(name):
+    """Each kind of resource that a call makes or changes, of which one without the tag refuses the whole call."""
+    free = {"image", "key-pair", "security-group", "subnet"}
+    # CreateFleet tags the fleet alone; its instances are launched by RunInstances.
+    free |= (
+        {"instance", "network-interface", "spot-instances-request", "volume"} if name == "ec2:CreateFleet" else set()
+    )
+    for one in statements(of_instances(), name):
+        equal = one.get("Condition", {}).get("StringEquals", {})
+        tied = any(equal.get(f"aws:{whose}/{FLEET_TAG}") == "YOUR-PREFIX" for whose in ("RequestTag", "ResourceTag"))
+        kinds = {arn.rpartition(":")[2].partition("/")[0] for arn in listed(one["Resource"])}
+        assert tied or kinds <= free, one["Sid"]
+        assert "*" not in kinds
+
+
+def test_instances_launch_from_a_template_of_their_run_alone():
+    for name in ("ec2:CreateFleet", "ec2:RunInstances"):
+        [one] = [one for one in statements(of_instances(), name) if "launch-template" in str(one["Resource"])]
+        equal = one["Condition"]["StringEquals"]
+        assert equal == {f"aws:ResourceTag/{MANAGED_TAG}": "true", f"aws:ResourceTag/{FLEET_TAG}": "YOUR-PREFIX"}
+    [one] = [one for one in statements(of_instances(), "ec2:RunInstances") if "instance/*" in str(one["Resource"])]
+    assert one["Condition"]["ArnLike"] == {"ec2:LaunchTemplate": "arn:aws:ec2:YOUR-REGION:*:launch-template/*"}
+
+
+def test_an_instance_can_give_no_name_outside_its_run_and_no_other_tag():
+    [one] = [one for one in statements(of_instances(), "ec2:CreateTags") if one["Sid"] == "NameThem"]
+    assert set(one["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"]) == set(NAME_TAGS)
+    assert one["Condition"]["StringLike"] == {f"aws:RequestTag/{key}": "YOUR-PREFIX_*" for key in NAME_TAGS}
+    assert all(name.startswith("w_") for name in member_names("w", 3))
+
+
+def test_what_an_instance_launches_has_the_tags_that_its_policy_lets_it_have():
+    """All keys that a machine of jobs is launched with, and the one of the run on whatever is made."""
+    request = LaunchRequest("w", filesystem="data")
+    tags = common_tags("w", _tags(request, Profile("t3.small", instance_type="t3.small"), "ec2-user"))
+    [one] = [one for one in statements(of_instances(), "ec2:CreateTags") if one["Sid"] == "TagWhatIsBeingMade"]
+    assert set(one["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"]) == set(tags)
+    assert tags[FLEET_TAG] == "w"
+    made = fleet_request("lt-1", (), 1, {MANAGED_TAG: "true", FLEET_TAG: "w"})
+    [marks] = made["TagSpecifications"]
+    assert {"Key": FLEET_TAG, "Value": "w"} in marks["Tags"]
+    assert {entry["Key"] for entry in marks["Tags"]} <= set(tags)
+
+
+def test_an_instance_can_hand_on_its_own_role_alone():
+    [one] = statements(of_instances(), "iam:PassRole")
+    assert one["Resource"] == "arn:aws:iam::*:role/spot-connect-YOUR-ROLE"
+
+
+def test_after_a_launch_only_the_keys_that_the_source_gives_can_be_given():
+    [one] = [one for one in statements(policy(), "ec2:CreateTags") if one["Sid"] == "NameOwnMachines"]
+    given = {"Name", NAME_TAG, FILE_SYSTEM_TAG, FLEET_TAG, SUCCESSOR_TAG, f"{MEMBERS_TAG}-*"}
+    assert set(one["Condition"]["ForAllValues:StringLike"]["aws:TagKeys"]) == given
+
+
+def test_only_file_systems_of_ours_are_made_tagged_and_given_mount_targets():
+    ours = {"StringEquals": {f"aws:ResourceTag/{MANAGED_TAG}": "true"}}
+    being_made = {"StringEquals": {"elasticfilesystem:CreateAction": "CreateFileSystem"}}
+    conditions = {
+        "elasticfilesystem:CreateFileSystem": {"StringEquals": {f"aws:RequestTag/{MANAGED_TAG}": "true"}},
+        "elasticfilesystem:CreateMountTarget": ours,
+        "elasticfilesystem:TagResource": being_made,
+    }
+    for name, condition in conditions.items():
+        [one] = statements(policy(), name)
+        assert one["Condition"] == condition
+        assert one["Resource"] == "arn:aws:elasticfilesystem:*:*:file-system/*"
+
+
 @pytest.mark.parametrize("name", ["ec2:TerminateInstances", "ec2:CancelSpotInstanceRequests"])
 def test_only_our_own_machines_can_be_ended(name):
-    from spot_connect.core.names import MANAGED_TAG
-
     (statement,) = (one for one in policy()["Statement"] if name in listed(one["Action"]))
     assert statement["Condition"] == {"StringEquals": {f"aws:ResourceTag/{MANAGED_TAG}": "true"}}
 
 
-def test_the_policy_fits_into_a_managed_one():
-    assert 2048 < len(re.sub(r"\s", "", json.dumps(policy()))) < 6144
+def test_the_policies_fit_into_managed_ones():
+    assert all(len(re.sub(r"\s", "", json.dumps(one))) < 6144 for one in policies())
+    assert len(re.sub(r"\s", "", json.dumps(policy()))) > 2048
