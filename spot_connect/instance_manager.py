@@ -333,15 +333,14 @@ class InstanceManager(ManyInstances):
         """
         [place, *_] = finding.likely_regions(self._realm, on or f"{prefix}_0", region, "")
         crew = self._crew(prefix, place, [self.launch_instance(on, region=region or None)] if on else ())
-        known = {str(one["run"]): one for one in crew.ask("jobs-list", {}) if one["name"] == prefix}
+        told = [one for one in map(jobs_record, crew.ask("jobs-list", {})) if one.name == prefix]
+        known = {one.id: one for one in told}
         chosen = run_id or max(known, default="")
         if chosen not in known:
             raise RunNotFound(f"{prefix} knows no jobs {run_id}".rstrip(), f"there are {', '.join(known) or 'none'}")
-        return (
-            MapRun(chosen, crew, kept_key(self._realm.state, chosen))
-            if known[chosen]["calls"]
-            else JobRun(chosen, crew)
-        )
+        if known[chosen].calls:
+            return MapRun(chosen, crew, kept_key(self._realm.state, chosen))
+        return JobRun(chosen, crew)
 
     def runs(self, region: str = "") -> list[JobsRecord]:
         """The distributed jobs that live instances know, the newest last.
@@ -354,11 +353,11 @@ class InstanceManager(ManyInstances):
         found: dict[str, JobsRecord] = {}
         for prefix in fleets.names(self._realm, place):
             try:
-                told = self._crew(prefix, place, ()).ask("jobs-list", {})
+                told = [*map(jobs_record, self._crew(prefix, place, ()).ask("jobs-list", {}))]
             except SpotConnectError as error:
                 self._reporter.note(str(error))
                 continue
-            found.update((one["run"], jobs_record(one)) for one in told)
+            found.update((one.id, one) for one in told)
         return [found[run_id] for run_id in sorted(found)]
 
     def _crew(self, prefix: str, region: str, lines: Sequence[Line]) -> Crew:

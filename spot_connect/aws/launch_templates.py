@@ -29,6 +29,17 @@ def create(cloud: Cloud, name: str, spec: LaunchSpec, tags: Mapping[str, str]) -
     return str(answer["LaunchTemplate"]["LaunchTemplateId"])
 
 
+def tags_of(cloud: Cloud, template_id: str) -> dict[str, str]:
+    """The tags of the template.
+
+    Raises:
+        AwsObjectMissing: there is no such template.
+    """
+    with asking(f"look at the launch template {template_id}"):
+        found = cloud.ec2.describe_launch_templates(LaunchTemplateIds=[template_id])["LaunchTemplates"]
+    return {tag["Key"]: tag["Value"] for one in found for tag in one.get("Tags", ())}
+
+
 def delete(cloud: Cloud, template_id: str) -> None:
     """Remove the template; one that is gone is no error. Instances launched from it stay."""
     try:

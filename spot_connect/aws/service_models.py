@@ -32,6 +32,7 @@ EC2_OPERATIONS = frozenset(
         "DescribeInstanceTypes",
         "DescribeInstances",
         "DescribeKeyPairs",
+        "DescribeLaunchTemplates",
         "DescribeRegions",
         "DescribeSecurityGroupRules",
         "DescribeSecurityGroups",

@@ -55,12 +55,12 @@ class Answer:
             raise self._unfit(key, "text")
         return value
 
-    def matching(self, key: str, pattern: re.Pattern[str]) -> str:
-        """A text that has this form as a whole."""
-        value = self.text(key)
-        if not pattern.fullmatch(value):
-            raise self._unfit(key, "text of that form")
-        return value
+    def matching(self, key: str, pattern: re.Pattern[str]) -> re.Match[str]:
+        """A text that has this form as a whole, taken apart."""
+        found = pattern.fullmatch(self.text(key))
+        if found is None:
+            raise self._unfit(key, "text of the form that it should have")
+        return found
 
     def whole(self, key: str, missing: int | None = None) -> int:
         """A whole number from 0."""
@@ -136,6 +136,17 @@ class Answer:
         if not isinstance(value, list):
             raise self._unfit(key, "list")
         return value
+
+    def wholes(self, key: str) -> tuple[int, ...]:
+        """Whole numbers from 0; none when it is missing."""
+        return tuple(Answer({key: value}).whole(key) for value in self.listed(key))
+
+    def octets(self, key: str) -> bytes:
+        """Bytes, as two hexadecimal digits each."""
+        try:
+            return bytes.fromhex(self.text(key))
+        except ValueError as error:
+            raise _unreadable(f"{key!r} is not made of hexadecimal digits") from error
 
     def numbered(self, key: str) -> list[tuple[int, str]]:
         """A list of whole numbers from 0, each with a text; an empty one when it is missing."""

@@ -164,6 +164,7 @@ class JobsRecord:
     ``workers`` is how many jobs can run at this moment; ``troubles`` tells, by instance, what keeps one from working.
     ``cost`` is US dollars for its instances, at the prices that held when each was launched; ``gone`` is how many of
     them are gone, ``capacity`` what keeps others from being launched in their place by the run itself.
+    ``calls`` tells whether its jobs are calls of Python functions.
     While ``clients`` of :meth:`spot_connect.jobs.run.JobRun.client` are connected, the run goes on.
     """
 
@@ -183,6 +184,7 @@ class JobsRecord:
     gone: int = 0
     capacity: str = ""
     order: Order | None = None
+    calls: bool = False
     jobs: tuple[JobRecord, ...] = ()
 
     @property
@@ -244,6 +246,7 @@ def jobs_record(answer: object) -> JobsRecord:
         gone=told.whole("gone", 0),
         capacity=told.text("capacity", ""),
         order=order_of(told.part("order")) if told.has("order") else None,
+        calls=told.flag("calls"),
         jobs=tuple(map(_job, told.each("jobs"))),
     )
 

@@ -187,7 +187,7 @@ def run_id(told: Answer) -> str:
     Raises:
         UnreadableAnswer: it is none.
     """
-    return told.matching("run", _ID)
+    return told.matching("run", _ID)[0]
 
 
 def _attempt(told: Answer) -> Attempt:

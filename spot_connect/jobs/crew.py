@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from spot_connect.core.answers import Answer, only_one
 from spot_connect.core.errors import (
     InstanceNotFound,
     RunInterrupted,
@@ -53,6 +54,14 @@ class Crew:
             RunInterrupted: none lives.
         """
         return self.using(lambda line: agent(line).ask(verb, asked))
+
+    def ask_one(self, verb: str, asked: Mapping[str, Any]) -> Answer:
+        """The one answer of whichever machine answers.
+
+        Raises:
+            UnreadableAnswer: there is none, or there are more; and all that ``ask`` raises.
+        """
+        return Answer(only_one(self.ask(verb, asked)))
 
     def using(self, action: Callable[[Line], T]) -> T:
         """Do it with a machine that answers, those that answered before first.

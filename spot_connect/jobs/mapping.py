@@ -72,8 +72,7 @@ class MapRun(JobRun):
         record = self.stay(timeout)
         if self._key is None:
             # It began on another computer.
-            [answer] = self._crew.ask("jobs-key", {"run": self.id})
-            self._key = bytes.fromhex(answer["key"])
+            self._key = self._crew.ask_one("jobs-key", {"run": self.id}).octets("key")
         with TemporaryDirectory(prefix="spot-connect-") as place:
             self.results(place)
             count = len(record.jobs)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from spot_connect.core.errors import SpotConnectError
+from spot_connect.core.answers import Answer
+from spot_connect.core.errors import SpotConnectError, UnreadableAnswer
 from spot_connect.core.models import Instance
-from spot_connect.core.orders import SPOT, Order
+from spot_connect.core.orders import ON_DEMAND, SPOT, Order
 from spot_connect.jobs.crew import NOBODY, Crew
 from spot_connect.jobs.supply import machine
 
@@ -18,6 +21,19 @@ INTERRUPTED, DISMISSED = "interrupted", "dismissed"
 _LOOK_SECONDS = 5.0
 _BOOT_SECONDS = 600.0
 _AGAIN_SECONDS = 20
+_INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
+_MARKET = re.compile(f"{SPOT}|{ON_DEMAND}")
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""RunInstances takes 64 ASCII characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A machine in the place of one that is gone: where from, and with which ClientToken."""
+
+    lost: str
+    market: str
+    token: str
 
 
 class Replacing:
@@ -34,6 +50,8 @@ class Replacing:
         self._order = order
         self._seen: dict[str, Instance] = {one.id: one for one in crew.known()}
         self._placed: dict[str, dict[str, Any]] = {}
+        self._at_first = 0
+        self._made = 0
         self._alone_since = 0.0
         self._warned: set[str] = set()
         self._over = threading.Event()
@@ -67,21 +85,36 @@ class Replacing:
 
     def _look(self) -> None:
         self._seen |= {one.id: one for one in self._yard.members()}
+        self._at_first = self._at_first or len(self._seen)
         endings = self._yard.endings(list(self._seen.values()))
         gone = {one: INTERRUPTED if ending.interrupted else DISMISSED for one, ending in endings.items()}
         try:
             asked = {"run": self._run_id, "gone": gone, "placed": self._placed}
-            [told] = self._crew.ask("jobs-wanted", asked)
+            told = self._crew.ask_one("jobs-wanted", asked)
         except NOBODY:
             wanted = self._wanted_alone(gone)
         else:
             self._alone_since = 0.0
-            self._give_back(told["placed"])
-            wanted = told["wanted"]
+            self._give_back(told.part("placed"))
+            wanted = [_wanted(one) for one in told.each("wanted")]
         for one in wanted:
+            self._require_room(gone)
             self._place(one)
 
-    def _wanted_alone(self, gone: Mapping[str, str]) -> list[dict[str, str]]:
+    def _require_room(self, gone: Mapping[str, str]) -> None:
+        """Launch no more than can have been lost: an instance may say that thousands are wanted.
+
+        AWS tells of each that was lost since this computer looks. Of those before that AWS may have forgotten; they are
+        taken to be no more than those that lived then.
+        """
+        if self._made >= len(gone) + self._at_first:
+            raise UnreadableAnswer(
+                f"refused to launch another instance for {self._run_id}",
+                f"{self._made} were launched, and its instances want more than AWS has taken away",
+                "Somebody may have changed the files of the run.",
+            )
+
+    def _wanted_alone(self, gone: Mapping[str, str]) -> list[_Wanted]:
         """One machine is enough: the others it asks for itself, once it has read what is left to do."""
         now = time.monotonic()
         self._alone_since = self._alone_since or now
@@ -90,25 +123,32 @@ class Replacing:
         if not lost or booting:
             return []
         tries = int((now - self._alone_since) // _AGAIN_SECONDS)
-        return [{"lost": lost, "market": SPOT, "token": f"{self._run_id}-{lost}-{SPOT}-{tries}"}]
+        return [_Wanted(lost, SPOT, f"{self._run_id}-{lost}-{SPOT}-{tries}")]
 
-    def _place(self, wanted: Mapping[str, str]) -> None:
-        lost, market = wanted["lost"], wanted["market"]
+    def _place(self, wanted: _Wanted) -> None:
+        lost, market = wanted.lost, wanted.market
         name = self._seen[lost].name if lost in self._seen else lost
-        made = self._yard.place(self._order, [name], token=wanted["token"], market=market)[0]
+        made = self._yard.place(self._order, [name], token=wanted.token, market=market)[0]
+        self._made += 1
         self._seen[made.id] = made
         self._placed[lost] = machine(made, market, self._order.price(market, made.type, made.subnet_id))
 
-    def _give_back(self, placed: Mapping[str, Mapping[str, Any]]) -> None:
+    def _give_back(self, placed: Answer) -> None:
         """End a machine of ours in whose place another counts, which was asked for by somebody else."""
-        for lost, counts in placed.items():
-            ours = self._placed[lost]["instance"]
-            if counts["instance"] != ours:
-                self._reporter.note(f"{counts['instance']} has the place of {lost} already; {ours} is terminated")
+        for lost in self._placed.keys() & placed.everything():
+            ours, counts = self._placed[lost]["instance"], placed.part(lost).text("instance")
+            if counts != ours:
+                self._reporter.note(f"{counts} has the place of {lost} already; {ours} is terminated")
                 self._yard.end(self._seen[ours])
-                self._placed[lost] = dict(counts)
+                self._placed[lost] = placed.part(lost).everything()
 
     def _warn(self, words: str) -> None:
         if words not in self._warned:
             self._reporter.warn(words)
         self._warned.add(words)
+
+
+def _wanted(told: Answer) -> _Wanted:
+    return _Wanted(
+        told.matching("lost", _INSTANCE)[0], told.matching("market", _MARKET)[0], told.matching("token", _TOKEN)[0]
+    )

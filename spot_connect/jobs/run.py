@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spot_connect.core.answers import Answer, only_one
+from spot_connect.core.answers import only_one
 from spot_connect.core.errors import InstanceNotFound, RunInterrupted, RunNotFound, UsageError
 from spot_connect.core.fleets import member_names
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
@@ -124,7 +124,7 @@ class JobRun:
             RunInterrupted: no machine of it lives any more.
         """
         # A job's number becomes the name of a directory here.
-        found = Answer(only_one(self._crew.ask("jobs-outputs", {"run": self.id}))).numbered("paths")
+        found = self._crew.ask_one("jobs-outputs", {"run": self.id}).numbered("paths")
         sources = [path for _, path in found]
         targets = [Path(directory) / str(job) for job, _ in found]
         for target in targets:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from spot_connect.core.answers import Answer
 from spot_connect.core.certificates import shared_secret
 from spot_connect.core.jobs import Plan, Terms
 from spot_connect.core.reporting import Reporter
@@ -78,10 +79,10 @@ def _submit(
     """Make the jobs' directory on the machine; without a plan, that of a machine that only works for the jobs."""
     asked = _asked_of(made, plan, environment)
     scripts = b"".join(script.content for script in plan.scripts) if plan else b""
-    [told] = agent(line).ask("jobs-make", asked, stdin=scripts)
+    directory = Answer(agent(line).ask_one("jobs-make", asked, stdin=scripts)).text("directory")
     for number, job in enumerate(plan.jobs if plan else ()):
         if job.uploads:
-            place = f"{told['directory']}/jobs/{number:05d}/in"
+            place = f"{directory}/jobs/{number:05d}/in"
             upload(line.connection, job.uploads, place, reporter=reporter)
     agent(line).ask("jobs-submit", {"run": made["run"]})
 
@@ -105,8 +106,8 @@ def _asked_of(made: Mapping[str, Any], plan: Plan | None, environment: Mapping[s
 
 def _address(line: Line, run_id: str) -> str:
     def look() -> Seen[str]:
-        [told] = agent(line).ask("jobs-head", {"run": run_id})
-        return Seen(told["address"] or None, "it has not begun")
+        told = Answer(agent(line).ask_one("jobs-head", {"run": run_id}))
+        return Seen(told.text("address", "") or None, "it has not begun")
 
     return wait_for(f"head of {run_id}", look, seconds=_HEAD_SECONDS, every=0.5, advice="See ~/.spot-connect/crew.log.")
 

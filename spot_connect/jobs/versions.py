@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
+from spot_connect.core.answers import Answer
 from spot_connect.core.errors import UsageError, VersionsDiffer
 from spot_connect.core.side_by_side import side_by_side
 from spot_connect.jobs.crew import agent
@@ -30,19 +31,36 @@ def dask_here() -> str:
         ) from error
 
 
-def told_by(lines: Sequence[Line]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What an instance works with; empty where it has not told."""
+
+    python: tuple[int, ...] = ()
+    dask: str = ""
+
+
+def versions_of(told: Answer) -> Versions:
+    """What an instance says of itself.
+
+    Raises:
+        UnreadableAnswer: it says something else.
+    """
+    return Versions(told.wholes("python"), told.text("dask", ""))
+
+
+def told_by(lines: Sequence[Line]) -> list[Versions]:
     """The versions that machines will work with, before they do; nothing of one that has to install a Python first."""
-    answers = side_by_side(lambda line: agent(line).ask("jobs-python", {}), {line.id: line for line in lines})
-    return [told for [told] in answers.values()]
+    answers = side_by_side(lambda line: agent(line).ask_one("jobs-python", {}), {line.id: line for line in lines})
+    return [versions_of(Answer(told)) for told in answers.values()]
 
 
-def same_python(told: Iterable[Mapping[str, Any]]) -> None:
+def same_python(told: Iterable[Versions]) -> None:
     """Refuse instances that have another Python; what one of them has not told cannot be compared.
 
     Raises:
         VersionsDiffer: its minor version is another one, so functions would fail there, or hang.
     """
-    theirs = sorted({tuple(one["python"]) for one in told if one.get("python")} - {PYTHON})
+    theirs = sorted({one.python for one in told if one.python} - {PYTHON})
     if theirs:
         raise VersionsDiffer(
             "cannot send Python functions",
@@ -51,7 +69,7 @@ def same_python(told: Iterable[Mapping[str, Any]]) -> None:
         )
 
 
-def same_dask(told: Iterable[Mapping[str, Any]]) -> None:
+def same_dask(told: Iterable[Versions]) -> None:
     """Refuse instances that have another dask.
 
     Raises:
@@ -59,7 +77,7 @@ def same_dask(told: Iterable[Mapping[str, Any]]) -> None:
         UsageError: there is none here.
     """
     ours = dask_here()
-    theirs = sorted({str(one["dask"]) for one in told if one.get("dask")} - {ours})
+    theirs = sorted({one.dask for one in told if one.dask} - {ours})
     if theirs:
         raise VersionsDiffer(
             "cannot be a client of the instances",

@@ -107,7 +107,7 @@ class Yard:
         Raises:
             AwsError: AWS has none, or refused.
         """
-        return orders.place(self._realm, order, names, self._reporter, token=token, market=market)
+        return orders.place(self._realm, order, self._prefix, names, self._reporter, token=token, market=market)
 
     def withdraw(self, order: Order) -> None:
         """No other machine is asked for in this way any more."""

@@ -8,6 +8,8 @@ from functools import partial
 
 from spot_connect.aws import fleets as aws_fleets
 from spot_connect.aws import launch_templates
+from spot_connect.aws.session import Cloud
+from spot_connect.core.errors import UnreadableAnswer
 from spot_connect.core.fleets import FLEET_TAG, Fleet, Pool, common_tags
 from spot_connect.core.models import Instance
 from spot_connect.core.names import MANAGED_TAG
@@ -51,16 +53,18 @@ def withdraw(realm: Realm, order: Order) -> None:
 
 
 def place(
-    realm: Realm, order: Order, names: Sequence[str], reporter: Reporter, *, token: str, market: str = SPOT
+    realm: Realm, order: Order, prefix: str, names: Sequence[str], reporter: Reporter, *, token: str, market: str = SPOT
 ) -> tuple[Instance, ...]:
     """A machine for each of the names; asked for again with the same token, the same machines.
 
     They need nobody to reach them: what they are to do, they do at boot.
 
     Raises:
+        UnreadableAnswer: the order is for a template that was not made for machines of that prefix.
         NoCapacity, QuotaReached, NotAuthorized: AWS gave not a single one.
     """
     cloud = realm.cloud(order.region)
+    _require_own(cloud, order, prefix)
     ask = partial(aws_fleets.launch, cloud, order.request(market, len(names)), (), token=token)
     with reporter.step(f"launching {', '.join(names)}: {market}"):
         answer = to_the_end(ask)
@@ -73,6 +77,17 @@ def place(
         realm.hints.remember(one.name, one.region)
         reporter.note(f"launched {one.name} ({one.id}): {one.type} {market} in {one.zone}")
     return made
+
+
+def _require_own(cloud: Cloud, order: Order, prefix: str) -> None:
+    """Launch from no template of somebody else's: instances keep the order, and may have changed it."""
+    tags = launch_templates.tags_of(cloud, order.template)
+    if tags.get(MANAGED_TAG) != "true" or tags.get(FLEET_TAG) != prefix:
+        raise UnreadableAnswer(
+            f"refused to launch instances of {prefix}",
+            f"its instances name the launch template {order.template}, which was not made for them",
+            "Somebody may have changed the files of the run.",
+        )
 
 
 def _spot(pools: Sequence[Pool]) -> dict[str, str]:
