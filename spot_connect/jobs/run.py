@@ -13,11 +13,13 @@ from spot_connect.core.errors import InstanceNotFound, RunInterrupted, RunNotFou
 from spot_connect.core.fleets import member_names
 from spot_connect.core.jobs import JobRecord, JobsRecord, jobs_record
 from spot_connect.core.orders import SPOT
+from spot_connect.core.untrusted import printable
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
 from spot_connect.jobs.client import client
 from spot_connect.jobs.crew import NOBODY, Crew, agent
 from spot_connect.jobs.replacing import Replacing
 from spot_connect.jobs.supply import machine
+from spot_connect.ssh.trouble import nonsense
 from spot_connect.transfers.download import download
 
 if TYPE_CHECKING:
@@ -125,17 +127,17 @@ class JobRun:
 
         Raises:
             RunInterrupted: no machine of it lives any more.
+            TransferFailed: an instance lists names that are refused, as they lead elsewhere; all else has arrived.
         """
         [told] = self._crew.ask("jobs-outputs", {"run": self.id})
-        sources = [path for _, path in told["paths"]]
-        targets = [Path(directory) / str(number) for number, _ in told["paths"]]
-        for target in targets:
-            # Into a directory that is there a download puts things under their own names.
-            target.mkdir(parents=True, exist_ok=True)
+        outputs = _outputs(told)
+        sources, folders = [path for _, path in outputs], [str(number) for number, _ in outputs]
         if sources:
-            reporter = self._crew.reporter
-            self._crew.using(lambda line: download(line.connection, sources, targets, reporter=reporter))
-        return list(dict.fromkeys(targets))
+            top, reporter = Path(directory), self._crew.reporter
+            self._crew.using(
+                lambda line: download(line.connection, sources, top, reporter=reporter, subfolders=folders)
+            )
+        return [Path(directory) / folder for folder in dict.fromkeys(folders)]
 
     def cancel(self, jobs: int | Sequence[int] | None = None) -> JobsRecord:
         """Stop one job, several or all: SIGTERM, ten seconds later SIGKILL. Those that have ended stay as they are."""
@@ -256,6 +258,21 @@ class JobRun:
         if not 0 <= number < len(jobs):
             raise RunNotFound(f"{self.id} has no job {number}", f"its jobs are 0 to {len(jobs) - 1}")
         return jobs[number]
+
+
+def _outputs(told: object) -> list[tuple[int, str]]:
+    """The number of a job and a path, for each thing that jobs have left; the instance tells them, so all is looked at.
+
+    Raises:
+        TransferFailed: they are something else.
+    """
+    pairs = told.get("paths") if isinstance(told, dict) else None
+    if not isinstance(pairs, list):
+        raise nonsense("it does not list what jobs have left")
+    for pair in pairs:
+        if not (isinstance(pair, list) and [*map(type, pair)] == [int, str] and pair[0] >= 0 and "\0" not in pair[1]):
+            raise nonsense(f"it lists {printable(str(pair))[:100]} as what a job has left")
+    return [(number, path) for number, path in pairs]
 
 
 def cells(job: JobRecord) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from spot_connect.core.errors import SshLost, SshUnreachable
+from spot_connect.core.errors import SshLost, SshUnreachable, TransferFailed
 from spot_connect.core.models import Address
+from spot_connect.core.untrusted import printable
 
 
 @contextlib.contextmanager
@@ -30,6 +31,15 @@ def unreachable(address: Address, said: str) -> SshUnreachable:
     )
 
 
+def nonsense(said: str) -> TransferFailed:
+    """The error for an instance that does not keep to what was agreed on for moving files; ``said`` is fit to show."""
+    return TransferFailed(
+        "cannot make sense of what the instance says of its files",
+        said,
+        "Look at what runs there: it is not what an instance runs by itself.",
+    )
+
+
 def reason(error: BaseException) -> str:
     """What an exception says, in words for a user.
 
@@ -37,6 +47,10 @@ def reason(error: BaseException) -> str:
         >>> reason(ConnectionRefusedError(111, "Connection refused"))
         'connection refused'
     """
+    return printable(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, EOFError):
         return str(error) or "the server closed the connection"
     if isinstance(error, TimeoutError):
