@@ -403,7 +403,8 @@ class ManyInstances:
         copies what has changed and nothing else.
 
         Raises:
-            TransferFailed: one of the files is not there; nothing came from that instance.
+            TransferFailed: one of the files is not there, and nothing came from that instance; or it lists names that
+                are refused, and all else came.
             PartlyFailed: of several instances some failed: ``.failed`` has the errors by name; from the others all
                 has come.
 
@@ -414,9 +415,14 @@ class ManyInstances:
         sources = [files] if isinstance(files, str) else list(files)
 
         def bring(each: SpotInstance) -> list[str]:
-            folder = Path(localpath) / file_name(each.name)
-            reporter = Named(self._reporter, each.name)
-            return [*map(str, download(each.connection, sources, folder, reporter=reporter, delete=delete))]
+            folders = [file_name(each.name)] * len(sources)
+            arrived = download(
+                *(each.connection, sources, Path(localpath)),
+                reporter=Named(self._reporter, each.name),
+                delete=delete,
+                subfolders=folders,
+            )
+            return [*map(str, arrived)]
 
         return side_by_side(bring, self._given(instance))
 

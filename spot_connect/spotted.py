@@ -263,7 +263,8 @@ class SpotInstance:
 
         Raises:
             UsageError: the two lists differ in length; or ``delete`` and a place without a name of its own, as ``~``.
-            TransferFailed: one of the files is not there; nothing was written.
+            TransferFailed: one of the files is not there, and nothing was written; or the instance lists names that
+                are refused, as they lead elsewhere, and all else has arrived.
 
         Example:
             >>> vm.download("results.csv", "out")  # doctest: +SKIP

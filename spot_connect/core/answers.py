@@ -49,9 +49,9 @@ class Answer:
         return self._fields.get(key) is not None
 
     def text(self, key: str, missing: str | None = None) -> str:
-        """A text."""
+        """A text; none of ours has a NUL in it, which would end a path."""
         value = self._field(key, missing)
-        if not isinstance(value, str):
+        if not isinstance(value, str) or "\0" in value:
             raise self._unfit(key, "text")
         return value
 

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 from spot_connect.core.errors import UsageError
 
-_NAMELESS = ("", ".", "..", "~")
+_NAMELESS = ("", "~")
 
 
 def name_of(source: str) -> str:
-    """The name that the file or directory at ``source`` on an instance has here.
+    """The name that the file or directory at ``source`` on an instance has here; empty where it has none, as ``..``.
 
     Example:
-        >>> name_of("~/efs/results/")
-        'results'
+        >>> name_of("~/efs/results/"), name_of("../..")
+        ('results', '')
     """
-    return posixpath.basename(posixpath.normpath(source))
+    name = posixpath.basename(posixpath.normpath(source))
+    return "" if name in (".", "..") else name
 
 
 def require_names(sources: Sequence[str]) -> None:

@@ -14,6 +14,12 @@ _LONGEST_LOGIN = 32
 _HOST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:")
 _LONGEST_HOST = 253
 """RFC 1035, section 2.3.4, less the length bytes at both ends."""
+_LONGEST_PART = 255
+"""NAME_MAX of Linux, macOS and the BSDs, and what NTFS takes."""
+_DEVICES = frozenset(
+    {b"CON", b"PRN", b"AUX", b"NUL", *(b"%s%d" % (port, n) for port in (b"COM", b"LPT") for n in range(10))}
+)
+"""What Windows opens as a device in whatever directory it is named, with any suffix."""
 
 
 class Refused(ValueError):
@@ -57,7 +63,8 @@ def file_name_part(name: bytes, separators: bytes = b"/") -> bytes:
         separators: the bytes that separate components on this system.
 
     Raises:
-        Refused: it is empty, ``.`` or ``..``, or has a separator or a NUL in it.
+        Refused: it is empty, ``.`` or ``..``, longer than a file system takes, or has a separator or a NUL in it; or,
+            where a backslash separates, it is a device of Windows, or another name once Windows has cut its end.
 
     Example:
         >>> file_name_part(b"model.h5")
@@ -72,6 +79,13 @@ def file_name_part(name: bytes, separators: bytes = b"/") -> bytes:
     for letter in separators + b"\0":
         if letter in name:
             raise Refused(f"the name {_shown(name)} has a {_shown(bytes([letter]))} in it")
+    if len(name) > _LONGEST_PART:
+        raise Refused(f"the name {_shown(name)}… has more than {_LONGEST_PART} bytes")
+    if b"\\" in separators:
+        if name[-1:] in (b".", b" "):
+            raise Refused(f"the name {_shown(name)} ends in a {_shown(name[-1:])}, which Windows leaves out")
+        if name.partition(b".")[0].rstrip().upper() in _DEVICES:
+            raise Refused(f"the name {_shown(name)} is a device of Windows")
     return name
 
 

@@ -122,18 +122,17 @@ class JobRun:
 
         Raises:
             RunInterrupted: no machine of it lives any more.
+            TransferFailed: an instance lists names that are refused, as they lead elsewhere; all else has arrived.
         """
         # A job's number becomes the name of a directory here.
-        found = self._crew.ask_one("jobs-outputs", {"run": self.id}).numbered("paths")
-        sources = [path for _, path in found]
-        targets = [Path(directory) / str(job) for job, _ in found]
-        for target in targets:
-            # Into a directory that is there a download puts things under their own names.
-            target.mkdir(parents=True, exist_ok=True)
+        outputs = self._crew.ask_one("jobs-outputs", {"run": self.id}).numbered("paths")
+        sources, folders = [path for _, path in outputs], [str(number) for number, _ in outputs]
         if sources:
-            reporter = self._crew.reporter
-            self._crew.using(lambda line: download(line.connection, sources, targets, reporter=reporter))
-        return list(dict.fromkeys(targets))
+            top, reporter = Path(directory), self._crew.reporter
+            self._crew.using(
+                lambda line: download(line.connection, sources, top, reporter=reporter, subfolders=folders)
+            )
+        return [Path(directory) / folder for folder in dict.fromkeys(folders)]
 
     def cancel(self, jobs: int | Sequence[int] | None = None) -> JobsRecord:
         """Stop one job, several or all: SIGTERM, ten seconds later SIGKILL. Those that have ended stay as they are."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import stat
+import struct
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from spot_connect.core.errors import SshError, TransferFailed
+from spot_connect.core.untrusted import printable
 from spot_connect.ssh._pipeline import PIECE, Pipeline
 from spot_connect.ssh.connection import Connection
-from spot_connect.ssh.trouble import loss, reason
+from spot_connect.ssh.trouble import loss, nonsense, reason
 
-if TYPE_CHECKING:
-    import paramiko
+MOST_NAMES = 2_000_000
+"""So many names an instance may list in one tree: one that never ends its listing would fill our memory."""
+
+_HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 1 << 31
 
 
 class Stat(NamedTuple):
@@ -34,6 +38,7 @@ class Files:
     Raises:
         OSError: what the instance says.
         SshLost: the line broke.
+        TransferFailed: what the instance says is not SFTP.
 
     Example:
         >>> with Files(connection) as files:  # doctest: +SKIP
@@ -49,9 +54,11 @@ class Files:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from paramiko import SSHException
+        from paramiko import SFTPError, SSHException
 
         try:
+            if isinstance(error, SFTPError | struct.error | UnicodeDecodeError):
+                raise nonsense(f"its SFTP is none: {printable(str(error))}") from error
             broke = isinstance(error, SSHException | EOFError)
             if error and (broke or (isinstance(error, OSError) and not self._connection.is_open)):
                 advice = "Start it again; what has arrived is kept."
@@ -74,19 +81,31 @@ class Files:
 
     def stat(self, path: bytes) -> Stat | None:
         """What is at ``path``, or where a link there leads; nothing when nothing is."""
+        from paramiko.sftp import CMD_ATTRS, CMD_STAT
+
         with contextlib.suppress(FileNotFoundError):
-            return _stat(self._sftp.stat(path))
+            kind, message = self._sftp._request(CMD_STAT, path)
+            if kind != CMD_ATTRS:
+                raise nonsense("it answers something else than was asked")
+            return _Answer(message.get_remainder()).stat()
         return None
 
     def listed(self, folder: bytes) -> list[tuple[bytes, Stat]]:
-        """What a directory holds."""
-        from paramiko.sftp import CMD_CLOSE, CMD_OPENDIR, CMD_READDIR
+        """What a directory holds, by whatever names the instance gives: none of them is checked."""
+        from paramiko.sftp import CMD_CLOSE, CMD_HANDLE, CMD_NAME, CMD_OPENDIR, CMD_READDIR
 
-        handle = self._sftp._request(CMD_OPENDIR, folder)[1].get_binary()
+        kind, message = self._sftp._request(CMD_OPENDIR, folder)
+        if kind != CMD_HANDLE:
+            raise nonsense("it answers something else than was asked")
+        handle = message.get_binary()
         found: list[tuple[bytes, Stat]] = []
         with contextlib.suppress(EOFError):
             while True:
-                found += _names(self._sftp._request(CMD_READDIR, handle)[1])
+                kind, message = self._sftp._request(CMD_READDIR, handle)
+                more = _Answer(message.get_remainder()).names() if kind == CMD_NAME else []
+                if not more or len(found) > MOST_NAMES:
+                    raise nonsense("its listing of a directory does not end")
+                found += more
         self._sftp._request(CMD_CLOSE, handle)
         return [one for one in found if one[0] not in (b".", b"..")]
 
@@ -195,14 +214,48 @@ def _look(connection: Connection, path: str) -> Stat | None:
         raise TransferFailed(f"cannot look at {path}", reason(error)) from error
 
 
-def _stat(told: paramiko.SFTPAttributes) -> Stat:
-    return Stat(told.st_mode or 0, told.st_size or 0, int(told.st_mtime or 0))
+class _Answer:
+    """What a server says of files, which may be cut short or count what is not there.
 
+    paramiko's own reading fails at names that are not UTF-8, and takes hours over a number that is too large.
+    """
 
-def _names(message: paramiko.Message) -> Iterator[tuple[bytes, Stat]]:
-    # As paramiko's own listing, which fails at names that are not UTF-8.
-    from paramiko import SFTPAttributes
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
 
-    for _ in range(message.get_int()):
-        name, _long = message.get_binary(), message.get_binary()
-        yield name, _stat(SFTPAttributes._from_msg(message))  # type: ignore[attr-defined]
+    def names(self) -> list[tuple[bytes, Stat]]:
+        """SSH_FXP_NAME: draft-ietf-secsh-filexfer-02, section 7."""
+        found = []
+        for _ in range(self._number()):
+            name, _long = self._text(), self._text()
+            found.append((name, self.stat()))
+        return found
+
+    def stat(self) -> Stat:
+        """ATTRS: section 5."""
+        flags = self._number()
+        size = self._take(">Q") if flags & _HAS_SIZE else 0
+        if flags & _HAS_OWNER:
+            self._take(">Q")
+        mode = self._number() if flags & _HAS_MODE else 0
+        time = self._take(">Q") & 0xFFFFFFFF if flags & _HAS_TIMES else 0
+        for _ in range(2 * self._number() if flags & _HAS_MORE else 0):
+            self._text()
+        return Stat(mode, size, time)
+
+    def _number(self) -> int:
+        return self._take(">I")
+
+    def _take(self, form: str) -> int:
+        number: int = struct.unpack_from(form, self._data, self._at)[0]
+        self._at += struct.calcsize(form)
+        return number
+
+    def _text(self) -> bytes:
+        size = self._number()
+        text = self._data[self._at : self._at + size]
+        if len(text) < size:
+            raise struct.error("a text is cut short")
+        self._at += size
+        return text

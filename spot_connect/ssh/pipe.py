@@ -11,6 +11,7 @@ from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.trouble import loss, lost
 
 _WORDS = 4096
+_LONGEST_LINE = 64 * 1024
 _CHUNK = 256 * 1024
 _GATHER_SECONDS = 0.01
 
@@ -121,10 +122,10 @@ class Pipe:
             missing -= len(pieces[-1])
         return b"".join(pieces)
 
-    def read_line(self) -> bytes:
-        """Up to the next line end, which is left out."""
+    def read_line(self, most: int = _LONGEST_LINE) -> bytes:
+        """Up to the next line end, which is left out; or as many bytes as are enough."""
         line = bytearray()
-        while (byte := self.read_some(1)) != b"\n":
+        while len(line) < most and (byte := self.read_some(1)) != b"\n":
             line += byte
         return bytes(line)
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from spot_connect.core.errors import SshError, SshLost, SshUnreachable
+from spot_connect.core.errors import SshError, SshLost, SshUnreachable, TransferFailed
 from spot_connect.core.models import Address
 from spot_connect.core.untrusted import printable
 
@@ -41,6 +41,15 @@ def unreachable(address: Address, said: str) -> SshUnreachable:
         f"no SSH server answers at {address}",
         said,
         "Check that the instance is running and that its security group lets your address reach the port.",
+    )
+
+
+def nonsense(said: str) -> TransferFailed:
+    """The error for an instance that does not keep to what was agreed on for moving files; ``said`` is fit to show."""
+    return TransferFailed(
+        "cannot make sense of what the instance says of its files",
+        said,
+        "Look at what runs there: it is not what an instance runs by itself.",
     )
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spot_connect.core.few import few
 from spot_connect.core.reporting import Reporter
+from spot_connect.core.untrusted import printable
 from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.entries import Entry
+from spot_connect.transfers.helper.files import CAREFULLY
 from spot_connect.transfers.ignoring import Rules, left_out
 
+_BINARY = getattr(os, "O_BINARY", 0)
 _SECOND = 1_000_000_000
 _PIECE = 1024 * 1024
 _WORTH_A_LOOK = 1024 * 1024
@@ -85,16 +89,20 @@ def resolved(change: Changes, same: Iterable[bool]) -> Changes:
 def tell_unseen(reporter: Reporter, tops: Sequence[str], found: Iterable[Changes], removed: Sequence[str]) -> None:
     """Tell of the trees ``tops`` what no progress bar has shown: what was removed, or that nothing had to be done."""
     if removed:
-        reporter.note(f"removed {few(removed, _NAMED)}")
+        reporter.note(f"removed {few([*map(printable, removed)], _NAMED)}")
     elif not any(change.send for change in found):
-        reporter.note(f"{few(tops, _NAMED)}: up to date")
+        reporter.note(f"{few([*map(printable, tops)], _NAMED)}: up to date")
 
 
-def digest(path: str) -> bytes:
-    """SHA-256 of a file on this machine, in hexadecimal digits; empty when it cannot be read."""
+def digest(path: str | bytes, at: int | None = None) -> bytes:
+    """SHA-256 of a file on this machine, in hexadecimal digits; empty when it cannot be read.
+
+    With ``at``, a ``dir_fd``, it is read only where it is a file and no link.
+    """
     total = hashlib.sha256()
     try:
-        with open(path, "rb", buffering=0) as file:
+        number = os.open(path, os.O_RDONLY | (_BINARY if at is None else CAREFULLY), dir_fd=at)
+        with open(number, "rb", buffering=0) as file:
             while piece := file.read(_PIECE):
                 total.update(piece)
     except OSError:

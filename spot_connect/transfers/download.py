@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import posixpath
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from spot_connect.core.downloads import name_of, require_names
 from spot_connect.core.errors import SshLost, TransferFailed, UsageError
+from spot_connect.core.few import few
 from spot_connect.core.reporting import Reporter
+from spot_connect.core.untrusted import Refused, file_name_part, printable
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import from_home
 from spot_connect.ssh.trouble import reason
@@ -19,31 +22,35 @@ from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.comparing import Changes, changes, digest, excess, ready, resolved, tell_unseen, unsettled
 from spot_connect.transfers.entries import Entry, left_out, local_entries, local_entry, sifted_tree, written_meanwhile
 from spot_connect.transfers.far import NoHelper
-from spot_connect.transfers.helper.files import make, move, partial_of, remove, settle
+from spot_connect.transfers.folders import Below, located, reached
+from spot_connect.transfers.helper.files import move, partial_of, remove, settle
 from spot_connect.transfers.helper.frames import STALE
+from spot_connect.transfers.listed import SEPARATORS, Listed
 from spot_connect.transfers.plain import PlainReceiving
 from spot_connect.transfers.receiving import Receiving
-from spot_connect.transfers.work import Advance, Item, Replaced, label
+from spot_connect.transfers.work import Advance, Item, Place, Replaced, label
 
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A tree on the instance, and the place for it here."""
+    """A tree on the instance, the place for it here, and what was refused of it."""
 
     remote: bytes
-    local: Path
+    place: Place
     entries: Mapping[bytes, Entry]
     changes: Changes
+    refused: tuple[str, ...] = ()
 
     def items(self, entries: Iterable[Entry]) -> list[Item]:
         # Plain text, not paths: there may be hundreds of thousands.
-        here, there = f"{self.local}{os.sep}", self.remote + b"/"
+        top = self.place.local
+        here, there = f"{top}{os.sep}", self.remote + b"/"
         return [
-            Item(here + os.fsdecode(entry.name), there + entry.name, entry)
+            Item(here + os.fsdecode(entry.name), there + entry.name, entry, self.place)
             if entry.name
-            else Item(str(self.local), self.remote, entry)
+            else Item(top, self.remote, entry, self.place)
             for entry in entries
         ]
 
@@ -55,6 +62,7 @@ def download(
     *,
     reporter: Reporter,
     delete: bool = False,
+    subfolders: Sequence[str] = (),
 ) -> tuple[Path, ...]:
     """Copy remote files and directories to this machine and tell their paths here.
 
@@ -66,14 +74,20 @@ def download(
         reporter: hears of the bytes that move.
         delete: whether to remove from the directories here what is not in those there; what git would leave out of
             them stays.
+        subfolders: where ``destinations`` is one folder, one in it for each source, which is made when it is missing.
 
     Only what has changed comes: files whose size or time differs. Modes, times and links are kept. A file appears
     under its name when it is complete; a transfer that broke goes on where it was.
 
+    The instance is not trusted. What it names comes to lie below the destinations, never through a link there, and
+    with no mode bits but those for reading, writing and executing. A name that leads elsewhere is refused: the rest
+    arrives, nothing is deleted, and it is an error.
+
     Raises:
         UsageError: as many destinations as sources are needed, and were not given; or with ``delete`` a
             source that has no name of its own, as ``.``.
-        TransferFailed: a source is missing (nothing was written then), unreadable, or there is no room for it.
+        TransferFailed: a source is missing (nothing was written then), unreadable, or there is no room for it; or
+            names were refused, which it tells.
         SshLost: the line broke.
 
     Example:
@@ -82,44 +96,54 @@ def download(
     """
     if delete:
         require_names(sources)
-    targets = _targets(sources, destinations)
-    paths = [posixpath.normpath(from_home(source)) for source in sources]
+    places = _places(sources, destinations, subfolders)
+    named = [(source, place) for source, place in zip(sources, places, strict=True) if isinstance(place, Place)]
+    refused = [place for place in places if isinstance(place, str)]
     with connection.transfers:
         try:
-            _receive_until_unchanged(connection, paths, targets, reporter, delete=delete)
+            refused += _receive_until_unchanged(connection, named, reporter, delete=delete and not refused)
         except OSError as error:
-            raise _refusal(sources, targets, error) from error
-    return tuple(targets)
+            raise _refusal(named, error) from error
+    if refused:
+        raise _partial_refusal(sources, refused, delete=delete)
+    return tuple(Path(place.local) for _, place in named)
 
 
 def _receive_until_unchanged(
-    connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter, *, delete: bool
-) -> None:
+    connection: Connection, named: Sequence[tuple[str, Place]], reporter: Reporter, *, delete: bool
+) -> list[str]:
     """As a program that still works there may put a new file in the place of one that is on its way."""
     for _ in range(_ATTEMPTS - 1):
         try:
-            _receive_changes(connection, paths, targets, reporter, delete=delete)
+            return _receive_changes(connection, named, reporter, delete=delete)
         except Replaced as error:
-            reporter.note(f"{os.fsdecode(error.filename)}: {error.strerror}; downloading what is there now")
-        else:
-            return
-    _receive_changes(connection, paths, targets, reporter, delete=delete)
+            name = printable(os.fsdecode(error.filename))
+            reporter.note(f"{name}: {error.strerror}; downloading what is there now")
+    return _receive_changes(connection, named, reporter, delete=delete)
 
 
 def _receive_changes(
-    connection: Connection, paths: Sequence[bytes], targets: Sequence[Path], reporter: Reporter, *, delete: bool
-) -> None:
+    connection: Connection, named: Sequence[tuple[str, Place]], reporter: Reporter, *, delete: bool
+) -> list[str]:
+    """Bring down what has changed; what was refused."""
+    paths = [posixpath.normpath(from_home(source)) for source, _ in named]
+    if not paths:
+        return []
     side = _begin(connection, paths)
     try:
-        found = [_wanted(*each, reporter) for each in zip(paths, targets, side.trees, strict=True)]
+        triples = zip(paths, (place for _, place in named), side.trees, strict=True)
+        found = [_wanted(*each, reporter) for each in triples]
         trees = [_resolved(side, tree) for tree in found]
+        refused = [why for tree in trees for why in tree.refused]
         _receive(side, trees, reporter)
         gone: list[str] = []
         for tree in trees:
-            removed = _removed(tree) if delete else []
+            removed = _removed(tree) if delete and not refused else []
             _settle(tree, removed)
-            gone += [str(tree.local / os.fsdecode(name)) for name in removed]
-        tell_unseen(reporter, [str(tree.local) for tree in trees], [tree.changes for tree in trees], gone)
+            gone += [os.path.join(tree.place.local, os.fsdecode(name)) for name in removed]
+        if not refused:
+            tell_unseen(reporter, [tree.place.local for tree in trees], [tree.changes for tree in trees], gone)
+        return refused
     finally:
         side.close()
 
@@ -136,33 +160,80 @@ def _resolved(side: Receiving | PlainReceiving, tree: _Wanted) -> _Wanted:
         return tree
     items = tree.items(tree.changes.doubtful)
     digests = side.digests([item.remote for item in items])
-    same = map(operator.eq, digests, (digest(item.local) for item in items))
+    same = map(operator.eq, digests, map(_digest, items))
     return replace(tree, changes=resolved(tree.changes, same))
 
 
-def _wanted(path: bytes, target: Path, tree: Mapping[bytes, Entry], reporter: Reporter) -> _Wanted:
-    if not tree:
+def _digest(item: Item) -> bytes:
+    with reached(item) as here:
+        return digest(*here)
+
+
+def _wanted(path: bytes, place: Place, tree: Listed, reporter: Reporter) -> _Wanted:
+    what = f"cannot download {printable(os.fsdecode(path))}"
+    if not tree.entries and not tree.refused:
         advice = "Check the path; relative paths start in the home directory. Nothing was written."
-        raise TransferFailed(f"cannot download {os.fsdecode(path)}", "the instance has no such file", advice)
-    odd = [name for name, entry in tree.items() if entry.kind == "?"]
+        raise TransferFailed(what, "the instance has no such file", advice)
+    odd = [name for name, entry in tree.entries.items() if entry.kind == "?"]
     if b"" in odd:
-        what = f"cannot download {os.fsdecode(path)}"
         raise TransferFailed(what, "it is neither a file nor a directory", "Nothing was written.")
     if odd:
         reporter.warn(left_out([posixpath.join(os.fsdecode(path), os.fsdecode(name)) for name in odd]))
-        tree = {name: entry for name, entry in tree.items() if entry.kind != "?"}
-    there = _local(target, tree) if os.path.lexists(target) else {}
-    for name, entry in there.items():
-        # Through such a link a server that is not what it seems could write anywhere on this machine.
-        if name and entry.kind == "l" and tree[name].kind == "d":
-            said = f"{target / os.fsdecode(name)} is a link here and a directory there"
-            raise TransferFailed(f"cannot download {os.fsdecode(path)}", said, "Remove the link.")
-    return _Wanted(path, target, tree, changes(tree.values(), there))
+        for name in odd:
+            del tree.entries[name]
+    if not place.name and tree.entries and tree.entries[b""].kind != "d":
+        tree.drop(b"", f"{printable(place.local)} is a directory here and none there")
+    try:
+        there, shared = _local(place, tree)
+    except NotADirectoryError as error:
+        if error.filename == os.fsencode(place.folder):
+            raise
+        there, shared = {}, set()
+        tree.drop(b"", f"{printable(os.fsdecode(error.filename))}: {reason(error)}")
+    return _Wanted(path, place, tree.entries, _alone(changes(tree.entries.values(), there), shared), (*tree.refused,))
 
 
-def _local(target: Path, tree: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
-    found = ((name, local_entry(name, str(target / os.fsdecode(name)))) for name in tree)
-    return {name: entry for name, entry in found if entry}
+def _alone(change: Changes, shared: Set[bytes]) -> Changes:
+    """The same, but that files with ``shared`` contents come anew, as they have other names that are not to change."""
+    if not shared:
+        return change
+    send = [entry for entry in (*change.doubtful, *change.settle) if entry.kind == "f" and entry.name in shared]
+    again = {entry.name for entry in send}
+    return Changes(
+        (*change.send, *send),
+        tuple(entry for entry in change.doubtful if entry.name not in again),
+        tuple(entry for entry in change.settle if entry.name not in again),
+    )
+
+
+def _local(place: Place, tree: Listed) -> tuple[dict[bytes, Entry], set[bytes]]:
+    """What is here of a tree, and which of its files have other names too; what a link is in the way of is dropped."""
+    there: dict[bytes, Entry] = {}
+    shared: set[bytes] = set()
+    links: list[bytes] = []
+    missing: set[bytes] = set()
+    with Below(place.folder) as below:
+        try:
+            below.enter(b"")
+            below.place(place.name)
+        except FileNotFoundError:
+            return {}, set()
+        for name, entry in tree.entries.items():
+            found = None
+            if not name or name.rpartition(b"/")[0] not in missing:
+                found = local_entry(name, *below.place(place.below(name)))
+            if found:
+                there[name], names = found
+                if names > 1 and entry.kind == "f":
+                    shared.add(name)
+            if entry.kind == "d" and not (found and there[name].kind == "d"):
+                missing.add(name)
+                if found and there[name].kind == "l":
+                    links.append(name)
+    for name in links:
+        path = printable(os.path.join(place.local, os.fsdecode(name)))
+        tree.drop(name, f"{path} is a link here and a directory there: remove the link")
+    return there, shared
 
 
 def _receive(side: Receiving | PlainReceiving, trees: Sequence[_Wanted], reporter: Reporter) -> None:
@@ -191,53 +262,87 @@ def _receive_files(side: Receiving | PlainReceiving, files: Sequence[Item], adva
 
 
 def _link(item: Item) -> None:
-    target = os.fsencode(item.local)
-    make(os.path.dirname(target))
-    beside = partial_of(target, item.token)
-    os.symlink(item.entry.link, beside)
-    if os.utime in os.supports_follow_symlinks:
-        os.utime(beside, ns=(item.entry.time, item.entry.time), follow_symlinks=False)
-    move(beside, target)
+    with reached(item, make=True) as (target, at):
+        beside = partial_of(target, item.token)
+        # A download that was killed may have left it.
+        remove(beside, at)
+        os.symlink(item.entry.link, beside, dir_fd=at)
+        if os.utime in os.supports_follow_symlinks:
+            os.utime(beside, ns=(item.entry.time, item.entry.time), dir_fd=at, follow_symlinks=False)
+        move(beside, target, at)
 
 
 def _removed(tree: _Wanted) -> list[bytes]:
     """Remove what is here and not there; its names."""
-    if not tree.local.is_dir():
+    local = Path(tree.place.local)
+    if not local.is_dir():
         return []
     # What is left out stays, and so does the directory that it lies in.
-    rules = sifted_tree(tree.local, b"").rules
-    gone = excess(tree.entries.values(), {entry.name: entry for entry in local_entries(tree.local)}, rules)
-    for name in gone:
-        remove(os.fsencode(tree.local / os.fsdecode(name)))
+    rules = sifted_tree(local, b"").rules
+    gone = excess(tree.entries.values(), {entry.name: entry for entry in local_entries(local)}, rules)
+    with Below(tree.place.folder) as below:
+        for name in gone:
+            with contextlib.suppress(FileNotFoundError), located(os.path.join(local, os.fsdecode(name))):
+                remove(*below.place(tree.place.below(name)))
     return gone
 
 
 def _settle(tree: _Wanted, removed: Sequence[bytes]) -> None:
     """Make the directories, and give modes and times to what did not bring them along."""
     todo = (*tree.changes.settle, *unsettled(tree.entries.values(), tree.changes, removed))
-    paths = [(os.fsencode(item.local), item.entry) for item in tree.items(todo)]
-    for path, entry in paths:
-        if entry.kind == "d":
-            make(path)
-    for path, entry in paths:
-        settle(path, ready(entry).mode, entry.time)
+    items = tree.items(todo)
+    with Below(tree.place.folder) as below:
+        for item in items:
+            if item.entry.kind == "d":
+                below.enter(item.name, make=True)
+        for item in items:
+            with located(item.local):
+                path, at = below.place(item.name)
+                settle(path, ready(item.entry).mode, item.entry.time, at)
 
 
-def _targets(sources: Sequence[str], destinations: Path | Sequence[Path]) -> list[Path]:
-    names = [name_of(source) for source in sources]
+def _places(
+    sources: Sequence[str], destinations: Path | Sequence[Path], subfolders: Sequence[str]
+) -> list[Place | str]:
+    """Where each source is to lie here, or why it is refused."""
     if isinstance(destinations, Path):
-        return [destinations / name for name in names]
+        above = [f"{folder}/" for folder in subfolders] or [""] * len(sources)
+        return [_named(destinations, start, source) for start, source in zip(above, sources, strict=True)]
     if len(destinations) != len(sources):
         raise UsageError(
             f"{len(sources)} files to download but {len(destinations)} places for them",
             advice="Give one folder for all, or one path for each.",
         )
-    return [path / name if path.is_dir() else path for path, name in zip(map(Path, destinations), names, strict=True)]
+    return [_place(Path(path), source) for path, source in zip(destinations, sources, strict=True)]
 
 
-def _refusal(sources: Sequence[str], targets: Sequence[Path], error: OSError) -> TransferFailed:
-    places = ", ".join(f"{source} to {target}" for source, target in zip(sources, targets, strict=True))
-    said = f"{os.fsdecode(error.filename)}: {reason(error)}" if error.filename else reason(error)
+def _place(path: Path, source: str) -> Place | str:
+    if path.is_dir() or path.name in ("", ".."):
+        return _named(path, "", source)
+    return Place(str(path.parent), os.fsencode(path.name))
+
+
+def _named(folder: Path, start: str, source: str) -> Place | str:
+    # The name of a job's result comes from the instance, as all else does.
+    try:
+        name = os.fsencode(name_of(source))
+        last = file_name_part(name, SEPARATORS) if name else b""
+    except Refused as error:
+        return str(error)
+    except UnicodeEncodeError:
+        return f"the name {printable(source)!r} is no text"
+    return Place(str(folder), (os.fsencode(start) + last).rstrip(b"/"))
+
+
+def _partial_refusal(sources: Sequence[str], refused: Sequence[str], *, delete: bool) -> TransferFailed:
+    what = f"cannot download all of {few([*map(printable, sources)])}"
+    advice = "Nothing was written for these; all else has arrived."
+    return TransferFailed(what, few(refused, between="; "), f"{advice} Nothing was deleted." if delete else advice)
+
+
+def _refusal(named: Sequence[tuple[str, Place]], error: OSError) -> TransferFailed:
+    places = ", ".join(f"{printable(source)} to {printable(place.local)}" for source, place in named)
+    said = f"{printable(os.fsdecode(error.filename))}: {reason(error)}" if error.filename else reason(error)
     is_written = error.errno == STALE
     advice = "Wait until nothing writes it." if is_written else "Check the room and the permissions on both machines."
     return TransferFailed(f"cannot download {places}", said, advice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from spot_connect.core.errors import UsageError
 from spot_connect.core.few import few
+from spot_connect.core.untrusted import printable
 from spot_connect.ssh.trouble import reason
 from spot_connect.transfers.collecting import collecting_later
 from spot_connect.transfers.helper.files import MARK
@@ -20,11 +21,7 @@ from spot_connect.transfers.ignoring import Rules, above
 
 _MODE = 0o777
 _POSIX = os.name == "posix"
-_SEPARATOR = os.sep.encode()
-_NO_NAMES = frozenset({b"", b".", b".."})
 _NAMED = 3
-_ENDS = frozenset({b".", b"-"})
-_KINDS = {b"f": "f", b"l": "l", b"?": "?"}
 
 
 class Entry(NamedTuple):
@@ -113,7 +110,8 @@ def written_meanwhile(paths: Sequence[str]) -> str:
         >>> written_meanwhile(["model.pt"])
         'written while it moved, so that the copy may be part old, part new (do it again): model.pt'
     """
-    return f"written while it moved, so that the copy may be part old, part new (do it again): {few(paths, _NAMED)}"
+    named = few([*map(printable, paths)], _NAMED)
+    return f"written while it moved, so that the copy may be part old, part new (do it again): {named}"
 
 
 @collecting_later()
@@ -165,11 +163,15 @@ def local_entries(
                 waiting.append((one.path, below, inside))
 
 
-def local_entry(name: bytes, path: str) -> Entry | None:
-    """What is at ``path``, under that name; nothing when there is no such thing, or none that is ever moved."""
+def local_entry(name: bytes, path: str | bytes, at: int | None = None) -> tuple[Entry, int] | None:
+    """What is at ``path``, under that name, and how many names it has on this machine; ``at`` is a ``dir_fd``.
+
+    Nothing when there is no such thing, or none that is ever moved.
+    """
     with contextlib.suppress(OSError):
-        entry = _entry(name, os.lstat(path), path)
-        return entry if entry.kind != "?" else None
+        found = os.lstat(path, dir_fd=at)
+        entry = _entry(name, found, path, at)
+        return (entry, found.st_nlink) if entry.kind != "?" else None
     return None
 
 
@@ -199,7 +201,7 @@ def _scan(folder: bytes) -> list[os.DirEntry[bytes]]:
         raise UsageError(f"cannot read the directory {os.fsdecode(folder)}", reason(error)) from error
 
 
-def _entry(name: bytes, info: os.stat_result, path: bytes | str | Path) -> Entry:
+def _entry(name: bytes, info: os.stat_result, path: bytes | str | Path, at: int | None = None) -> Entry:
     mode = info.st_mode
     kind = stat.S_IFMT(mode)
     if kind == stat.S_IFREG:
@@ -207,66 +209,5 @@ def _entry(name: bytes, info: os.stat_result, path: bytes | str | Path) -> Entry
     if kind == stat.S_IFDIR:
         return Entry(name, "d", mode & _MODE if _POSIX else 0o755, 0, info.st_mtime_ns, b"")
     if kind == stat.S_IFLNK:
-        return Entry(name, "l", _MODE, 0, info.st_mtime_ns, os.fsencode(os.readlink(os.fsencode(path))))
+        return Entry(name, "l", _MODE, 0, info.st_mtime_ns, os.readlink(os.fsencode(path), dir_fd=at))
     return Entry(name, "?", 0, 0, 0, b"")
-
-
-@collecting_later()
-def parsed(listing: Iterable[bytes], names: Sequence[bytes]) -> tuple[bytes, list[dict[bytes, Entry]]]:
-    """What the helper tells: the directory that it was in, and the trees, by name below each of ``names``.
-
-    The listing may come in pieces, cut anywhere. A tree is empty where nothing is.
-
-    Raises:
-        OSError: a name would lead out of its tree.
-    """
-    fields = _fields(listing)
-    found = next(fields), [_parsed_tree(name, fields) for name in names]
-    for _ in fields:
-        pass  # What follows the last tree is the listing's end, which may come in a piece of its own.
-    return found
-
-
-def _fields(listing: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in listing:
-        *whole, rest = (rest + piece).split(b"\0")
-        yield from whole
-
-
-def _parsed_tree(top: bytes, fields: Iterator[bytes]) -> dict[bytes, Entry]:
-    tree: dict[bytes, Entry] = {}
-    prefix = b""
-    # Always three fields at a time: the shortest way through hundreds of thousands.
-    for head, name, link in zip(fields, fields, fields, strict=False):
-        kind = head[:1]
-        if kind in _ENDS:
-            break
-        mode, size, time = head[1:].split()
-        if kind == b"d":
-            below = _below(name[len(top) :].lstrip(b"/"))
-            prefix = below + b"/" if below else b""
-            tree[below] = Entry(below, "d", int(mode), 0, int(time), b"")
-        else:
-            below = prefix + checked(name) if tree else b""
-            tree[below] = Entry(below, _KINDS[kind], int(mode), int(size) if kind == b"f" else 0, int(time), link)
-    return tree
-
-
-def _below(path: bytes) -> bytes:
-    for part in path.split(b"/") if path else ():
-        checked(part)
-    return path
-
-
-def checked(name: bytes) -> bytes:
-    """A name in a directory, refused when it is more than that.
-
-    A server that is not what it seems could otherwise write anywhere on this machine.
-
-    Raises:
-        OSError: it would lead elsewhere.
-    """
-    if b"/" in name or name in _NO_NAMES or _SEPARATOR in name:
-        raise OSError(f"the instance names a file {os.fsdecode(name)!r}")
-    return name

@@ -9,14 +9,22 @@ import shlex
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from spot_connect.core.untrusted import printable
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.pipe import Pipe
+from spot_connect.ssh.trouble import nonsense
 from spot_connect.transfers.helper import program
 from spot_connect.transfers.helper.frames import READY, frame
 
 _NOISE = 1000
 # Linux refuses a single argument of 128 KB.
 _LONGEST_OPENING = 32 * 1024
+_LONGEST_NUMBER = 19
+_LONGEST_FRAME = 64 * 1024
+_LONGEST_ANSWER = 1 << 30
+_DIGEST = 65
+_PIECE = 1024 * 1024
+_WORDS = frozenset({b"ok", b"more", b"data"})
 
 
 class NoHelper(Exception):
@@ -35,6 +43,7 @@ class Far:
     Raises:
         NoHelper: at the first answer, where the instance cannot run the helper.
         OSError: at an answer, what the system there said, with its error number.
+        TransferFailed: at an answer that is none.
         SshLost: the line broke.
     """
 
@@ -56,29 +65,49 @@ class Far:
             while True:
                 self.hear()
 
-    def hear(self) -> list[bytes]:
-        """The next answer."""
+    def hear(self, count: int | None = None) -> list[bytes]:
+        """The next answer; ``count`` is how many words it has, where that is known."""
         self._greet()
         try:
-            word, *fields = self.pipe.read(int(self.pipe.read_line())).split(b"\0")
+            length = _number(self.pipe.read_line(_LONGEST_NUMBER), _LONGEST_FRAME)
+            word, *fields = self.pipe.read(length).split(b"\0")
         except EOFError as error:
-            raise OSError(5, f"the helper ended: {error}") from error
-        if word == b"error":
+            raise OSError(5, f"the helper ended: {printable(str(error))}") from error
+        if word == b"error" and len(fields) == 3:
             number, path, said = fields
-            raise OSError(int(number), said.decode(errors="replace"), os.fsdecode(path))
+            text = printable(said.decode(errors="replace"))
+            raise OSError(_number(number, _LONGEST_FRAME), text, printable(os.fsdecode(path)))
+        if word not in _WORDS or (count is not None and len(fields) + 1 != count):
+            raise nonsense("an answer of its helper is none")
         return [word, *fields]
 
-    def hear_more(self) -> bytes:
-        """The next answer, of the kind that is long."""
-        _, size = self.hear()
-        return zlib.decompress(self.pipe.read(int(size)))
+    def hear_more(self, most: int = _LONGEST_ANSWER) -> bytes:
+        """The next answer, of the kind that is long, but not longer than ``most``."""
+        pieces, told = [], 0
+        for piece in self._long(b"ok"):
+            pieces.append(piece)
+            told += len(piece)
+            if told > most:
+                raise nonsense("an answer of its helper does not end")
+        return b"".join(pieces)
 
     def hear_all(self) -> Iterator[bytes]:
         """The next answer, of the kind that comes in pieces."""
+        return self._long(b"more", b"ok")
+
+    def _long(self, *words: bytes) -> Iterator[bytes]:
         unpacker, word = zlib.decompressobj(), b"more"
         while word == b"more":
-            word, size = self.hear()
-            yield unpacker.decompress(self.pipe.read(int(size)))
+            word, size = self.hear(2)
+            if word not in words:
+                raise nonsense("an answer of its helper is none")
+            text, is_empty = self.pipe.read(_number(size, _LONGEST_ANSWER)), True
+            # A little may unpack to very much, which is looked at as it comes.
+            while piece := _unpacked(unpacker, text):
+                yield piece
+                text, is_empty = unpacker.unconsumed_tail, False
+            if word == b"more" and is_empty:
+                raise nonsense("an answer of its helper does not end")
 
     def reader(self) -> Callable[[int], bytes]:
         """What reads exactly so many bytes of an answer that is no frame."""
@@ -88,7 +117,10 @@ class Far:
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files there, in hexadecimal digits."""
         self.ask(b"digest", words=paths)
-        return self.hear_more().split(b"\0")
+        found = self.hear_more(_DIGEST * len(paths)).split(b"\0")
+        if len(found) != len(paths):
+            raise nonsense("it tells the contents of other files than it was asked for")
+        return found
 
     def close(self) -> None:
         """Let it end."""
@@ -102,12 +134,25 @@ class Far:
             if READY not in self._lines():
                 raise NoHelper("something else answers")
         except EOFError as error:
-            raise NoHelper(str(error)) from error
+            raise NoHelper(printable(str(error))) from error
         self._greeted = True
 
     def _lines(self) -> Iterator[bytes]:
         for _ in range(_NOISE):
             yield self.pipe.read_line()
+
+
+def _number(word: bytes, most: int) -> int:
+    if not (word.isdigit() and len(word) <= _LONGEST_NUMBER and int(word) <= most):
+        raise nonsense("an answer of its helper has no length that could be")
+    return int(word)
+
+
+def _unpacked(unpacker: zlib._Decompress, text: bytes) -> bytes:
+    try:
+        return unpacker.decompress(text, _PIECE)
+    except zlib.error:
+        raise nonsense("an answer of its helper is not packed as it should be") from None
 
 
 def request(verb: bytes, *fields: bytes | int, words: Iterable[bytes] | None = None) -> bytes:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from spot_connect.transfers.helper.files import CAREFULLY
 
 FILES = (".gitignore", ".spotignore")
 REPOSITORY = b".git"
@@ -123,8 +126,10 @@ def parsed(text: bytes) -> list[Rule]:
 
 
 def _read(path: Path) -> bytes:
+    # As git does: a link there may lead to what never ends.
     try:
-        return path.read_bytes()
+        with open(os.open(path, os.O_RDONLY | CAREFULLY), "rb") as file:
+            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
     except OSError:
         return b""
 

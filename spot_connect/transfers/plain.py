@@ -15,9 +15,11 @@ from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
 from spot_connect.ssh.files import Files, Stat
 from spot_connect.transfers.entries import Entry
-from spot_connect.transfers.helper.files import MARK, make, move, partial_of, remove, settle
+from spot_connect.transfers.folders import reached
+from spot_connect.transfers.helper.files import MARK, is_taken, move, partial_of, remove, settle
 from spot_connect.transfers.helper.frames import shorter
-from spot_connect.transfers.helper.partial import in_the_way, is_there
+from spot_connect.transfers.helper.partial import in_the_way, is_there, opened
+from spot_connect.transfers.listed import Listed
 from spot_connect.transfers.reading import Reading
 from spot_connect.transfers.work import BIG, Advance, Item, Range, is_rewritten
 
@@ -35,7 +37,7 @@ class PlainSending:
             base = posixpath.normpath(posixpath.join(files.home(), folder))
             files.make(base)
             self._base = base
-            self.there = [walked(files, posixpath.join(base, top)) for top in tops]
+            self.there = [walked(files, posixpath.join(base, top)).entries for top in tops]
         self.base = os.fsdecode(base)
 
     def send(self, items: Sequence[Item], advance: Advance) -> None:
@@ -107,7 +109,7 @@ class PlainReceiving:
 
     def __init__(self, connection: Connection, paths: Sequence[bytes]) -> None:
         self._connection = connection
-        self._under_way: bytes | None = None
+        self._under_way: Item | None = None
         with Files(connection) as files:
             self.trees = [walked(files, path) for path in paths]
 
@@ -122,7 +124,9 @@ class PlainReceiving:
     def discard(self, _items: Sequence[Item]) -> None:
         """Take away what this download has begun of the unfinished file."""
         if self._under_way:
-            remove(self._under_way)
+            item = self._under_way
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), reached(item) as (target, at):
+                remove(partial_of(target, item.token), at)
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """Nothing is known of contents."""
@@ -132,12 +136,14 @@ class PlainReceiving:
         """Nothing is held."""
 
     def _get(self, files: Files, item: Item, advance: Advance) -> None:
-        target = os.fsencode(item.local)
+        with reached(item, make=True) as (target, at):
+            self._get_to(target, at, files, item, advance)
+
+    def _get_to(self, target: bytes, at: int | None, files: Files, item: Item, advance: Advance) -> None:
         partial, size = partial_of(target, item.token), item.entry.size
-        make(os.path.dirname(target) or b".")
-        self._under_way = None if os.path.exists(partial) else partial
+        self._under_way = None if is_taken(partial, at) else item
         # To append would be to spoil what another transfer has completed meanwhile.
-        number = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        number = opened(partial, os.O_RDWR | os.O_CREAT, at)
         with open(number, "r+b") as file:
             done = min(file.seek(0, os.SEEK_END), size)
             file.seek(done)
@@ -150,10 +156,10 @@ class PlainReceiving:
         if arrived != size:
             raise OSError(*shorter().args, item.remote)
         try:
-            settle(partial, item.entry.mode, item.entry.time)
-            move(partial, target)
+            settle(partial, item.entry.mode, item.entry.time, at)
+            move(partial, target, at)
         except FileNotFoundError as error:
-            if not is_there(target, size, item.entry.time):
+            if not is_there(target, size, item.entry.time, at):
                 raise in_the_way(target) from error
 
 
@@ -166,29 +172,29 @@ def _is_full(connection: Connection, directory: bytes) -> bool:
     return False
 
 
-def walked(files: Files, top: bytes) -> dict[bytes, Entry]:
+def walked(files: Files, top: bytes) -> Listed:
     """What is at ``top`` and below it; empty when nothing is."""
+    tree = Listed()
     found = files.stat(top)
-    return dict(_walk(files, top, b"", found)) if found else {}
+    if not found:
+        return tree
+    tree.add_top(_kind(found), found.mode, found.size, found.time * _SECOND)
+    waiting = [b""] if _kind(found) == "d" else []
+    while waiting:
+        folder = waiting.pop()
+        for name, info in sorted(files.listed(top + b"/" + folder if folder else top)):
+            # What a transfer has begun is left out.
+            if name.startswith(MARK):
+                continue
+            path, kind = folder + b"/" + name if folder else name, _kind(info)
+            link = files.readlink(top + b"/" + path) if kind == "l" and b"\0" not in name else b""
+            if tree.add(folder, name, kind, info.mode, info.size, info.time * _SECOND, link) and kind == "d":
+                waiting.append(path)
+    return tree
 
 
-def _walk(files: Files, path: bytes, name: bytes, found: Stat) -> Iterator[tuple[bytes, Entry]]:
-    yield name, _entry(files, path, name, found)
-    if not stat.S_ISDIR(found.mode):
-        return
-    for below, info in sorted(files.listed(path)):
-        if below.startswith(MARK):
-            continue
-        yield from _walk(files, path + b"/" + below, posixpath.join(name, below), info)
-
-
-def _entry(files: Files, path: bytes, name: bytes, found: Stat) -> Entry:
-    kind, mode, time = found.mode, found.mode & 0o777, found.time * _SECOND
-    if stat.S_ISREG(kind):
-        return Entry(name, "f", mode, found.size, time, b"")
-    if stat.S_ISLNK(kind):
-        return Entry(name, "l", mode, 0, time, files.readlink(path))
-    return Entry(name, "d" if stat.S_ISDIR(kind) else "?", mode, 0, time, b"")
+def _kind(found: Stat) -> str:
+    return {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}.get(stat.S_IFMT(found.mode), "?")
 
 
 def _counted(pieces: Iterator[bytes], advance: Advance) -> Iterator[bytes]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from spot_connect.ssh.connection import Connection
-from spot_connect.transfers.entries import parsed
+from spot_connect.ssh.trouble import nonsense
 from spot_connect.transfers.far import Far, request
+from spot_connect.transfers.folders import Below, Landing, reached
 from spot_connect.transfers.helper import packs
-from spot_connect.transfers.helper.files import PIECE, partial_of, remove
+from spot_connect.transfers.helper.files import PIECE, is_taken, partial_of, remove
 from spot_connect.transfers.helper.frames import STALE
 from spot_connect.transfers.helper.partial import Partial, complete, discard, leftovers, ranges
+from spot_connect.transfers.listed import parsed
 from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.work import (
     BIG,
@@ -27,6 +30,8 @@ from spot_connect.transfers.work import (
     is_other,
     is_rewritten,
 )
+
+_NUMBER = re.compile(rb"-?\d{1,20}")
 
 
 @dataclass(slots=True)
@@ -56,11 +61,14 @@ class ReceivePack:
                     stages.file(item, [read(size)] if size <= PIECE else packs.taken(read, size))
                     moved += size
                 elif size == packs.REFUSED:
-                    break
+                    far.hear()
+                    raise nonsense("it refuses a file and does not say why")
+                elif size != packs.GONE:
+                    raise nonsense(f"it tells of {size} bytes in a file")
                 if moved >= PIECE:
                     self._note(moved, advance)
                     moved = 0
-            far.hear()
+            far.hear(1)
             self._note(moved, advance)
             stages.merge()
 
@@ -85,7 +93,7 @@ class _Stages:
     """One for each tree that files of a pack belong to."""
 
     def __init__(self) -> None:
-        self._stages: dict[bytes, packs.Stage] = {}
+        self._stages: dict[tuple[str, bytes], Landing] = {}
 
     def __enter__(self) -> _Stages:
         return self
@@ -96,12 +104,14 @@ class _Stages:
 
     def file(self, item: Item, pieces: Iterable[bytes]) -> None:
         """Write a file, with its mode and time."""
-        path, name = os.fsencode(item.local), item.entry.name
-        root = path[: -len(name) - 1] if name else os.path.dirname(path)
-        stage = self._stages.get(root)
+        place, entry = item.place, item.entry
+        above, _, last = place.name.rpartition(b"/")
+        root, name = (place.name, entry.name) if entry.name else (above, last)
+        stage = self._stages.get((place.folder, root))
         if not stage:
-            stage = self._stages[root] = packs.Stage(root)
-        stage.file(name or os.path.basename(path), item.entry.mode, item.entry.time, pieces)
+            with Below(place.folder) as below:
+                stage = self._stages[place.folder, root] = Landing(below, root)
+        stage.file(name, entry.mode, entry.time, pieces)
 
     def merge(self) -> None:
         """Give all of them their names."""
@@ -152,7 +162,10 @@ class ReceiveStripe:
     def hear(self, far: Far, advance: Advance) -> None:
         """Take its bytes; with the last range the file has its name."""
         item, entry = self.part.item, self.part.item.entry
-        partial = Partial(os.fsencode(item.local), item.token, entry.size, entry.mode, entry.time)
+        with reached(item, make=True) as (path, at):
+            self._hear(far, advance, Partial(path, item.token, entry.size, entry.mode, entry.time, at))
+
+    def _hear(self, far: Far, advance: Advance, partial: Partial) -> None:
         at = start = self.part.offset
         far.pipe.expect(self.part.length)
         try:
@@ -167,18 +180,22 @@ class ReceiveStripe:
             raise
         finally:
             # What came before the line broke need not come again.
-            self.ends.note(item, partial.end(self.part.offset, at - self.part.offset))
+            self.ends.note(self.part.item, partial.end(self.part.offset, at - self.part.offset))
 
     def _take(self, far: Far, partial: Partial) -> Iterator[int]:
         """Write what comes; up to where it is there."""
+        reached, end = self.part.offset, self.part.offset + self.part.length
         while (answer := self._answer(far))[0] == b"data":
-            at, left = int(answer[1]), int(answer[2])
+            at, left = _numbers(answer, 2)
+            if not reached <= at < at + left <= end:
+                raise nonsense("it sends another part of a file than it was asked for")
+            reached = at + left
             while left:
                 piece = far.pipe.view_some(left)
                 partial.write(at, piece)
                 at, left = at + len(piece), left - len(piece)
                 yield at
-        self.origins.check(self.part.item, *map(int, answer[1:]))
+        self.origins.check(self.part.item, *_numbers(answer, 3))
 
     def _answer(self, far: Far) -> list[bytes]:
         try:
@@ -199,7 +216,11 @@ class Receiving:
     def __init__(self, connection: Connection, paths: Sequence[bytes]) -> None:
         self._connection = connection
         self._far = Far(connection, request(b"list", words=paths))
-        _, self.trees = parsed(self._far.hear_all(), paths)
+        try:
+            _, self.trees = parsed(self._far.hear_all(), paths)
+        except BaseException:
+            self._far.close()
+            raise
         self._begun_before: set[Item] = set()
 
     def receive(self, items: Sequence[Item], advance: Advance) -> Set[Item]:
@@ -212,8 +233,9 @@ class Receiving:
         """
         big = [item for item in items if item.entry.size >= BIG]
         small = [item for item in items if item.entry.size < BIG]
-        self._begun_before.update(item for item in big if os.path.exists(_partial(item)))
-        parts = [part for item in big for part in gaps(item, [(0, item.entry.size)], _there(item))]
+        begun_parts = {item: _there(item) for item in big}
+        self._begun_before.update(item for item, ranges_there in begun_parts.items() if ranges_there is not None)
+        parts = [part for item in big for part in gaps(item, [(0, item.entry.size)], begun_parts[item] or [])]
         if done := sum(item.entry.size for item in big) - sum(part.length for part in parts):
             advance(done)
         # To write takes this side longer than to read takes the other, and two hands get in their way.
@@ -230,14 +252,16 @@ class Receiving:
         )
         Pool(self._connection, b"", writes=False).work(heap, begun, advance, self._far)
         for item in ends.unsure(big):
-            complete(os.fsencode(item.local), item.token, item.entry.size, item.entry.mode, item.entry.time)
+            with reached(item) as (path, at):
+                complete(path, item.token, item.entry.size, item.entry.mode, item.entry.time, at)
         return origins.written
 
     def discard(self, items: Sequence[Item]) -> None:
         """Take away what this download has begun of unfinished big files."""
         for item in items:
             if item not in self._begun_before:
-                discard(os.fsencode(item.local), item.token)
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError), reached(item) as (path, at):
+                    discard(path, item.token, at)
 
     def digests(self, paths: Sequence[bytes]) -> list[bytes]:
         """SHA-256 of files."""
@@ -248,12 +272,20 @@ class Receiving:
         self._far.close()
 
 
-def _partial(item: Item) -> bytes:
-    return partial_of(os.fsencode(item.local), item.token)
+def _there(item: Item) -> list[tuple[int, int]] | None:
+    """The ranges of a file that an earlier download has brought; nothing where none has begun."""
+    try:
+        with reached(item) as (path, at):
+            for left in leftovers(path, item.token, at):
+                remove(left, at)
+            partial = partial_of(path, item.token)
+            return ranges(partial, at) if is_taken(partial, at) else None
+    except FileNotFoundError:
+        return None
 
 
-def _there(item: Item) -> list[tuple[int, int]]:
-    target = os.fsencode(item.local)
-    for left in leftovers(target, item.token):
-        remove(left)
-    return ranges(_partial(item))
+def _numbers(answer: Sequence[bytes], count: int) -> list[int]:
+    words = answer[1:]
+    if len(words) != count or not all(_NUMBER.fullmatch(word) for word in words):
+        raise nonsense("it tells of a part of a file in other words than were agreed on")
+    return [*map(int, words)]

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from spot_connect.core.errors import SshError
 from spot_connect.ssh.connection import Connection
 from spot_connect.transfers import packing
-from spot_connect.transfers.entries import Entry, parsed
+from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.far import Far, entering, request
 from spot_connect.transfers.helper.packs import squeezed
 from spot_connect.transfers.helper.partial import segments
+from spot_connect.transfers.listed import parsed
 from spot_connect.transfers.pool import Pool, shape
 from spot_connect.transfers.reading import Reading, replaced
 from spot_connect.transfers.work import BIG, Advance, Ends, Heap, Item, Range, Rate, Task, gaps
@@ -88,7 +89,8 @@ class Sending:
         self._entering = entering(folder)
         self._far = Far(connection, opening(tops, folder))
         self._far.write(self._entering)
-        home, self.there = parsed(self._far.hear_all(), _below(tops, folder))
+        home, trees = parsed(self._far.hear_all(), _below(tops, folder))
+        self.there = [tree.entries for tree in trees]
         self.base = posixpath.normpath(os.fsdecode(posixpath.join(home, folder)))
         self._owed: list[Task] = []
         self._big: set[Item] = set()

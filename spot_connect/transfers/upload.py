@@ -205,7 +205,7 @@ def _tell_written(trees: Sequence[Tree], reporter: Reporter) -> None:
     """Tell of big files that were written while they moved: to read a small one takes no time."""
     big = [(tree.local(entry), entry) for tree in trees for entry in tree.entries if entry.size >= BIG]
     now = ((path, entry, local_entry(entry.name, path)) for path, entry in big)
-    if written := [path for path, entry, found in now if found and is_rewritten(entry, found.size, found.time)]:
+    if written := [path for path, entry, found in now if found and is_rewritten(entry, found[0].size, found[0].time)]:
         reporter.warn(written_meanwhile(written))
 
 

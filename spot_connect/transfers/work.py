@@ -8,8 +8,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from spot_connect.core.untrusted import printable
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.transfers.entries import Entry
 from spot_connect.transfers.far import Far
@@ -59,12 +61,37 @@ class Task(Protocol):
         """Take the answer, and what comes down with it."""
 
 
+class Place(NamedTuple):
+    """Where a tree is to lie here: a folder that the user has named, and what it is called there.
+
+    The name may have several parts, and is empty where the tree is the folder itself.
+    """
+
+    folder: str
+    name: bytes
+
+    @property
+    def local(self) -> str:
+        """The path."""
+        return str(Path(self.folder, os.fsdecode(self.name)))
+
+    def below(self, name: bytes) -> bytes:
+        """What an entry of the tree is called in the folder."""
+        return self.name + b"/" + name if self.name and name else self.name or name
+
+
 class Item(NamedTuple):
-    """A file or link to be moved: its path here, its name there."""
+    """A file or link to be moved: its path here, its name there, and for a download the place of its tree."""
 
     local: str
     remote: bytes
     entry: Entry
+    place: Place = Place("", b"")
+
+    @property
+    def name(self) -> bytes:
+        """What it is called in the folder of a download."""
+        return self.place.below(self.entry.name)
 
     @property
     def token(self) -> bytes:
@@ -119,7 +146,7 @@ def is_rewritten(entry: Entry, size: int, time: int) -> bool:
 
 def label(items: Sequence[Item]) -> str:
     """What a progress bar calls these files."""
-    return os.path.basename(items[0].local) if len(items) == 1 else f"{len(items):,} files"
+    return printable(os.path.basename(items[0].local)) if len(items) == 1 else f"{len(items):,} files"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ GONE = -1
 REFUSED = -2
 
 _LENGTH = 4
+_LONGEST = 4 * PIECE
+"""No piece of a stream is as long, packed or not."""
 _SHORT = 32 * 1024
 _BINARY = getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | _BINARY
@@ -39,8 +41,8 @@ class Stage:
 
     def file(self, name: bytes, mode: int, time: int, pieces: Iterable[bytes]) -> None:
         """Put a file there, under its name below ``root``."""
-        path = self._place(name)
-        file = os.open(path, _NEW, mode)
+        path, at = self._place(name)
+        file = os.open(path, _NEW, mode, dir_fd=at)
         try:
             for piece in pieces:
                 write_all(file, piece)
@@ -56,9 +58,9 @@ class Stage:
 
     def link(self, name: bytes, target: bytes, time: int) -> None:
         """Put a link there."""
-        path = self._place(name)
-        os.symlink(target, path)
-        os.utime(path, ns=(time, time), follow_symlinks=False)
+        path, at = self._place(name)
+        os.symlink(target, path, dir_fd=at)
+        os.utime(path, ns=(time, time), dir_fd=at, follow_symlinks=False)
 
     def merge(self) -> None:
         """Give all of them their names."""
@@ -75,12 +77,12 @@ class Stage:
         else:
             os.fchmod(file, mode)
 
-    def _place(self, name: bytes) -> bytes:
+    def _place(self, name: bytes) -> tuple[bytes, int | None]:
         folder, slash, _ = name.rpartition(b"/")
         if slash and folder not in self._made:
             make(os.path.join(self._path, folder))
             self._made.add(folder)
-        return self._path + b"/" + name
+        return self._path + b"/" + name, None
 
 
 def squeezed(piece: bytes) -> bytes:
@@ -108,9 +110,26 @@ class Unsqueezing:
         data = self._piece.read(size)
         while len(data) < size:
             length = int.from_bytes(self._read(_LENGTH), "big", signed=True)
-            self._piece = io.BytesIO(zlib.decompress(self._read(length)) if length > 0 else self._read(-length))
+            if not 0 < abs(length) <= _LONGEST:
+                raise _garbled()
+            self._piece = io.BytesIO(_unsqueezed(self._read(length)) if length > 0 else self._read(-length))
             data += self._piece.read(size - len(data))
         return data
+
+
+def _unsqueezed(small: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        piece = unpacker.decompress(small, _LONGEST)
+    except zlib.error:
+        raise _garbled() from None
+    if not piece or not unpacker.eof:
+        raise _garbled()
+    return piece
+
+
+def _garbled() -> OSError:
+    return OSError(5, "what came is not packed as it should be")
 
 
 def contents(path: str | bytes) -> list[bytes]:
