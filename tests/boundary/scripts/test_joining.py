@@ -46,7 +46,7 @@ def test_what_joins_at_boot_is_bash_however_odd_the_names(tmp_path):
 def test_what_joins_at_boot_mounts_as_secretly_as_the_others_did():
     at = {"us-east-1a": "10.0.0.5"}
     for must_encrypt in (True, False):
-        text = join_at_boot("ec2-user", at, "fs-1", "agent.zip", "r1", 24, must_encrypt=must_encrypt)
+        text = join_at_boot("ec2-user", at, "fs-1", "agent.zip", 64 * "0", "r1", 24, must_encrypt=must_encrypt)
         assert ("mount -t nfs4" in text) is not must_encrypt
         assert "mount -t efs -o tls" in text
         done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False)
