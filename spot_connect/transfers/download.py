@@ -231,7 +231,7 @@ def _local(place: Place, tree: Listed) -> tuple[dict[bytes, Entry], set[bytes]]:
                 if found and there[name].kind == "l":
                     links.append(name)
     for name in links:
-        path = printable(os.path.join(place.local, os.fsdecode(name)))
+        path = printable(os.fsdecode(os.path.join(os.fsencode(place.local), name) if name else place.local))
         tree.drop(name, f"{path} is a link here and a directory there: remove the link")
     return there, shared
 

@@ -176,10 +176,9 @@ def _parsed_tree(top: bytes, fields: Iterator[bytes]) -> Listed:
                 tree.count()
             else:
                 tree.add(folder, name, kind, mode, size, time, link)
-        elif name.startswith(start):
-            folder = name[len(start) :]
-            above, _, last = folder.rpartition(b"/")
-            tree.add(above, last, kind, mode, size, time)
+        elif name.startswith(start) and not name.startswith(b"/", len(start)):
+            above, _, last = name[len(start) :].rpartition(b"/")
+            folder = name[len(start) :] if tree.add(above, last, kind, mode, size, time) else None
         else:
             folder = None
             tree.refuse_directory(name)
