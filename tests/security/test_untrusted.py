@@ -116,3 +116,19 @@ def test_other_hosts_are_refused(text):
 def test_other_ports_are_refused(text):
     with pytest.raises(Refused):
         port(text)
+
+
+@pytest.mark.parametrize("name", [b"n" * 256, b"n" * 4096])
+def test_a_name_that_no_file_system_takes_is_refused(name):
+    with pytest.raises(Refused, match="more than 255 bytes"):
+        file_name_part(name)
+    assert file_name_part(name[:255]) == name[:255]
+
+
+@pytest.mark.parametrize(
+    "name", [b"a\\b", b"C:x", b"f:stream", b"..\\x", b"...", b".. ", b"f.", b"f ", b"NUL", b"con.txt", b"Lpt1 .x"]
+)
+def test_a_name_that_windows_reads_in_another_way_is_refused_there(name):
+    with pytest.raises(Refused):
+        file_name_part(name, b"/\\:")
+    assert file_name_part(name) == name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 
 from spot_connect.transfers.helper.files import (
@@ -28,8 +27,6 @@ PLACED = b"placed"
 PART = b"part"
 STRAY = b"stray"
 """How a range may end: as the last, as one of several, or after another transfer has given the file its name."""
-
-_WORDS = re.compile(rb"(\d{1,19}) (\d{1,19}) (\d{1,20})")
 
 
 class Partial:
@@ -195,8 +192,9 @@ def ranges(partial: bytes, at: int | None = None) -> list[tuple[int, int]]:
     except OSError:
         return []
     number = _number(partial, at)
-    noted = (_WORDS.fullmatch(line) for line in set(lines))
-    found = (tuple(map(int, words.groups())) for words in noted if words)
+    noted = (line.split() for line in set(lines))
+    # A line may be torn where a computer was switched off.
+    found = (tuple(map(int, words)) for words in noted if len(words) == 3 and b"".join(words).isdigit())
     return sorted((offset, length) for offset, length, file in found if file == number)
 
 
