@@ -31,6 +31,15 @@ def test_answers_come_in_the_order_of_the_items(call):
     assert len(run.record().jobs) == 8
 
 
+def test_answers_can_be_gathered_later_and_where_the_run_began_elsewhere(call, manager):
+    run = call(lambda number: (number,), range(4))
+    run.wait(60)
+    assert manager.attach(run.name).gather(60) == [(number,) for number in range(4)]
+    # As on a computer that has never had the key.
+    manager._realm.state.path("jobs", run.id, "answers.key").unlink()
+    assert manager.attach(run.name).gather(60) == [(number,) for number in range(4)]
+
+
 def test_what_a_function_raises_is_raised_here(call):
     def odd_only(number):
         if number % 2 == 0:
