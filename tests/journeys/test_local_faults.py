@@ -139,3 +139,16 @@ def test_nothing_goes_wrong_while_the_cloud_is_down(stranger):
     result = stranger.types("local", "fault", "capacity")
     assert result.returncode == 1
     assert "spot_connect local up" in result.stderr
+
+
+def test_a_console_that_shows_host_keys_late_is_said_and_waited_for_where_that_is_wanted(person, name, fault):
+    assert (
+        "planned: host keys on the console 300 s after the launch of every instance" in fault("host-keys", "5m").stderr
+    )
+    result = person.types("-n", name, "-p", "t3.micro", "-c", "true")
+    assert result.returncode == 0, result.stderr
+    assert "accepted on first sight: its console shows no host key yet" in result.stderr
+    fault("clear")
+    result = person.types("-n", name, "--strict-host-key", "True", "-c", "true")
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert "first sight" not in result.stderr
