@@ -45,7 +45,7 @@ def python(asked: dict[str, Any]) -> int:
     if not likely:
         return _tell({})
     program = _VERSIONS % ("version('distributed')" if known else repr(enlisting.DASK))
-    return _tell(json.loads(subprocess.check_output([likely, "-c", program])))
+    return _tell(json.loads(subprocess.check_output([likely, "-c", program])))  # noqa: S603 - a Python that was found here, with a program of ours
 
 
 def _tell(record: dict[str, Any]) -> int:

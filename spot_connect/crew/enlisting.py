@@ -144,13 +144,13 @@ def _download(wheels: Path, wanted: Sequence[str]) -> None:
 
 
 def _tag(python: str) -> str:
-    version = subprocess.check_output([python, "-c", "import sys; print('%d%d' % sys.version_info[:2])"])
+    version = subprocess.check_output([python, "-c", "import sys; print('%d%d' % sys.version_info[:2])"])  # noqa: S603 - a Python that was found here, with a program of ours
     return f"cp{version.decode().strip()}-{platform.machine()}"
 
 
 def _succeeds(command: list[str]) -> bool:
     try:
-        return subprocess.call(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        return subprocess.call(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0  # noqa: S603 - commands of this module alone
     except OSError:
         return False
 
@@ -158,6 +158,6 @@ def _succeeds(command: list[str]) -> bool:
 def _call(command: list[str]) -> None:
     sys.stderr.write(f"{time.strftime('%FT%T')} {' '.join(command)}\n")
     with modes.for_the_user():
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - commands of this module alone
             command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
         )

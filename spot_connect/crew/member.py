@@ -199,7 +199,7 @@ def serve(asked: dict[str, Any]) -> int:
     except Exception as error:
         batch.sign_up(asked["instance"], trouble=f"{type(error).__name__}: {error}")
         raise
-    subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)
+    subprocess.call(["sudo", "-n", "shutdown", "-h", "now"], stdin=subprocess.DEVNULL)  # noqa: S607 - where sudo lies depends on the image
     return 0
 
 

@@ -64,7 +64,7 @@ class Keeper:
 
     def _lines(self) -> tuple[IO[str], IO[str]]:
         if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, PROGRAM, "keep"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
             )  # fmt: skip

@@ -249,7 +249,7 @@ def start_watching(instance: str) -> None:
 def detach(verb: str, asked: dict[str, Any], log: str = "agent.log") -> None:
     """Do the verb in a process that outlives this one."""
     with (home() / log).open("ab") as written, modes.for_the_user():
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, sys.path[0], verb],
             stdin=subprocess.PIPE, stdout=written, stderr=written,
             cwd=str(Path.home()), env=_without_mark(), start_new_session=True,

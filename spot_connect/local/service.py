@@ -284,7 +284,7 @@ def _spawn(places: Places, options: list[str]) -> None:
     ready, tell = os.pipe()
     try:
         with opened_log(places.log) as log:
-            launcher = subprocess.Popen(
+            launcher = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, *_DAEMON, "--home", str(places.home), "--ready", str(tell), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

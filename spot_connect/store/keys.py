@@ -175,4 +175,4 @@ def _hide(path: Path) -> None:
     with suppress(OSError, subprocess.SubprocessError):
         user = getpass.getuser()
         command = ["icacls", str(path), "/inheritance:r", "/grant:r", f"{user}:F"]
-        subprocess.run(command, check=False, capture_output=True, timeout=10)
+        subprocess.run(command, check=False, capture_output=True, timeout=10)  # noqa: S603 - icacls with a path of ours

@@ -45,7 +45,7 @@ class Children:
         Raises:
             OSError: the program or the folder cannot be used.
         """
-        child = subprocess.Popen(
+        child = subprocess.Popen(  # noqa: S603 - a process of the instance, asked for by its own user
             arguments, executable=program, env=dict(environment), cwd=folder, start_new_session=True,
             stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr, preexec_fn=prepare,  # noqa: PLW1509
         )  # fmt: skip

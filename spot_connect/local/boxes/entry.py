@@ -46,7 +46,7 @@ def start_holder(order: Order) -> Holder:
     inside = None if order.uid is not None else (BOX_UID, BOX_UID)
     line = sandbox.bwrap_arguments(order, writer, inside)
     try:
-        process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[writer])
+        process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[writer])  # noqa: S603 - our own program
     except OSError:
         os.close(reader)
         raise

@@ -33,7 +33,7 @@ def hidden(root: Path) -> tuple[str, ...]:
     """Directories that a box must find empty: the user's home and the state of spot-connect."""
     state = root.parents[1] if root.parts[-2:] == ("local", "boxes") else root
     wanted = [Path.home(), Path(os.environ.get("SPOT_CONNECT_HOME") or state), state]
-    shown = ("/", "/usr", "/etc", "/var", "/tmp", "/root", "/bin", "/dev")  # noqa: S108
+    shown = ("/", "/usr", "/etc", "/var", "/tmp", "/root", "/bin", "/dev")  # noqa: S108 - what the instance is shown of the system
     paths = dict.fromkeys(os.path.realpath(path) for path in wanted)
     return tuple(path for path in paths if path not in shown)
 
@@ -50,7 +50,7 @@ def for_boxes(root: Path, *, reachable: bool) -> Path:
         root.chmod(0o711)
         return root
     name = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:16]
-    place = Path("/var/tmp", f"spot-connect-{name}")  # noqa: S108
+    place = Path("/var/tmp", f"spot-connect-{name}")  # noqa: S108 - its owner and mode are looked at
     place.mkdir(mode=0o711, exist_ok=True)
     status = place.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:

@@ -39,8 +39,8 @@ def mounts(order: Order) -> list[Mount]:
     directory = Directory(Path(order.directory))
     hidden = [Mount(path) for path in _outermost(("/home", "/run", "/media", "/srv", *order.hidden))]
     own = [
-        Mount("/tmp", str(directory / "tmp"), writable=True),  # noqa: S108
-        Mount("/var/tmp", str(directory / "tmp"), writable=True),  # noqa: S108
+        Mount("/tmp", str(directory / "tmp"), writable=True),  # noqa: S108 - as the instance sees it; here it lies in its own directory
+        Mount("/var/tmp", str(directory / "tmp"), writable=True),  # noqa: S108 - as the instance sees it; here it lies in its own directory
         Mount("/root", str(directory / "root"), writable=True),
         Mount("/var/log", str(directory / "log"), writable=True),
         Mount("/mnt", str(directory / "mnt"), writable=True),

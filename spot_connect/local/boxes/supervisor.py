@@ -403,7 +403,7 @@ def _start_zygote(root: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
     with theirs, opened_log(root / "boxes.log") as log:
         line = [sys.executable, "-m", "spot_connect.local.boxes.zygote", str(theirs.fileno())]
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own program
             line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()],
             start_new_session=True, cwd="/",
         )  # fmt: skip
