@@ -44,6 +44,10 @@ _CERTIFICATES = (
 )
 _CORRECT = "Correct the file; AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name others."
 _LONGEST = 300
+_GARBLED = (
+    "Something between this computer and AWS may answer in its place, such as a proxy or the login page of a network; "
+    "try again, or from another network."
+)
 _WAIT = "AWS is limiting calls or has trouble of its own; wait a minute and try again."
 _SPOT_ROLE = "An administrator must run once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
 
@@ -134,6 +138,7 @@ def asking(what: str) -> Iterator[None]:
         ...     pass
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -143,6 +148,9 @@ def asking(what: str) -> Iterator[None]:
         raise refusal(what, error) from error
     except BotoCoreError as error:
         raise _unasked(what, error) from error
+    except ResponseParserError as error:
+        # botocore's words hold all of the answer.
+        raise AwsUnreachable(f"cannot {what}", "what came is no answer of AWS", _GARBLED) from error
 
 
 def code_of(error: SpotConnectError) -> str:
