@@ -21,6 +21,7 @@ from spot_connect.core.tags import fitting
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
 
 _TOKEN_SPENT = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
+_NO_REQUEST = "InvalidSpotInstanceRequestID.NotFound"
 _TAGGED_AT_LAUNCH = ("instance", "volume", "network-interface", "spot-instances-request")
 """The last of them only for a spot launch."""
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0)
@@ -196,15 +197,31 @@ def tag(cloud: Cloud, ids: Collection[str], tags: Mapping[str, str]) -> None:
 
 
 def terminate(cloud: Cloud, instances: Iterable[Instance]) -> None:
-    """End the instances, their spot requests first, so that a persistent request cannot launch again."""
+    """End the instances, their spot requests first, so that a persistent request cannot launch again.
+
+    They are ended whatever becomes of the requests, since it is the instances that cost.
+
+    Raises:
+        AwsError: EC2 did not end them; or it has ended them and did not cancel their requests.
+    """
     doomed = tuple(instances)
     requests = [instance.spot_request_id for instance in doomed if instance.spot_request_id]
     names = ", ".join(instance.name for instance in doomed)
-    if requests:
-        with asking(f"cancel the spot requests of {names}"):
-            cloud.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=requests)
+    trouble = _cancelled(cloud, requests, names) if requests else None
     with asking(f"terminate {names}"):
         cloud.ec2.terminate_instances(InstanceIds=[instance.id for instance in doomed])
+    if trouble:
+        raise trouble
+
+
+def _cancelled(cloud: Cloud, requests: Sequence[str], names: str) -> AwsError | None:
+    """Cancel the requests; why that failed, if it did. One that EC2 has not heard of is none that could launch."""
+    try:
+        with asking(f"cancel the spot requests of {names}, which are terminated"):
+            cloud.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=list(requests))
+    except AwsError as error:
+        return None if error.code == _NO_REQUEST else error
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,10 @@ _GARBLED = (
     "Something between this computer and AWS may answer in its place, such as a proxy or the login page of a network; "
     "try again, or from another network."
 )
+_FREE_PLAN = (
+    "If this account is on AWS's free plan, it may launch t3 and t4g in the sizes micro and small, c7i-flex.large and "
+    "m7i-flex.large alone: for example -p t3.micro."
+)
 _WAIT = "AWS is limiting calls or has trouble of its own; wait a minute and try again."
 _SPOT_ROLE = "An administrator must run once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
 
@@ -79,6 +83,8 @@ _REFUSALS: dict[str, tuple[type[AwsError], str]] = {
     "InvalidInstanceID.NotFound": (AwsObjectMissing, "See `spot_connect list`; -reg names another Region."),
     "InvalidInstanceID.Malformed": (AwsObjectMissing, "An instance id looks like i-0123456789abcdef0."),
     "InvalidInstanceType": (AwsObjectMissing, "Check the spelling of the instance type, or the Region."),
+    "InvalidParameterCombination": (AwsError, _FREE_PLAN),
+    "InvalidSpotInstanceRequestID.NotFound": (AwsObjectMissing, ""),
     "DefaultVpcDoesNotExist": (AwsObjectMissing, "Run `aws ec2 create-default-vpc` once in this Region."),
     "VPCIdNotSpecified": (AwsObjectMissing, "Run `aws ec2 create-default-vpc` once in this Region."),
     "MissingInput": (AwsObjectMissing, "Run `aws ec2 create-default-subnet` for a zone of this Region."),

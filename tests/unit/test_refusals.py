@@ -31,6 +31,13 @@ def test_each_code_has_its_class_and_keeps_what_aws_said(code, kind):
     assert caught.value.exit_code == 4
 
 
+def test_the_refusal_of_the_free_plan_names_types_that_it_allows():
+    message = "The specified instance type is not eligible for Free Tier."
+    with pytest.raises(errors.AwsError, match="not eligible") as caught, asking("launch vm1"):
+        raise client_error("InvalidParameterCombination", message)
+    assert "-p t3.micro" in caught.value.advice
+
+
 def test_an_unknown_code_is_still_an_answer_of_aws():
     with pytest.raises(errors.AwsError, match="NewCode"), asking("launch vm1"):
         raise client_error("NewCode")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs
@@ -104,6 +105,21 @@ def test_what_another_zone_cannot_mend_stops_at_once(realm, request_for, keys, h
     with pytest.raises(kind):
         launch(realm, request_for(), keys, heard)
     assert wire.calls["RunInstances"] == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "is_told"), [("InvalidSpotInstanceRequestID.NotFound", False), ("UnauthorizedOperation", True)]
+)
+def test_a_request_that_cannot_be_cancelled_keeps_no_instance_running(
+    realm, request_for, keys, heard, wire, code, is_told
+):
+    made = launch(realm, request_for(), keys, heard)
+    wire.refuse("CancelSpotInstanceRequests", code)
+    told = pytest.raises(AwsError, match="cancel the spot requests") if is_told else nullcontext()
+    with told:
+        instances.terminate(realm.cloud("us-east-1"), [made])
+    assert wire.calls["TerminateInstances"] == 1
+    ended(realm, made)
 
 
 def test_the_private_key_is_on_disk_before_aws_hears_of_it(realm, request_for, keys, heard, wire):
