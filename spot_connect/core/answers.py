@@ -117,10 +117,9 @@ class Answer:
         """An object in it; an empty one when it is missing."""
         return Answer(self._field(key, {}))
 
-    def texts(self, key: str) -> dict[str, str]:
-        """An object that has nothing but texts; an empty one when it is missing."""
-        part = self.part(key)
-        return {each: part.text(each) for each in part.everything()}
+    def texts(self) -> dict[str, str]:
+        """All fields, which have to be texts."""
+        return {key: self.text(key) for key in self._fields}
 
     def everything(self) -> dict[str, Any]:
         """All fields, as they are."""

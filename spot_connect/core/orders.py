@@ -29,13 +29,14 @@ class Order:
 
     Attributes:
         region: where.
-        template: the launch template, which lives as long as the run.
+        templates: by market, the launch template, which lives as long as the run. EC2 refuses one that tags spot
+            requests where there are none.
         requests: by market (``spot``, ``on-demand``), the CreateFleet parameters without token and number.
         prices: by market and then by pool (``<type>/<subnet>``), US dollars per hour where they are known.
     """
 
     region: str
-    template: str
+    templates: Mapping[str, str]
     requests: Mapping[str, Mapping[str, Any]]
     prices: Mapping[str, Mapping[str, str]]
 
@@ -53,7 +54,7 @@ class Order:
         """What goes to the instances as JSON."""
         return {
             "region": self.region,
-            "template": self.template,
+            "templates": self.templates,
             "requests": self.requests,
             "prices": self.prices,
         }
@@ -65,15 +66,15 @@ def order_of(told: Answer) -> Order:
     Raises:
         UnreadableAnswer: it asks for anything else. Whoever has the instance could have written it.
     """
-    region, template = told.text("region"), told.text("template")
-    if not _REGION.fullmatch(region) or not _TEMPLATE.fullmatch(template):
-        raise _foreign(f"{region} {template}")
+    region, templates = told.text("region"), told.part("templates").texts()
+    if not _REGION.fullmatch(region) or not all(map(_TEMPLATE.fullmatch, templates.values())):
+        raise _foreign(f"{region} {templates}")
     requests = told.part("requests").everything()
     for market, request in requests.items():
-        if market not in (SPOT, ON_DEMAND) or not _is_ours(request, market, template):
+        if market not in (SPOT, ON_DEMAND) or not _is_ours(request, market, templates.get(market, "")):
             raise _foreign(f"{market}: {request}")
-    prices = {market: told.part("prices").texts(market) for market in told.part("prices").everything()}
-    return Order(region, template, requests, prices)
+    prices = told.part("prices")
+    return Order(region, templates, requests, {market: prices.part(market).texts() for market in prices.everything()})
 
 
 def _is_ours(request: Any, market: str, template: str) -> bool:

@@ -11,7 +11,7 @@ from spot_connect.aws import launch_templates
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import UnreadableAnswer
 from spot_connect.core.fleets import FLEET_TAG, Fleet, Pool, common_tags
-from spot_connect.core.models import Instance
+from spot_connect.core.models import Instance, LaunchSpec
 from spot_connect.core.names import MANAGED_TAG
 from spot_connect.core.orders import ON_DEMAND, SPOT, Order
 from spot_connect.core.reporting import Reporter
@@ -28,28 +28,29 @@ def write(
 
     Types in ``others`` will do as well, where they cost no more than the fleet's own may.
 
-    It holds as long as its launch template does; see :func:`withdraw`.
+    It holds as long as its launch templates do; see :func:`withdraw`.
 
     Raises:
         ValueError: the fleet was not launched by this process.
-        AwsError: AWS refused the template.
+        AwsError: AWS refused a template.
     """
     if fleet.spec is None:
         raise ValueError(f"{fleet.name} was not launched here")
     marks = {MANAGED_TAG: "true", FLEET_TAG: fleet.name}
     spec = replace(fleet.spec, tags=common_tags(fleet.name, {**fleet.spec.tags, **tags}), user_data=user_data)
-    template = launch_templates.create(realm.cloud(fleet.region), template_name(fleet.name), spec, marks)
+    templates = _templates(realm.cloud(fleet.region), fleet.name, spec, marks)
     pools = {SPOT: (*fleet.pools, *further_pools(realm, fleet, others)), ON_DEMAND: fleet.pools}
     requests = {
-        market: aws_fleets.fleet_request(template, some, 1, marks, on_demand=market == ON_DEMAND)
+        market: aws_fleets.fleet_request(templates[market], some, 1, marks, on_demand=market == ON_DEMAND)
         for market, some in pools.items()
     }
-    return Order(fleet.region, template, requests, {SPOT: _spot(pools[SPOT]), ON_DEMAND: _on_demand(fleet)})
+    return Order(fleet.region, templates, requests, {SPOT: _spot(pools[SPOT]), ON_DEMAND: _on_demand(fleet)})
 
 
 def withdraw(realm: Realm, order: Order) -> None:
     """Nobody can ask with it any more."""
-    launch_templates.delete(realm.cloud(order.region), order.template)
+    for template in order.templates.values():
+        launch_templates.delete(realm.cloud(order.region), template)
 
 
 def place(
@@ -64,7 +65,7 @@ def place(
         NoCapacity, QuotaReached, NotAuthorized: AWS gave not a single one.
     """
     cloud = realm.cloud(order.region)
-    _require_own(cloud, order, prefix)
+    _require_own(cloud, order, market, prefix)
     ask = partial(aws_fleets.launch, cloud, order.request(market, len(names)), (), token=token)
     with reporter.step(f"launching {', '.join(names)}: {market}"):
         answer = to_the_end(ask)
@@ -79,13 +80,28 @@ def place(
     return made
 
 
-def _require_own(cloud: Cloud, order: Order, prefix: str) -> None:
+def _templates(cloud: Cloud, name: str, spec: LaunchSpec, marks: Mapping[str, str]) -> dict[str, str]:
+    """A launch template for each market, or none at all."""
+    made: dict[str, str] = {}
+    try:
+        for market in (SPOT, ON_DEMAND):
+            kind = replace(spec, on_demand=market == ON_DEMAND)
+            made[market] = launch_templates.create(cloud, template_name(name), kind, marks)
+    except BaseException:
+        for template in made.values():
+            launch_templates.delete(cloud, template)
+        raise
+    return made
+
+
+def _require_own(cloud: Cloud, order: Order, market: str, prefix: str) -> None:
     """Launch from no template of somebody else's: instances keep the order, and may have changed it."""
-    tags = launch_templates.tags_of(cloud, order.template)
+    template = order.templates.get(market, "")
+    tags = launch_templates.tags_of(cloud, template) if template and market in order.requests else {}
     if tags.get(MANAGED_TAG) != "true" or tags.get(FLEET_TAG) != prefix:
         raise UnreadableAnswer(
             f"refused to launch instances of {prefix}",
-            f"its instances name the launch template {order.template}, which was not made for them",
+            f"its instances name a launch template that was not made for them ({template or market})",
             "Somebody may have changed the files of the run.",
         )
 

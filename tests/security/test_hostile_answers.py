@@ -25,12 +25,15 @@ JSON = st.recursive(
     max_leaves=20,
 )
 TEMPLATE = "lt-0123456789abcdef0"
+OTHER = "lt-0123456789abcdef1"
 POOLS = [Pool("t3.small", Subnet("subnet-1", "us-east-1a", "vpc-1"), None)]
 REQUESTS = {
     SPOT: fleet_request(TEMPLATE, POOLS, 1, {"spot-connect:managed": "true"}),
-    ON_DEMAND: fleet_request(TEMPLATE, POOLS, 1, {}, on_demand=True),
+    ON_DEMAND: fleet_request(OTHER, POOLS, 1, {}, on_demand=True),
 }
-ORDER = Order("us-east-1", TEMPLATE, REQUESTS, {SPOT: {"t3.small/subnet-1": "0.01"}, ON_DEMAND: {}})
+ORDER = Order(
+    "us-east-1", {SPOT: TEMPLATE, ON_DEMAND: OTHER}, REQUESTS, {SPOT: {"t3.small/subnet-1": "0.01"}, ON_DEMAND: {}}
+)
 JOBS = {
     "run": "20261125-074501-9f3a",
     "name": "sweep",
@@ -148,7 +151,10 @@ def test_an_order_never_asks_for_more_than_a_fleet_from_one_template(wire):
     for market, request in order.requests.items():
         [config] = request["LaunchTemplateConfigs"]
         assert request["Type"] == "instant"
-        assert config["LaunchTemplateSpecification"] == {"LaunchTemplateId": order.template, "Version": "$Latest"}
+        assert config["LaunchTemplateSpecification"] == {
+            "LaunchTemplateId": order.templates[market],
+            "Version": "$Latest",
+        }
         assert request["TargetCapacitySpecification"]["DefaultTargetCapacityType"] == market
         assert order.request(market, 2)["TargetCapacitySpecification"]["TotalTargetCapacity"] == 2
 

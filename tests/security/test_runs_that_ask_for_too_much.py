@@ -66,7 +66,7 @@ def machine(number):
 
 def order_for(template, region="us-east-1", subnet="subnet-1"):
     pools = [Pool("t3.small", Subnet(subnet, f"{region}a", "vpc-1"), None)]
-    return Order(region, template, {SPOT: fleet_request(template, pools, 1, {})}, {})
+    return Order(region, {SPOT: template}, {SPOT: fleet_request(template, pools, 1, {})}, {})
 
 
 def lost(number):

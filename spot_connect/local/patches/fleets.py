@@ -203,6 +203,12 @@ def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
 
 def _on_demand(fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
     template = _template(fleet, spec)
+    tagged = {one.get("ResourceType") for one in template.get("TagSpecifications") or ()}
+    if "spot-instances-request" in tagged:
+        raise errors.refusal(
+            "InvalidParameterValue",
+            "'spot-instances-request' is no resource of an on-demand launch, and takes no tags.",
+        )
     reservation = fleet.ec2_backend.run_instances(
         image_id=spec.image_id,
         count=count,
