@@ -32,6 +32,7 @@ LEFT = (
     "python -m benchmarks",
     "python tools/",
     "aws accessanalyzer ",
+    "aws ec2 modify-",
     "aws iam ",
     "account=$(aws sts ",
 )

@@ -302,13 +302,13 @@ def test_what_was_interrupted_while_nobody_looked_goes_on_by_name(person, kept):
 
 
 def test_it_goes_on_detached_too(person, kept):
-    run = begun(person, kept, count(90))
+    run = begun(person, kept, count(200))
     taken_away(person, kept)
     resumed = person.types("resume", kept, run, "--detach", "True")
     assert (resumed.returncode, resumed.stdout) == (0, f"{run}\n")
     followed = person.types("logs", kept, "-f")
     assert followed.returncode == 0
-    assert numbers(followed.stdout) == list(range(1, 91))
+    assert numbers(followed.stdout) == list(range(1, 201))
     again = person.types("resume", kept, run)
     assert again.returncode == 0
     assert [one["number"] for one in runs(person, kept)[0]["attempts"]] == [1, 2]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from spot_connect.core.errors import NotAuthentic, ScriptFailed, UsageError
 from spot_connect.crew.sealing import ANSWERS, CALL, Forged, answer_place, join, part, seal, unseal
+from spot_connect.jobs.crew import Crew
 from spot_connect.jobs.mapping import MapRun, keep_key, kept_key, new_key, write_calls
 from spot_connect.store.state import State
 
@@ -65,8 +66,7 @@ class Machines:
 
     def run(self, key: bytes | None = None) -> MapRun:
         """The run as it is seen from here; only what goes over SSH is left out."""
-        asked = lambda verb, _: [{"key": self.key.hex()}] if verb == "jobs-key" else []  # noqa: E731
-        run = MapRun(RUN, SimpleNamespace(name="map", ask=asked), key)
+        run = MapRun(RUN, Telling(self.key), key)
         run.stay = lambda timeout: SimpleNamespace(jobs=self.paths)
         run.logs = lambda job: b"its log"
 
@@ -78,6 +78,18 @@ class Machines:
 
         run.results = results
         return run
+
+
+class Telling(Crew):
+    """Machines that tell the key of their run."""
+
+    name = "map"
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def ask(self, verb, asked):
+        return [{"key": self._key.hex()}] if verb == "jobs-key" else []
 
 
 class Planted:

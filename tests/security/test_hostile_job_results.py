@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from spot_connect.core.errors import TransferFailed
+from spot_connect.core.errors import TransferFailed, UnreadableAnswer
 from spot_connect.core.reporting import Silent
+from spot_connect.jobs.crew import Crew
 from spot_connect.jobs.run import JobRun
 from tests.security.hostile import Hostile, Named, hostile_server, record
 
 
-class Crew:
+class Machines(Crew):
     """The machines of jobs, of which one lives: the hostile server."""
 
     name = "vm"
@@ -39,18 +40,18 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
 
 
 def results(hostile: Hostile, paths: object, place: Path) -> list[Path]:
-    return JobRun("run", Crew(hostile, paths)).results(place)  # type: ignore[arg-type]
+    return JobRun("run", Machines(hostile, paths)).results(place)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "paths",
     [
-        *(None, {}, "x", [1], [[1]], [[1, 2]], [["../../victim", "/x/f"]], [["1", "/x/f"]], [[-1, "/x/f"]]),
+        *({}, "x", [1], [[1]], [[1, 2]], [["../../victim", "/x/f"]], [["1", "/x/f"]], [[-1, "/x/f"]]),
         *([[True, "/x/f"]], [[1, "/x/f", "more"]], [[1.5, "/x/f"]], [[1, "/x/f\0/g"]], [[1, "/f"], [None, "/f"]]),
     ],
 )
 def test_what_is_no_job_and_path_is_one_clear_error(hostile: Hostile, tmp_path: Path, paths: object) -> None:
-    with pytest.raises(TransferFailed, match="cannot make sense of what the instance says") as caught:
+    with pytest.raises(UnreadableAnswer, match="cannot read what the instance answers") as caught:
         results(hostile, paths, tmp_path / "out")
     assert str(caught.value).isprintable()
     assert not (tmp_path / "out").exists()
