@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from spot_connect.local.cloud import Cloud
 
 _KEPT = 64 * 1024
-_HOST_KEYS = re.compile("-----BEGIN SSH HOST KEY FINGERPRINTS-----.*-----END SSH HOST KEY KEYS-----\n", re.DOTALL)
+# A machine that is still printing them has not come to the end mark.
+_HOST_KEYS = re.compile(
+    r"-----BEGIN SSH HOST KEY FINGERPRINTS-----.*?(?:-----END SSH HOST KEY KEYS-----\n|\Z)", re.DOTALL
+)
 
 
 def get_console_output(cloud: Cloud, _: Any, response: Any) -> ActionResult:
