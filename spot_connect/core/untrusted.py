@@ -45,16 +45,6 @@ def printable(text: str) -> str:
     )
 
 
-def printable_lines(text: str) -> str:
-    r"""The same for text of several lines, which stay.
-
-    Example:
-        >>> printable_lines("one\r\ntwo\x07\n")
-        'one\ntwo\\x07'
-    """
-    return "\n".join(map(printable, text.replace("\r\n", "\n").rstrip("\n").split("\n")))
-
-
 def file_name_part(name: bytes, separators: bytes = b"/") -> bytes:
     r"""``name`` as one component of a path (POSIX calls it a filename): it leads to an entry of its directory alone.
 

@@ -16,7 +16,6 @@ from spot_connect.core.untrusted import (
     login_name,
     port,
     printable,
-    printable_lines,
 )
 
 ANY_TEXT = st.text(st.characters())
@@ -34,12 +33,6 @@ def test_shown_text_is_one_line_without_commands_to_the_terminal(text):
 @given(ANY_TEXT)
 def test_text_that_is_fit_to_show_is_shown_as_it_is(text):
     assert printable(printable(text)) == printable(text)
-
-
-@given(ANY_TEXT)
-def test_lines_stay_and_nothing_else_gets_through(text):
-    for line in printable_lines(text).split("\n"):
-        assert line == printable(line)
 
 
 @pytest.mark.parametrize(
