@@ -130,7 +130,7 @@ def test_what_is_drawn_on_a_terminal_has_no_markup_and_no_commands(text):
 def test_any_text_is_one_row_of_a_table(text, title):
     for stream in (io.StringIO(), Terminal()):
         with redirect_stdout(stream):
-            show_table(["name", "state", "what"], [[text, "running", text], ["b", "up", "x"]], title=title)
+            show_table(["name", "state", "id"], [[text, "running", text], ["b", "up", "x"]], title=title)
         lines = stream.getvalue().split("\n")[:-1]
         titles = bool(title) if isinstance(stream, Terminal) else 0
         assert len(lines) == 3 + titles
