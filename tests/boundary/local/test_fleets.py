@@ -12,6 +12,15 @@ from spot_connect.core.waiting import Seen, wait_for
 
 @pytest.fixture
 def template(cloud, ec2, group, name):
+    return launch_template(cloud, ec2, group, name, tagged=("instance", "spot-instances-request"))
+
+
+@pytest.fixture
+def on_demand_template(cloud, ec2, group, name):
+    return launch_template(cloud, ec2, group, f"{name}-on-demand", tagged=("instance",))
+
+
+def launch_template(cloud, ec2, group, name, tagged):
     data = {
         "ImageId": cloud.image(),
         "SecurityGroupIds": [group],
@@ -19,22 +28,21 @@ def template(cloud, ec2, group, name):
         "InstanceInitiatedShutdownBehavior": "terminate",
         "Monitoring": {"Enabled": False},
         "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
-        "TagSpecifications": [
-            {"ResourceType": kind, "Tags": [{"Key": "made-by", "Value": name}]}
-            for kind in ("instance", "spot-instances-request")
-        ],
+        "TagSpecifications": [{"ResourceType": kind, "Tags": [{"Key": "made-by", "Value": name}]} for kind in tagged],
     }
     made = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)["LaunchTemplate"]
     return {"LaunchTemplateId": made["LaunchTemplateId"], "Version": "$Latest"}
 
 
 @pytest.fixture
-def fleet(ec2, template):
+def fleet(ec2, template, on_demand_template):
+    templates = {"spot": template, "on-demand": on_demand_template}
+
     def fleet(count=1, types=("c5.large", "t3.micro"), kind="instant", each=None, market="spot", **options):
         overrides = [{"InstanceType": one, **(each or {})} for one in types]
         return ec2.create_fleet(
             Type=kind,
-            LaunchTemplateConfigs=[{"LaunchTemplateSpecification": template, "Overrides": overrides}],
+            LaunchTemplateConfigs=[{"LaunchTemplateSpecification": templates[market], "Overrides": overrides}],
             TargetCapacitySpecification={"TotalTargetCapacity": count, "DefaultTargetCapacityType": market},
             **options,
         )
@@ -69,6 +77,18 @@ def test_on_demand_too_the_cheapest_pool_is_taken_and_the_template_is_honoured(c
         assert "PublicIpAddress" in instance
         assert instance["MetadataOptions"]["HttpTokens"] == "required"
         assert cloud.tags(instance_id)["aws:ec2:fleet-id"] == made["FleetId"]
+
+
+def test_an_on_demand_fleet_is_refused_a_template_that_tags_spot_requests(ec2, template):
+    made = ec2.create_fleet(
+        Type="instant",
+        LaunchTemplateConfigs=[
+            {"LaunchTemplateSpecification": template, "Overrides": [{"InstanceType": "t3.micro"}]},
+        ],
+        TargetCapacitySpecification={"TotalTargetCapacity": 1, "DefaultTargetCapacityType": "on-demand"},
+    )
+    assert ids(made) == []
+    assert {one["ErrorCode"] for one in made["Errors"]} == {"InvalidParameterValue"}
 
 
 def test_its_instances_have_the_metadata_options_of_the_template(cloud, fleet):
