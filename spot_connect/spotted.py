@@ -347,7 +347,7 @@ class SpotInstance:
 
         Raises:
             ScriptFailed: one ended with a status other than 0; those after it were not run.
-            UsageError: a script does not exist here; nothing was run.
+            UsageError: a script does not exist here, or an argument is for ``detach=True`` alone; nothing was run.
 
         Example:
             >>> vm.run("cd efs\n python job.py", cmd=True, return_output=True)  # doctest: +SKIP
@@ -360,6 +360,15 @@ class SpotInstance:
             spec = RunSpec(given, on_interrupt, on_rebalance, environment or {}, limits, directory)
             self._check_lasting(spec)
             return detached.start(self._host, spec, self._reporter)
+        _refuse_unless_detached(
+            on_interrupt=on_interrupt,
+            on_rebalance=on_rebalance,
+            environment=environment,
+            resume=resume,
+            max_replacements=max_replacements,
+            max_cost=max_cost,
+            fallback=fallback,
+        )
         started = time.perf_counter()
         if cmd:
             texts, shown = map(str, as_paths(scripts)), None if return_output else to_stdout()
@@ -534,3 +543,11 @@ class SpotInstance:
 
 def _text(output: bytes) -> str:
     return output.decode("utf-8", "replace")
+
+
+def _refuse_unless_detached(**arguments: object) -> None:
+    given = [name for name, value in arguments.items() if value]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} can be given with detach=True alone", advice="Add detach=True, or leave them out."
+        )
