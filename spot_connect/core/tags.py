@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 
 from spot_connect.core import values
 from spot_connect.core.errors import UsageError
@@ -73,8 +74,15 @@ def _name(text: str) -> object:
 
 
 def _place(text: str) -> object:
+    """Where a local cloud's instance is. An instance of AWS is at the address that EC2 tells, and nowhere else."""
     there, _, number = text.rpartition(":")
-    return host(there), port(number)
+    try:
+        is_here = ip_address(host(there)).is_loopback
+    except ValueError as error:
+        raise Refused(f"{text[:100]!a} is not an address") from error
+    if not is_here:
+        raise Refused(f"{text[:100]!a} leads to another computer")
+    return there, port(number)
 
 
 def _profile(text: str) -> object:

@@ -146,7 +146,8 @@ def test_no_part_of_a_folded_cell_stands_where_a_row_begins(text):
         show_table(["run", "state", "what"], [["r1", "failed", text], ["r2", "failed", "x"]])
     _, *lines = stream.getvalue().split("\n")[:-1]
     assert [line for line in lines if not line.startswith(" ")] == [lines[0], lines[-1]]
-    assert lines[0].startswith("r1 ") and lines[-1].startswith("r2 ")
+    assert lines[0].startswith("r1 ")
+    assert lines[-1].startswith("r2 ")
 
 
 @pytest.mark.parametrize("text", ["a[/b]", "[link=http://x]vm1[/link]", "[bold", ":smile:", "[red]x[/red]"])
