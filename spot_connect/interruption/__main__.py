@@ -35,15 +35,19 @@ _STEP = 0.05
 _NOTICE_STEP = 0.5
 _PIECE = 256 * 1024
 UNKNOWN = 66  # EX_NOINPUT
+INTERRUPTED = 130
 
 
 Verb = Callable[[dict[str, Any]], int]
 
 
 def do(verb: str, verbs: dict[str, Verb]) -> int:
-    """Do one of the verbs; the exit status."""
+    """Do one of the verbs; the exit status. An interrupt comes from who listens, and is no failure to be shown."""
     modes.keep_private()
-    return verbs[verb](json.loads(sys.stdin.buffer.readline()))
+    try:
+        return verbs[verb](json.loads(sys.stdin.buffer.readline()))
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def handed_in(size: int) -> bytes:
