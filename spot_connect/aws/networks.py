@@ -9,6 +9,7 @@ from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsObjectMissing, AwsUnreachable
+from spot_connect.core.findings import see_doctor
 from spot_connect.core.models import Subnet
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ def subnets(cloud: Cloud, vpc_id: str = "") -> tuple[Subnet, ...]:
     found = {raw["AvailabilityZone"]: raw for page in pages for raw in page["Subnets"]}
     if not found:
         where = f"the VPC {vpc_id}" if vpc_id else f"the default VPC of {cloud.region}"
-        raise AwsObjectMissing(
-            f"cannot find a subnet in {where}",
-            advice=f"Run `aws ec2 create-default-vpc --region {cloud.region}` once.",
-        )
+        advice = f"Run `aws ec2 create-default-vpc --region {cloud.region}` once."
+        raise AwsObjectMissing(f"cannot find a subnet in {where}", advice=see_doctor(advice, local=cloud.is_local))
     return tuple(Subnet(raw["SubnetId"], zone, raw["VpcId"]) for zone, raw in sorted(found.items()))
 
 
@@ -61,7 +60,7 @@ def own_address(cloud: Cloud, url: str = _CHECK_IP) -> str:
         raise AwsUnreachable(
             "cannot find out this computer's public address",
             f"{url}: {error}",
-            "Check the network, or name who may connect with -fw tcp,22,22,ADDRESS/32.",
+            see_doctor("Check the network, or name who may connect with -fw tcp,22,22,ADDRESS/32."),
         ) from error
 
 

@@ -12,6 +12,7 @@ from spot_connect.local.patches import (
     answers,
     console,
     describing,
+    dry_runs,
     ending,
     filesystems,
     fleets,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 PATCHES: tuple[Patch, ...] = (
     *account.PATCHES,
     *answers.PATCHES,
+    *dry_runs.PATCHES,
     *tags.PATCHES,
     *launching.PATCHES,
     *ending.PATCHES,
