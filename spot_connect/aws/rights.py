@@ -65,6 +65,7 @@ LOOK: Mapping[str, Ask] = {
     "ec2:DescribeKeyPairs": lambda cloud, _: cloud.ec2.describe_key_pairs(DryRun=True),
     "ec2:DescribeLaunchTemplates": lambda cloud, _: cloud.ec2.describe_launch_templates(DryRun=True),
     "ec2:DescribeRegions": lambda cloud, _: cloud.ec2.describe_regions(DryRun=True),
+    "ec2:DescribeRouteTables": lambda cloud, _: cloud.ec2.describe_route_tables(DryRun=True),
     "ec2:DescribeSecurityGroupRules": lambda cloud, _: cloud.ec2.describe_security_group_rules(DryRun=True),
     "ec2:DescribeSecurityGroups": lambda cloud, _: cloud.ec2.describe_security_groups(DryRun=True),
     "ec2:DescribeSpotInstanceRequests": lambda cloud, _: cloud.ec2.describe_spot_instance_requests(DryRun=True),

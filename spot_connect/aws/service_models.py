@@ -34,6 +34,7 @@ EC2_OPERATIONS = frozenset(
         "DescribeKeyPairs",
         "DescribeLaunchTemplates",
         "DescribeRegions",
+        "DescribeRouteTables",
         "DescribeSecurityGroupRules",
         "DescribeSecurityGroups",
         "DescribeSpotInstanceRequests",

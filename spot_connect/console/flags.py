@@ -68,6 +68,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-kp", "--keypair", "text", "", "NAME", "key pair instead of KP-NAME"),
         ("-kd", "--keydir", "text", "", "DIR", "directory of private keys"),
         ("-sg", "--securitygroup", "text", "", "NAME|ID", "security group instead of SG-NAME"),
+        ("", "--subnet", "text", "", "ID", "subnet instead of the best one of each zone"),
         ("-fw", "--firewall", "repeated", [], "tcp,22,22,CIDR", "who may connect; may be repeated"),
         ("-ami", "--imageid", "text", "", "AMI", "image instead of the profile's"),
         ("-prc", "--price", "price", None, "USD", "most US dollars per hour; you are billed the current price"),
@@ -75,6 +76,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-un", "--username", "text", "", "USER", "login name instead of the image's"),
         ("-it", "--instancetype", "text", "", "TYPE", "instance type instead of the profile's"),
         ("-ud", "--userdata", "text", "", "FILE", "script that root runs at first boot"),
+        ("", "--tag", "repeated", [], "KEY=VALUE", "tag for all that is made; may be repeated"),
     ),
     "general": (
         ("", "--local", "switch", None, "", "use the local cloud"),

@@ -31,6 +31,7 @@ from spot_connect.core.names import MANAGED_TAG, NAME_TAG, instance_name
 from spot_connect.core.prices import money
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.tags import require_room
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import ending, finding
 from spot_connect.launching.instance_profiles import patiently
@@ -78,7 +79,7 @@ def launch_fleet(
         >>> launch_fleet(realm, request, files, reporter, count=5).ids  # doctest: +SKIP
         ('i-0123456789abcdef0', ...)
     """
-    _check(request.name, count)
+    _check(request, count)
     with realm.state.lock(f"launch-{request.name}", wait_seconds=_MAINTAINED_SECONDS):
         cloud = realm.cloud(region_of(realm, request))
         _must_be_free(cloud, request.name, count)
@@ -175,10 +176,11 @@ def cancel_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> tuple[Instan
     return alive
 
 
-def _check(prefix: str, count: int) -> None:
+def _check(request: LaunchRequest, count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
         raise UsageError(f"cannot launch {count!r} instances", advice=f"Give a whole number from 1 to {MOST}.")
-    instance_name(f"{prefix}_{count - 1}")
+    instance_name(f"{request.name}_{count - 1}")
+    require_room(request.all_tags, count)
 
 
 def _must_be_free(cloud: Cloud, prefix: str, count: int) -> None:
@@ -244,7 +246,7 @@ def _must_fit(cloud: Cloud, spec: LaunchSpec, types: Collection[str]) -> None:
 
 def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int, *, maintain: bool) -> Fleet:
     cloud = realm.cloud(spec.region)
-    marks = {MANAGED_TAG: "true", FLEET_TAG: spec.name}
+    marks = {**spec.users_tags, MANAGED_TAG: "true", FLEET_TAG: spec.name}
     common = replace(spec, tags=common_tags(spec.name, spec.tags))
     template = launch_templates.create(cloud, template_name(spec.name), common, marks)
     keeps = False

@@ -12,6 +12,7 @@ from spot_connect.core.models import FileSystem, Instance, MountTarget
 from spot_connect.core.names import FILE_SYSTEM_TAG, MANAGED_TAG, file_system_group_name
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.scripts import mount_efs
+from spot_connect.core.tags import file_system_tags, inherited_tags
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching.realm import Realm
 from spot_connect.ssh.command import run_commands
@@ -54,13 +55,23 @@ def known(realm: Realm, token: str, region: str) -> Known:
     return Known(found.id, {target.zone: target.address for target in targets}, realm.efs_must_encrypt)
 
 
-def create(realm: Realm, token: str, region: str, reporter: Reporter) -> FileSystem:
-    """The file system with that creation token, made when it is missing, ready for mount targets."""
+def create(
+    realm: Realm, token: str, region: str, reporter: Reporter, tags: Mapping[str, str] | None = None
+) -> FileSystem:
+    """The file system with that creation token, made when it is missing, ready for mount targets.
+
+    One that is made has the user's standing tags, and ``tags``.
+
+    Raises:
+        UsageError: EFS does not take one of them; nothing was called.
+        AwsError: EFS refused something.
+    """
+    given = file_system_tags({**realm.tags, **(tags or {})})
     cloud = realm.cloud(region)
     found = filesystems.find(cloud, token)
     if found is None:
         reporter.note(f"making the file system {token} in {region}; it costs by the GB and stays until you delete it")
-        found = filesystems.create(cloud, token, {"Name": token, MANAGED_TAG: "true"})
+        found = filesystems.create(cloud, token, {**given, "Name": token, MANAGED_TAG: "true"})
     if found.state == "available":
         return found
     with reporter.step(f"waiting for the file system {token}"):
@@ -68,20 +79,29 @@ def create(realm: Realm, token: str, region: str, reporter: Reporter) -> FileSys
 
 
 def mount(
-    realm: Realm, instance: Instance, connection: Connection, token: str, reporter: Reporter, *, new_target: bool
+    realm: Realm,
+    instance: Instance,
+    connection: Connection,
+    token: str,
+    reporter: Reporter,
+    *,
+    new_target: bool,
+    tags: Mapping[str, str] | None = None,
 ) -> Mounted:
     """Mount the file system ``token`` at ``~/efs`` of the instance; a second mount does nothing.
 
     Args:
         new_target: make a mount target even where the instance could use the one of another zone's instances.
+        tags: for what has to be made, beside those that the user has given to the instance.
 
     Raises:
         AwsError: EFS refused something.
         ScriptFailed: the instance could not mount it; its words were shown.
     """
     cloud = realm.cloud(instance.region)
-    file_system = create(realm, token, instance.region, reporter)
-    target = _target(cloud, instance, file_system, reporter, new_target=new_target)
+    given = {**inherited_tags(instance.tags, file_system=True), **realm.tags, **(tags or {})}
+    file_system = create(realm, token, instance.region, reporter, given)
+    target = _target(cloud, instance, file_system, given, reporter, new_target=new_target)
     with reporter.step(f"mounting {token} at {MOUNT_DIRECTORY}"):
         script = mount_efs(
             target.address, MOUNT_DIRECTORY, file_system_id=file_system.id, must_encrypt=realm.efs_must_encrypt
@@ -99,18 +119,24 @@ def mount(
 
 
 def _target(
-    cloud: Cloud, instance: Instance, file_system: FileSystem, reporter: Reporter, *, new_target: bool
+    cloud: Cloud,
+    instance: Instance,
+    file_system: FileSystem,
+    tags: Mapping[str, str],
+    reporter: Reporter,
+    *,
+    new_target: bool,
 ) -> MountTarget:
     """The mount target in the instance's own zone: reaching another zone's costs money, and fails with it."""
     own = _in_zone(cloud, file_system, instance)
     if own is None:
-        group = _group(cloud, file_system, instance)
+        group = _group(cloud, file_system, instance, tags)
         with reporter.step(f"making a mount target of {file_system.token} in {instance.zone}"):
             filesystems.create_mount_target(cloud, file_system.id, instance.subnet_id, group.id)
             return _awaited(cloud, file_system, instance)
     if new_target:
         reporter.note(f"{instance.zone} has a mount target of {file_system.token} already; EFS allows one a zone")
-    _let_in(cloud, own, file_system, instance, reporter)
+    _let_in(cloud, own, file_system, instance, tags, reporter)
     if own.state == "available":
         return own
     with reporter.step(f"waiting for the mount target of {file_system.token}"):
@@ -139,22 +165,29 @@ def _awaited(cloud: Cloud, file_system: FileSystem, instance: Instance) -> Mount
     )
 
 
-def _group(cloud: Cloud, file_system: FileSystem, instance: Instance) -> groups.Group:
+def _group(cloud: Cloud, file_system: FileSystem, instance: Instance, tags: Mapping[str, str]) -> groups.Group:
     name = file_system_group_name(file_system.token)
     group = groups.find(cloud, name, instance.vpc_id) or groups.create(
-        cloud, name, instance.vpc_id, {MANAGED_TAG: "true"}
+        cloud, name, instance.vpc_id, {**tags, MANAGED_TAG: "true"}
     )
     for source in instance.groups:
         groups.allow_from_group(cloud, group.id, range(filesystems.NFS_PORT, filesystems.NFS_PORT + 1), source)
     return group
 
 
-def _let_in(cloud: Cloud, target: MountTarget, file_system: FileSystem, instance: Instance, reporter: Reporter) -> None:
+def _let_in(
+    cloud: Cloud,
+    target: MountTarget,
+    file_system: FileSystem,
+    instance: Instance,
+    tags: Mapping[str, str],
+    reporter: Reporter,
+) -> None:
     ours = groups.find(cloud, file_system_group_name(file_system.token), instance.vpc_id)
     if ours is None or ours.id not in filesystems.mount_target_groups(cloud, target.id):
         reporter.note(f"the mount target {target.id} is not ours; its security group is left as it is")
         return
-    _group(cloud, file_system, instance)
+    _group(cloud, file_system, instance, tags)
 
 
 def _ready(cloud: Cloud, token: str) -> Seen[FileSystem]:

@@ -36,7 +36,7 @@ def write(
     """
     if fleet.spec is None:
         raise ValueError(f"{fleet.name} was not launched here")
-    marks = {MANAGED_TAG: "true", FLEET_TAG: fleet.name}
+    marks = {**fleet.spec.users_tags, MANAGED_TAG: "true", FLEET_TAG: fleet.name}
     spec = replace(fleet.spec, tags=common_tags(fleet.name, {**fleet.spec.tags, **tags}), user_data=user_data)
     templates = _templates(realm.cloud(fleet.region), fleet.name, spec, marks)
     pools = {SPOT: (*fleet.pools, *further_pools(realm, fleet, others)), ON_DEMAND: fleet.pools}
