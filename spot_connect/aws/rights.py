@@ -18,6 +18,7 @@ from spot_connect.core.errors import AwsError, NotAuthorized
 from spot_connect.core.models import LIVE_STATES, LaunchSpec, Subnet
 from spot_connect.core.names import MANAGED_TAG
 
+NOTHING = "there is nothing of spot-connect to ask about"
 _ALLOWED = "DryRunOperation"
 _OURS = [{"Name": "tag-key", "Values": [MANAGED_TAG]}]
 _MARKS = [{"Key": MANAGED_TAG, "Value": "true"}]
@@ -134,7 +135,7 @@ def may(cloud: Cloud, ask: Ask, ours: Ours) -> Answer:
         with asking("ask for it with DryRun"):
             ask(cloud, ours)
     except NothingToAskAbout:
-        return Answer(None, "there is nothing of spot-connect to ask about")
+        return Answer(None, NOTHING)
     except AwsError as error:
         if error.code == _ALLOWED:
             return Answer(allowed=True)

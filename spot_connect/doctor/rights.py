@@ -21,22 +21,20 @@ _POLICY = "Ask for the policy of docs/permissions.md."
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Calls that serve one purpose; where one is refused, that is as bad as ``refused`` says."""
+    """Calls that serve one purpose, and what it ``means`` that one is refused."""
 
     check: str
     calls: tuple[str, ...]
-    refused: State
     means: str
 
 
-LOOK = Group("may look", tuple(rights.LOOK), State.FAULT, "machines and what a launch needs are not found")
+LOOK = Group("may look", tuple(rights.LOOK), "not all is found or told")
 PREPARE = Group(
     "may launch",
     ("ec2:RunInstances", "ec2:CreateSecurityGroup", *rights.PREPARE),
-    State.FAULT,
-    "nothing, or no fleet, is launched",
+    "not all can be launched",
 )
-CHANGE = Group("may change", tuple(rights.CHANGE), State.FAULT, "what was launched is not let in, named or ended")
+CHANGE = Group("may change", tuple(rights.CHANGE), "what was launched is not opened, named or ended")
 GROUPS = (LOOK, PREPARE, CHANGE)
 
 
@@ -83,25 +81,27 @@ def together(group: Group, found: Mapping[str, Finding]) -> Finding:
     details = {
         "calls": {call: {"state": _WORDS[found[call].state], "said": found[call].says or None} for call in group.calls}
     }
-    refused, unknown = of[State.FAULT], of[State.UNKNOWN]
-    parts = [f"{len(of[State.OK])} of {len(group.calls)} calls are allowed"]
+    allowed, refused = of[State.OK], of[State.FAULT]
+    absent = [call for call in of[State.UNKNOWN] if found[call].says == rights.NOTHING]
+    unknown = [call for call in of[State.UNKNOWN] if call not in absent]
+    parts = [f"{len(allowed)} call{'s' * (len(allowed) != 1)} allowed"] if allowed else []
     if refused:
-        parts.append(f"refused: {', '.join(refused)} ({found[refused[0]].says}); {group.means}")
-    for said, calls in _by_reason(unknown, found):
-        parts.append(f"could not be looked at: {', '.join(calls)} ({said})")
-    state = worst([group.refused] * bool(refused) + [State.UNKNOWN] * bool(unknown))
-    if state is State.UNKNOWN and all(found[call].says == _NOTHING for call in unknown):
-        # As it is before the first launch.
-        state = State.OK
+        parts.append(f"refused: {', '.join(refused)} ({found[refused[0]].says}), so that {group.means}")
+    parts += [
+        f"could not be looked at: {', '.join(calls)} ({said})" for said, calls in _by_reason(unknown, found).items()
+    ]
+    if absent:
+        # As it is before the first launch, so that it tells nothing.
+        parts.append(f"not asked, as there is nothing of spot-connect yet: {', '.join(absent)}")
+    state = worst([State.FAULT] * bool(refused) + [State.UNKNOWN] * bool(unknown))
     return Finding(group.check, state, "; ".join(parts), _POLICY if refused else "", details)
 
 
 _WORDS = {State.OK: "allowed", State.FAULT: "refused", State.UNKNOWN: "unknown", State.WARNING: "unknown"}
-_NOTHING = "there is nothing of spot-connect to ask about"
 
 
-def _by_reason(calls: Iterable[str], found: Mapping[str, Finding]) -> list[tuple[str, list[str]]]:
+def _by_reason(calls: Iterable[str], found: Mapping[str, Finding]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for call in calls:
         reasons.setdefault(found[call].says, []).append(call)
-    return list(reasons.items())
+    return reasons

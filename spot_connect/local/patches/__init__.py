@@ -57,3 +57,4 @@ def install(cloud: Cloud) -> None:
     launching.add_fields()
     describing.add_filters()
     filesystems.lengthen_ids()
+    account.enable_regions()
