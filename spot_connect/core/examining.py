@@ -59,6 +59,7 @@ class _Examination:
         self._told: queue.Queue[tuple[str, Finding] | tuple[terminal.Question, Future[str]]] = queue.Queue()
         self._found: dict[str, Finding] = {}
         self._ends: dict[str, float] = {}
+        self._missing: dict[str, str] = {}
         self._step = ExitStack()
         self._shown = ""
         self._next_words = clock.now() + _QUIET_SECONDS
@@ -78,13 +79,14 @@ class _Examination:
             if name in self._ends or name in self._found or (check.after and check.after not in self._found):
                 continue
             if check.after and self._found[check.after].state in (State.FAULT, State.UNKNOWN):
-                said = f"could not be looked at, for want of {check.after}"
-                self._found[name] = Finding(name, State.UNKNOWN, said, f"Mend {check.after} first.")
+                missing = self._missing[name] = self._missing.get(check.after, check.after)
+                said = f"could not be looked at, for want of {missing}"
+                self._found[name] = Finding(name, State.UNKNOWN, said, f"Mend {missing} first.")
                 # Those that come after this one are to hear of it.
-                return self._begin()
+                self._begin()
+                return
             self._ends[name] = self._clock.now() + check.seconds
             threading.Thread(target=self._look, args=(check,), daemon=True, name=f"doctor: {name}").start()
-        return None
 
     def _look(self, check: Check) -> None:
         try:
