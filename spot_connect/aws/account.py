@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
@@ -17,7 +17,7 @@ from spot_connect.core.regions import home_of
 
 _NO_ROLE = "NoSuchEntity"
 _NO_REGION = "InvalidParameterValue"
-_COUNTED = ["pending", "running"]
+_RUNNING = ["pending", "running"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +125,10 @@ def quota(cloud: Cloud, code: str) -> Quota:
 
 
 @once
-def vcpus_in_use(cloud: Cloud) -> dict[tuple[str, bool], int]:
-    """The vCPUs of all instances of the account in the Region, by their type and whether they are spot instances."""
-    found: dict[tuple[str, bool], int] = {}
-    filters = [{"Name": "instance-state-name", "Values": _COUNTED}]
+def running(cloud: Cloud) -> Mapping[tuple[str, bool], int]:
+    """How many instances of the account run in the Region, by their type and whether they are spot instances."""
+    filters = [{"Name": "instance-state-name", "Values": _RUNNING}]
     with asking(f"count the instances in {cloud.region}"):
-        for page in cloud.ec2.get_paginator("describe_instances").paginate(Filters=filters):
-            for reservation in page["Reservations"]:
-                for raw in reservation["Instances"]:
-                    key = (str(raw["InstanceType"]), raw.get("InstanceLifecycle") == "spot")
-                    found[key] = found.get(key, 0) + _vcpus(raw.get("CpuOptions", {}))
-    return found
-
-
-def _vcpus(options: Mapping[str, Any]) -> int:
-    return int(options.get("CoreCount", 1)) * int(options.get("ThreadsPerCore", 1))
+        pages = list(cloud.ec2.get_paginator("describe_instances").paginate(Filters=filters))
+    found = (raw for page in pages for reservation in page["Reservations"] for raw in reservation["Instances"])
+    return Counter((str(raw["InstanceType"]), raw.get("InstanceLifecycle") == "spot") for raw in found)

@@ -98,14 +98,17 @@ def quota(cloud: Cloud, instance_type: str, *, spot: bool) -> Finding:
         found = account.quota(cloud, code)
     except AwsError as error:
         return _unread(check, error)
-    row = tables.type_row(instance_type)
-    needed = row.vcpus if row else 1
     in_use = sum(
-        count
-        for (kind, is_spot), count in account.vcpus_in_use(cloud).items()
+        count * _vcpus(kind)
+        for (kind, is_spot), count in account.running(cloud).items()
         if is_spot == spot and (quotas_of(kind).spot if spot else quotas_of(kind).on_demand) == code
     )
-    return _judged(check, cloud.region, found, instance_type, needed, in_use, spot=spot)
+    return _judged(check, cloud.region, found, instance_type, _vcpus(instance_type), in_use, spot=spot)
+
+
+def _vcpus(instance_type: str) -> int:
+    row = tables.type_row(instance_type)
+    return row.vcpus if row else 1
 
 
 def _judged(
