@@ -153,13 +153,11 @@ def test_a_default_vpc_that_leads_nowhere_is_a_fault(cloud, look):
     assert "create-route" in found.mend
 
 
-def test_a_type_that_takes_more_than_the_quota_is_a_fault_with_the_command_that_raises_it(look):
-    found = look("p4d.24xlarge")["spot quota"]
-    assert (found.state, found.details["needed"], found.details["vcpus"]) == (State.OK, 96, 256)
-    found = look("c7i.metal-48xl")["spot quota"]
-    assert found.state is State.OK
-    found = look("g6e.48xlarge")["spot quota"]
-    assert (found.details["code"], found.details["needed"]) == ("L-3819A6DF", 192)
+def test_the_quota_is_that_of_the_families_of_the_type(look):
+    found = look("p4d.24xlarge")
+    assert (found["spot quota"].details["code"], found["spot quota"].details["needed"]) == ("L-7212CCBC", 96)
+    assert "L-417A185B" in found["on-demand quota"].says
+    assert found["on-demand quota"].state is State.UNKNOWN
 
 
 def test_what_runs_counts_against_the_quota(cloud, look):
