@@ -26,6 +26,17 @@ def find(cloud: Cloud, token: str) -> FileSystem | None:
     return next((_file_system(raw) for raw in found if raw["LifeCycleState"] not in _DEAD), None)
 
 
+def check_reachable(cloud: Cloud) -> None:
+    """Ask EFS anything at all.
+
+    Raises:
+        AwsUnreachable: it does not answer.
+        NotAuthorized: ``elasticfilesystem:DescribeFileSystems`` is not allowed.
+    """
+    with asking(f"ask for file systems in {cloud.region}"):
+        cloud.client("efs").describe_file_systems(MaxItems=1)
+
+
 def create(cloud: Cloud, token: str, tags: Mapping[str, str]) -> FileSystem:
     """An encrypted, elastic file system; the existing one when somebody else has just made it.
 

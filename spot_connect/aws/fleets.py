@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spot_connect.aws.refusals import asking, refused
+from spot_connect.aws.refusals import asking, examined, refused
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsError, AwsUnreachable, NoCapacity, NotAuthorized, QuotaReached, Throttled
 from spot_connect.core.fleets import Pool, PoolRefusal
@@ -102,7 +102,8 @@ def delete(cloud: Cloud, fleet_id: str) -> None:
     for failure in answer.get("UnsuccessfulFleetDeletions", ()):
         said = failure.get("Error", {})
         if said.get("Code") not in _DELETED_ALREADY:
-            raise refused(f"delete the fleet {fleet_id}", str(said.get("Code", "")), str(said.get("Message", "")))
+            told = refused(f"delete the fleet {fleet_id}", str(said.get("Code", "")), str(said.get("Message", "")))
+            raise examined(told, local=cloud.is_local)
 
 
 def describe(cloud: Cloud, fleet_id: str) -> Known | None:
@@ -117,14 +118,16 @@ def describe(cloud: Cloud, fleet_id: str) -> Known | None:
     return _known(found[0]) if found else None
 
 
-def worst(what: str, errors: Iterable[PoolRefusal]) -> AwsError:
+def worst(what: str, errors: Iterable[PoolRefusal], *, local: bool = False) -> AwsError:
     """The refusal that says most: what no other pool can help, before lack of capacity.
 
     UnfulfillableCapacity comes last, because EC2 says it of pools that it never tried.
     """
     found = [(refused(what, error.code, error.said), error) for error in errors]
     found.sort(key=lambda pair: _weight(*pair))
-    return found[0][0] if found else NoCapacity(f"cannot {what}", "EC2 gave neither instances nor a reason")
+    if not found:
+        return NoCapacity(f"cannot {what}", "EC2 gave neither instances nor a reason")
+    return examined(found[0][0], local=local)
 
 
 def _weight(error: AwsError, refusal: PoolRefusal) -> int:

@@ -10,6 +10,7 @@ from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import once
 from spot_connect.core.errors import AwsObjectMissing, AwsUnreachable, NotAuthorized
+from spot_connect.core.findings import see_doctor
 from spot_connect.core.models import Subnet
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ def subnets(cloud: Cloud, vpc_id: str = "") -> tuple[Subnet, ...]:
     # An instance without an IPv4 address has none that we could connect to.
     found = [raw for raw in _subnets(cloud, name, value) if not raw.get("Ipv6Native")]
     if not found:
+        if vpc_id:
+            raise AwsObjectMissing(f"cannot find a subnet in the VPC {vpc_id}", advice="Name one with --subnet.")
         make = f"`aws ec2 create-default-vpc --region {cloud.region}` makes them, once for all."
-        raise AwsObjectMissing(
-            f"cannot find a subnet in {f'the VPC {vpc_id}' if vpc_id else f'the default VPC of {cloud.region}'}",
-            advice="Name one with --subnet." if vpc_id else f"Name one of another VPC with --subnet; or {make}",
-        )
+        advice = see_doctor(f"Name one of another VPC with --subnet; or {make}", local=cloud.is_local)
+        raise AwsObjectMissing(f"cannot find a subnet in the default VPC of {cloud.region}", advice=advice)
     is_public = _is_public(cloud, found[0]["VpcId"])
     best: dict[str, Mapping[str, Any]] = {}
     for raw in sorted(found, key=lambda raw: raw["SubnetId"]):
@@ -146,7 +147,7 @@ def own_address(cloud: Cloud, url: str = _CHECK_IP) -> str:
         raise AwsUnreachable(
             "cannot find out this computer's public address",
             f"{url}: {error}",
-            "Check the network, or name who may connect with -fw tcp,22,22,ADDRESS/32.",
+            see_doctor("Check the network, or name who may connect with -fw tcp,22,22,ADDRESS/32."),
         ) from error
 
 

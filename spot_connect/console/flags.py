@@ -26,6 +26,7 @@ VERBS = {
     "sync": "bring a directory there up to date with one here, as git sees it",
     "ssh-config": "what OpenSSH needs to know your machines by name",
     "jobs": "many scripts side by side: run, ls, status, watch, attach, logs, results, retry, cancel, scale, close",
+    "doctor": "whether a launch would go well: credentials, Region, network, quotas, permissions, keys",
     "completion": "what bash or zsh needs to complete names, verbs and flags at TAB",
     "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }

@@ -279,14 +279,14 @@ def _answered(
     answer = fleets.launch(cloud, request, pools)
     heard.append(answer)
     if request["Type"] == "instant" and not answer.instance_ids:
-        raise fleets.worst(f"launch the fleet {name}", answer.errors)
+        raise fleets.worst(f"launch the fleet {name}", answer.errors, local=cloud.is_local)
     return answer
 
 
 def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) -> Fleet:
     found = arrived(cloud, ids) if ids else _maintained(realm, fleet)
     if not found:
-        raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
+        raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors, local=cloud.is_local)
     given = [one.id for one in found]
     return replace(fleet, instances=_in_order(_numbered(cloud, given)))
 

@@ -70,7 +70,7 @@ def place(
     with reporter.step(f"launching {', '.join(names)}: {market}"):
         answer = to_the_end(ask)
         if not answer.instance_ids:
-            raise aws_fleets.worst(f"launch {', '.join(names)}", answer.errors)
+            raise aws_fleets.worst(f"launch {', '.join(names)}", answer.errors, local=cloud.is_local)
         found = arrived(cloud, answer.instance_ids)
     by_id = dict(zip(sorted(answer.instance_ids), names, strict=False))
     made = renamed(cloud, [one for one in found if one.id in by_id], by_id)

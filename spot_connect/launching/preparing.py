@@ -109,7 +109,7 @@ def _profile_of(request: LaunchRequest) -> Profile:
 def _look_up(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> _Ground:
     with ThreadPoolExecutor(max_workers=5) as pool:
         rights = pool.submit(instance_profiles.must_exist, cloud, request.instance_profile)
-        image = pool.submit(_choose_image, cloud, request, profile, instance_type)
+        image = pool.submit(choose_image, cloud, request, profile, instance_type)
         subnets = pool.submit(_choose_subnets, cloud, request)
         quotes = pool.submit(prices.current, cloud, instance_type)
         file_system = pool.submit(mounting.vpc_of, cloud, request.filesystem)
@@ -148,8 +148,13 @@ def _warn_if_unreachable(request: LaunchRequest, subnets: Sequence[Subnet], repo
     )
 
 
-def _choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> tuple[Image, str]:
-    """The image and its user name: the one asked for, else the newest of the profile's kind for the type."""
+def choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> tuple[Image, str]:
+    """The image and its user name: the one asked for, else the newest of the profile's kind for the type.
+
+    Raises:
+        UsageError: image and type do not fit.
+        AwsObjectMissing: the Region has no such image or type.
+    """
     architecture = instance_types.architecture(cloud, instance_type)
     image_id, username = _image_id(cloud, request, profile, architecture)
     image = images.describe(cloud, image_id)

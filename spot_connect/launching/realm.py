@@ -69,6 +69,10 @@ class Realm:
         cloud.log_in()
         return cloud
 
+    def unopened_cloud(self, region: str) -> Cloud:
+        """The same, before anybody has looked for credentials: the first call does that."""
+        return self._anywhere.in_region(region)
+
     @cached_property
     def default_region(self) -> str:
         """Where to work if nothing says otherwise.

@@ -21,7 +21,7 @@ from spot_connect.launching.preparing import _tags
 
 ROOT = Path(__file__).parents[2]
 MAKER = "session.py"
-IAM_PREFIX = {"efs": "elasticfilesystem"}
+IAM_PREFIX = {"efs": "elasticfilesystem", "service-quotas": "servicequotas"}
 CLIENT_OF = {"ec2": "ec2", "ec2_once": "ec2"}
 NO_CALL_OF_OURS = {
     "ec2:CreateNetworkInterface",

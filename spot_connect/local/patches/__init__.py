@@ -12,6 +12,7 @@ from spot_connect.local.patches import (
     answers,
     console,
     describing,
+    dry_runs,
     ending,
     filesystems,
     fleets,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 PATCHES: tuple[Patch, ...] = (
     *account.PATCHES,
     *answers.PATCHES,
+    *dry_runs.PATCHES,
     *tags.PATCHES,
     *launching.PATCHES,
     *ending.PATCHES,
@@ -55,3 +57,4 @@ def install(cloud: Cloud) -> None:
     launching.add_fields()
     describing.add_filters()
     filesystems.lengthen_ids()
+    account.enable_regions()
