@@ -17,6 +17,7 @@ from spot_connect.local.patches import (
     fleets,
     groups,
     images,
+    lagging,
     launching,
     prices,
     quotas,
@@ -43,6 +44,8 @@ PATCHES: tuple[Patch, ...] = (
     *prices.PATCHES,
     *console.PATCHES,
     *quotas.PATCHES,
+    # Above all others, so that what they tell of themselves lags, too.
+    *lagging.PATCHES,
 )
 
 
