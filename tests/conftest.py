@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from spot_connect.launching import realm
 from spot_connect.local import service
+from tests import local_cloud
 
 # A busy computer is no error.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +33,15 @@ def _guarded_connect(self: socket.socket, address: object) -> None:
         if not is_near:
             raise OSError(f"tests may not leave this computer: {address}")
     _REAL_CONNECT(self, address)
+
+
+def pytest_addoption(parser):
+    words = "local clouds are late: what was just made is unknown to other calls for up to so long"
+    parser.addoption("--lag", type=float, default=0.0, metavar="SECONDS", help=words)
+
+
+def pytest_configure(config):
+    local_cloud.lag_seconds = config.getoption("--lag")
 
 
 @pytest.fixture(autouse=True)

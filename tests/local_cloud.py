@@ -12,6 +12,8 @@ from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.local import service
 
 PATIENCE = 60
+lag_seconds = 0.0
+"""How late calls to every cloud hear of what others have made; ``--lag`` sets it."""
 AMAZON_LINUX = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 
 
@@ -95,6 +97,8 @@ def somebody_else(region: str = service.DEFAULT_REGION) -> Any:
 def running_local_cloud(home: Path, **options: Any) -> Iterator[LocalCloud]:
     """A local cloud that ``service.up`` starts with ``options``, and that is gone afterwards."""
     report = service.up(home, **options)
+    if lag_seconds:
+        service.call(home, "POST", "faults", {"kind": "lag", "seconds": lag_seconds})
     try:
         yield LocalCloud(home, report.endpoint)
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spot_connect.aws.consistency import GROUP
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import batches, in_one_call, once
@@ -32,7 +33,13 @@ def find(cloud: Cloud, name: str, vpc_id: str = "") -> Group | None:
     filters = [{"Name": key, "Values": [value]} for key, value in wanted.items() if value]
     with asking(f"look for the security group {name} in {cloud.region}"):
         found = cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    return _group(found[0]) if found else None
+    return _group(found[0]) if found else _young(cloud, name, vpc_id)
+
+
+def _young(cloud: Cloud, name: str, vpc_id: str) -> Group | None:
+    """The group that was made moments ago, which EC2 may not show yet."""
+    made: Iterable[Group] = filter(None, cloud.recent.told(cloud.region, GROUP).values())
+    return next((one for one in made if name in (one.id, one.name) and vpc_id in ("", one.vpc_id)), None)
 
 
 def create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Group:
@@ -47,11 +54,16 @@ def create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Gro
                 TagSpecifications=[{"ResourceType": "security-group", "Tags": marks}],
             )
     except AwsError as error:
-        existing = find(cloud, name, vpc_id) if error.code == "InvalidGroup.Duplicate" else None
-        if existing is None:
+        if error.code != "InvalidGroup.Duplicate":
             raise
-        return existing
-    return Group(answer["GroupId"], name, vpc_id, ours=True)
+        group = cloud.recent.patiently(lambda: find(cloud, name, vpc_id), lambda found: found is None)
+        if group is None:
+            raise
+        cloud.recent.made(cloud.region, GROUP, [group.id])
+    else:
+        group = Group(answer["GroupId"], name, vpc_id, ours=True)
+    cloud.recent.tell(cloud.region, GROUP, group.id, group)
+    return group
 
 
 @in_one_call

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from spot_connect.aws.consistency import Recent, patient
 from spot_connect.aws.refusals import asking, note_place
 from spot_connect.aws.service_models import Cache, quick_session
 from spot_connect.aws.sources import Login, login_of, watch
@@ -38,6 +39,7 @@ class _Clients:
         self._is_logged_in = False
         self._made: dict[tuple[str, str, int], Any] = {}
         self._shared: dict[Hashable, Shared[Any, Any]] = {}
+        self.recent = Recent(endpoint.url if endpoint else "", cache)
 
     def get(self, service: str, region: str, attempts: int) -> Any:
         key = (service, region, attempts)
@@ -94,8 +96,12 @@ class _Clients:
             if self.endpoint is not None:
                 session.set_credentials(self.endpoint.access_key, self.endpoint.secret_key)
             session.register("after-call", lambda **said: note_place(local=self.endpoint is not None, **said))
+            session.register("creating-client-class", self._make_patient)
             self._session = session
         return self._session
+
+    def _make_patient(self, base_classes: list[type], **_: Any) -> None:
+        base_classes.insert(0, patient(self.recent))
 
     def _make(self, service: str, region: str, attempts: int) -> Any:
         from botocore import UNSIGNED
@@ -187,6 +193,11 @@ class Cloud:
     def client(self, service: str) -> Any:
         """The boto3 client of ``service``; made once, usable from any thread."""
         return self._clients.get(service, self.region, 5)
+
+    @property
+    def recent(self) -> Recent:
+        """What was made moments ago, of which some of AWS's servers may not have heard."""
+        return self._clients.recent
 
     @property
     def ec2(self) -> Any:

@@ -24,6 +24,7 @@ _FAULT_FIELDS = {
     "code": "code",
     "status": "status",
     "seconds": "seconds",
+    "seed": "seed",
     "times": "times",
 }
 

@@ -34,7 +34,6 @@ from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.tags import require_room
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import ending, finding
-from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare, region_of
 from spot_connect.launching.realm import Realm
 from spot_connect.launching.shielding import to_the_end
@@ -254,7 +253,7 @@ def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int,
     try:
         request = fleets.fleet_request(template, pools, count, marks, maintain=maintain)
         ask = partial(_answered, cloud, spec.name, request, pools, heard)
-        answer = patiently(cloud, spec.instance_profile, lambda: to_the_end(ask))
+        answer = to_the_end(ask)
         fleet = Fleet(
             answer.fleet_id, spec.name, spec.region, count, (), answer.errors, maintain, spec=spec, pools=tuple(pools)
         )

@@ -18,6 +18,7 @@ from spot_connect.local.patches import (
     fleets,
     groups,
     images,
+    lagging,
     launching,
     networks,
     prices,
@@ -47,6 +48,8 @@ PATCHES: tuple[Patch, ...] = (
     *prices.PATCHES,
     *console.PATCHES,
     *quotas.PATCHES,
+    # Above all others, so that what they tell of themselves lags, too.
+    *lagging.PATCHES,
 )
 
 

@@ -16,7 +16,7 @@ from moto.ec2.responses.fleets import Fleets
 
 from spot_connect.local import market
 from spot_connect.local.machines import FAILED
-from spot_connect.local.patches import errors, idempotency, spot
+from spot_connect.local.patches import errors, idempotency, lagging, spot
 from spot_connect.local.patches.patch import Patch
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def create_spot_requests(cloud: Cloud, _: Any, fleet: Any, weight: float) -> Any
     return fleet.spot_requests
 
 
-def create_on_demand_requests(_: Cloud, __: Any, fleet: Any, weight: float) -> None:
+def create_on_demand_requests(cloud: Cloud, _: Any, fleet: Any, weight: float) -> None:
     """On-demand instances from the pools in turn."""
-    fleet.on_demand_instances.extend(_from_pools(fleet, weight, "on-demand", partial(_on_demand, fleet)))
+    fleet.on_demand_instances.extend(_from_pools(fleet, weight, "on-demand", partial(_on_demand, cloud, fleet)))
 
 
 def terminate_instances(_: Cloud, __: Any, fleet: Any) -> None:
@@ -92,17 +92,18 @@ def describe_fleet_instances(_: Cloud, original: Any, backend: Any, fleet_id: st
     return [one for one in original(backend, fleet_id) if _lives(one)]
 
 
-def describe_fleets(_: Cloud, original: Any, backend: Any, fleet_ids: list[str] | None) -> Any:
+def describe_fleets(cloud: Cloud, original: Any, backend: Any, fleet_ids: list[str] | None) -> Any:
     """Instant fleets only when they are asked for by id."""
-    found = original(backend, fleet_ids)
+    found = [fleet for fleet in original(backend, fleet_ids) if not cloud.lag.hides(fleet.id)]
     return found if fleet_ids else [fleet for fleet in found if fleet.fleet_type != "instant"]
 
 
-def delete_fleets(_: Cloud, original: Any, response: Any) -> Any:
+def delete_fleets(cloud: Cloud, original: Any, response: Any) -> Any:
     """Deletes the fleets that exist, with the instances of instant ones, and says which it did not delete."""
     wanted = list(response._get_param("FleetIds", []))
     ends = response._get_bool_param("TerminateInstances")
-    refused = {fleet_id: _undeletable(response.ec2_backend.fleets.get(fleet_id), fleet_id, ends) for fleet_id in wanted}
+    known = {one: response.ec2_backend.fleets.get(one) for one in wanted if not cloud.lag.hides(one)}
+    refused = {fleet_id: _undeletable(known.get(fleet_id), fleet_id, ends) for fleet_id in wanted}
     response.params["FleetIds"] = [fleet_id for fleet_id in wanted if not refused[fleet_id]]
     result = original(response)
     result.result["UnsuccessfulFleetDeletions"] = [
@@ -169,6 +170,7 @@ def _refusals(fleet: Any) -> list[dict[str, Any]]:
 
 def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     template = _template(fleet, spec)
+    _must_be_known(cloud, fleet, spec, template)
     price = (spec.overrides or {}).get("MaxPrice") or spec.spot_price
     subnet = spec.subnet_id or _subnet(fleet, spec)
     if price:
@@ -201,8 +203,9 @@ def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     return list(requests)
 
 
-def _on_demand(fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
+def _on_demand(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
     template = _template(fleet, spec)
+    _must_be_known(cloud, fleet, spec, template)
     tagged = {one.get("ResourceType") for one in template.get("TagSpecifications") or ()}
     if "spot-instances-request" in tagged:
         raise errors.refusal(
@@ -231,6 +234,12 @@ def _on_demand(fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
     for instance in reservation.instances:
         _complete(fleet, instance, template)
     return [{"id": reservation.id, "instance": one, "launch_spec": spec} for one in reservation.instances]
+
+
+def _must_be_known(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, Any]) -> None:
+    profile = template.get("IamInstanceProfile") or {}
+    named = str(profile.get("Name") or profile.get("Arn") or "")
+    lagging.check_launch(cloud, fleet.ec2_backend, spec.key_name, _groups(template), named)
 
 
 def _lives(entry: Any) -> bool:
