@@ -22,7 +22,7 @@ UNKNOWN = 66
 """The program knows no such run."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
-_SHARED = ("packages", "untrusted")
+_SHARED = ("booting", "packages", "untrusted")
 """Of what can be decided without an instance, the modules that are needed on one, too."""
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"

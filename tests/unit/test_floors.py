@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "launching": {"launching", "holding", "aws", "ssh", "store", "core", "local.service"},
     "market": {"market", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
-    "crew": {"crew", "interruption", "core.packages", "core.untrusted"},
+    "crew": {"crew", "interruption", "core.booting", "core.packages", "core.untrusted"},
     "jobs": {"jobs", "crew", "runs", "market", "launching", "transfers", "ssh", "store", "core"},
     "transfers": {"transfers", "ssh", "core"},
     "runs": {"runs", "market", "launching", "ssh", "aws", "store", "core"},
