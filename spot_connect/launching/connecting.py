@@ -161,7 +161,12 @@ def _line(
         warm_up()
         slowly = f", which takes {instance.type} up to 20 minutes" if left > _LAUNCH_SECONDS else ""
         with reporter.step(f"waiting for {instance.name} at {address}{slowly}"):
-            wait_until_ready(address, seconds=max(left, _RECONNECT_SECONDS), alive=lambda: _must_live(realm, instance))
+            wait_until_ready(
+                address,
+                seconds=max(left, _RECONNECT_SECONDS),
+                alive=lambda: _must_live(realm, instance),
+                for_login=connection,
+            )
             wait_for_login(connection, seconds=_FIRST_LOGIN_SECONDS if left else 0)
     return connection
 
