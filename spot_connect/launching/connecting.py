@@ -90,7 +90,7 @@ def last_of(realm: Realm, request: LaunchRequest) -> Instance | None:
 def _absent(realm: Realm, request: LaunchRequest) -> SpotConnectError:
     """Why nothing runs under that name, as far as AWS still knows."""
     what = f"cannot connect to {request.name}"
-    launch_it = f"Launch it with a profile: {typed(realm, '-n', request.name, '-p', 't2.micro')}"
+    launch_it = f"Launch it with a profile: {typed(realm, '-n', request.name, '-p', 't3.micro')}"
     last = last_of(realm, request)
     if last is None:
         return InstanceNotFound(what, "no instance of that name runs in any Region", launch_it)

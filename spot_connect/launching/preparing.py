@@ -90,7 +90,7 @@ def region_of(realm: Realm, request: LaunchRequest) -> str:
 
 def _profile_of(request: LaunchRequest) -> Profile:
     if request.profile is None:
-        raise UsageError(f"cannot launch {request.name}", "no profile was given", "Name one with -p, e.g. -p t2.micro.")
+        raise UsageError(f"cannot launch {request.name}", "no profile was given", "Name one with -p, e.g. -p t3.micro.")
     return request.profile
 
 

@@ -216,7 +216,7 @@ class Connection:
 
     def another(self) -> Connection:
         """A second line to the same server, not yet opened."""
-        return Connection(
+        made = Connection(
             self.address,
             self.username,
             self.key_file,
@@ -225,6 +225,9 @@ class Connection:
             connect_seconds=self._seconds,
             doubt=self.doubt,
         )
+        # What the server has not taken once it does not take again, and OpenSSH counts the lines that are given up.
+        made._is_hasty = self._is_hasty
+        return made
 
     def channel(self) -> paramiko.Channel:
         """A new session channel, for this package's own use.
