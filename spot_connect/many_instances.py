@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spot_connect import sutils
-from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
+from spot_connect.core.errors import InstanceNotFound, ScriptFailed, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
 from spot_connect.core.models import Instance
 from spot_connect.core.names import FILE_SYSTEM_TAG, file_name, file_system_token
@@ -284,6 +284,7 @@ class ManyInstances:
             UsageError: not exactly one side is in a bucket, or no instance profile is given; nothing was launched.
             AwsObjectMissing: no such bucket, prefix or instance profile; nothing was launched.
             TransferFailed: the instance has no such directory; if it was launched for this, it was terminated again.
+            ScriptFailed: the instance has no AWS CLI, and none could be installed; it was terminated again likewise.
 
         Example:
             >>> manager.instance_s3_transfer("s3://my-data/in", "~/efs/in", "s3-access")  # doctest: +SKIP
@@ -309,11 +310,21 @@ class ManyInstances:
         place = {"region": region, "subnet": subnet}
         instance = self.launch_instance(name, instance_profile=instance_profile, tags=tags, **place, **settings)
         self._must_have(instance, transfer)
-        s3_transfers.start(instance.connection, transfer, _log_path(instance.name, instance.filesystem))
+        self._start(instance, transfer)
         self._reporter.note(f"{instance.name} copies {source} to {dest} and ends itself when it is done")
         afterwards = ", and from another instance of the file system when it has ended" if instance.filesystem else ""
         self._reporter.note(f"watch it with s3_transfer_log({instance.name!r}){afterwards}")
         return instance
+
+    def _start(self, instance: SpotInstance, transfer: S3Transfer) -> None:
+        log = _log_path(instance.name, instance.filesystem)
+        try:
+            s3_transfers.start(instance.connection, transfer, log, self._reporter)
+        except ScriptFailed:
+            if instance.launched:
+                self.terminate(instance)
+                self._reporter.note(f"{instance.name} was terminated again")
+            raise
 
     def _must_have(self, instance: SpotInstance, transfer: S3Transfer) -> None:
         if transfer.from_bucket or instance.dir_exists(transfer.directory):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from spot_connect.aws.consistency import INSTANCE, REQUEST
+from spot_connect.aws.filters import exactly
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import batches, in_one_call
@@ -39,13 +40,13 @@ def named(cloud: Cloud, names: Collection[str]) -> dict[str, tuple[Instance, ...
     """
     carried = dict.fromkeys(tag for name in names for tag in name_tags(name))
     what = f"look for {', '.join(names)} in {cloud.region}"
-    found = [one for batch in batches(carried) for one in _find(cloud, what, {f"tag:{NAME_TAG}": _exactly(batch)})]
+    found = [one for batch in batches(carried) for one in _find(cloud, what, {f"tag:{NAME_TAG}": exactly(batch)})]
     return {name: tuple(one for one in found if one.name == name) for name in names}
 
 
 def of_fleet(cloud: Cloud, prefix: str) -> tuple[Instance, ...]:
     """Live instances called ``<prefix>_`` and something, oldest first; one call."""
-    [pattern] = _exactly([f"{prefix}_"])
+    [pattern] = exactly([f"{prefix}_"])
     return _find(cloud, f"look for {prefix}_* in {cloud.region}", {f"tag:{NAME_TAG}": [f"{pattern}*"]})
 
 
@@ -64,7 +65,7 @@ def managed(cloud: Cloud) -> tuple[Instance, ...]:
 
 def tagged(cloud: Cloud, key: str, values: Sequence[str]) -> tuple[Instance, ...]:
     """Live instances whose tag ``key`` has one of ``values`` (up to 200) and fits, oldest first."""
-    found = _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": _exactly(values)})
+    found = _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": exactly(values)})
     return tuple(one for one in found if one.tags.get(key) in values)
 
 
@@ -150,7 +151,7 @@ def run_request(spec: LaunchSpec, subnet: Subnet) -> dict[str, Any]:
 
 def ended(cloud: Cloud, name: str) -> Instance | None:
     """The instance of that name that was launched last and has ended; EC2 forgets it within an hour or so."""
-    wanted = {f"tag:{NAME_TAG}": _exactly(name_tags(name)), "instance-state-name": ("shutting-down", "terminated")}
+    wanted = {f"tag:{NAME_TAG}": exactly(name_tags(name)), "instance-state-name": ("shutting-down", "terminated")}
     found = _described(cloud, f"look for {name} in {cloud.region}", wanted)
     return max((one for one in found if one.name == name), key=lambda instance: instance.launched, default=None)
 
@@ -367,11 +368,6 @@ def _fits(pattern: str, text: str) -> bool:
     signs = re.findall(r"\\.|.", pattern, re.DOTALL)
     anything = {"*": ".*", "?": "."}
     return bool(re.fullmatch("".join(anything.get(sign) or re.escape(sign[-1]) for sign in signs), text, re.DOTALL))
-
-
-def _exactly(values: Iterable[str]) -> list[str]:
-    """The values as patterns of a filter, in which ``*`` and ``?`` stand for anything."""
-    return [re.sub(r"[\\*?]", r"\\\g<0>", value) for value in values]
 
 
 def _filters(wanted: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

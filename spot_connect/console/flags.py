@@ -62,7 +62,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-nm", "--newmount", "boolean", False, "BOOL", "make a mount target even if there is one"),
     ),
     "for a launch": (
-        ("-p", "--profile", "text", "", "PROFILE", "settings by name, e.g. t2.micro"),
+        ("-p", "--profile", "text", "", "PROFILE", "settings by name, e.g. t3.micro"),
         ("-m", "--monitoring", "boolean", False, "BOOL", "detailed CloudWatch monitoring (it costs money)"),
         ("-ip", "--instanceprofile", "text", "", "NAME|ARN", "IAM instance profile"),
         ("-kp", "--keypair", "text", "", "NAME", "key pair instead of KP-NAME"),
@@ -88,12 +88,12 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
 
 _EXAMPLES = """\
 examples:
-  spot_connect -n vm1 -p t2.micro -a True    launch vm1 and open a prompt on it
+  spot_connect -n vm1 -p t3.micro -a True    launch vm1 and open a prompt on it
   spot_connect vm1                           come back to its prompt
   spot_connect -n vm1 -u data.csv -s job.sh  upload a file and run a script
   spot_connect -n vm1 -c 'nvidia-smi'        run one command, over the same line again and again
   spot_connect -n vm1 -t True                terminate it
-  spot_connect --local -n vm1 -p t2.micro    rehearse on this computer, without AWS
+  spot_connect --local -n vm1 -p t3.micro    rehearse on this computer, without AWS
 """
 _COLUMN = 34
 

@@ -78,7 +78,8 @@ class Replacer:
         pool = made.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
         price = order["prices"].get(market, {}).get(f"{made['InstanceType']}/{pool.get('SubnetId', '')}", "")
         name = str(self._capacity.machines().get(lost, {}).get("name") or "")
-        machine = {"instance": instance, "name": name, "price": price, "market": market}
+        kind = str(made["InstanceType"])
+        machine = {"instance": instance, "name": name, "type": kind, "price": price, "market": market}
         if self._capacity.say_placed(lost, machine)["instance"] != instance:
             self._do(f"terminate {instance}", partial(ec2.terminate_instances, InstanceIds=[instance]))
         elif name:

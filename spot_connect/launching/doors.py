@@ -16,7 +16,7 @@ from spot_connect.core.errors import AwsError, AwsObjectMissing, KeyMissing
 from spot_connect.core.firewall import Rule, ssh_from, wide_openings
 from spot_connect.core.fleets import FLEET_TAG
 from spot_connect.core.models import Instance
-from spot_connect.core.names import MANAGED_TAG, key_pair_name, security_group_name
+from spot_connect.core.names import MANAGED_TAG, key_pair_name, own_variant, security_group_name
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.launching.realm import Realm
@@ -69,8 +69,9 @@ def security_group(cloud: Cloud, request: LaunchRequest, vpc_id: str) -> groups.
     if named is not None:
         return named
     name = request.security_group or security_group_name(request.name)
-    found = None if request.security_group else groups.find(cloud, name, vpc_id)
-    return found or groups.create(cloud, name, vpc_id, {**request.all_tags, **MANAGED})
+    if request.security_group:
+        return groups.create(cloud, name, vpc_id, {**request.all_tags, **MANAGED})
+    return groups.find_or_create(cloud, name, vpc_id, {**request.all_tags, **MANAGED})
 
 
 def named_group(cloud: Cloud, request: LaunchRequest, vpc_id: str = "") -> groups.Group | None:
@@ -141,7 +142,8 @@ def open_among(cloud: Cloud, group_ids: Iterable[str]) -> None:
 def refresh(realm: Realm, instance: Instance, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
     """Open the door of a running machine to our address of today, if the door is ours."""
     names = (instance.name, instance.tags.get(FLEET_TAG, instance.name))
-    expected = {security_group_name(name) for name in names}
+    made = [security_group_name(name) for name in names]
+    expected = {*made, *map(own_variant, made), *(f"SG-{name}" for name in names)}
     ours = next((group_id for group_id, name in instance.groups.items() if name in expected), "")
     if not ours:
         if firewall:

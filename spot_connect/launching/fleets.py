@@ -25,6 +25,7 @@ from spot_connect.core.fleets import (
     member_names,
     reassign,
 )
+from spot_connect.core.images import check_starts, starts_on
 from spot_connect.core.members import member_tags
 from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG, instance_name
@@ -222,7 +223,7 @@ def further_pools(realm: Realm, fleet: Fleet, types: Collection[str]) -> tuple[P
     return tuple(
         Pool(quote.instance_type, subnets[quote.zone], limit, quote.price)
         for quote in prices.spot_prices(realm.cloud(fleet.region), types)
-        if quote.zone in subnets and quote.price <= limit
+        if quote.zone in subnets and quote.price <= limit and starts_on(fleet.spec.image.name, quote.instance_type)
     )
 
 
@@ -241,6 +242,8 @@ def _must_fit(cloud: Cloud, spec: LaunchSpec, types: Collection[str]) -> None:
             f"its image is for {spec.image.architecture}, not for {', '.join(odd)}",
             "Choose types of one architecture.",
         )
+    for kind in types:
+        check_starts(spec.image.id, spec.image.name, kind)
 
 
 def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int, *, maintain: bool) -> Fleet:

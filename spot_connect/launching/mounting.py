@@ -9,7 +9,7 @@ from spot_connect.aws import filesystems, groups, instances
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsError, AwsObjectMissing, ScriptFailed
 from spot_connect.core.models import FileSystem, Instance, MountTarget
-from spot_connect.core.names import FILE_SYSTEM_TAG, MANAGED_TAG, file_system_group_name
+from spot_connect.core.names import FILE_SYSTEM_TAG, MANAGED_TAG, file_system_group_name, file_system_label
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.scripts import mount_efs
 from spot_connect.core.tags import file_system_tags, inherited_tags
@@ -71,7 +71,8 @@ def create(
     found = filesystems.find(cloud, token)
     if found is None:
         reporter.note(f"making the file system {token} in {region}; it costs by the GB and stays until you delete it")
-        found = filesystems.create(cloud, token, {**given, "Name": token, MANAGED_TAG: "true"})
+        label = file_system_label(token)
+        found = filesystems.create(cloud, token, {**given, "Name": label, MANAGED_TAG: "true"})
     if found.state == "available":
         return found
     with reporter.step(f"waiting for the file system {token}"):
@@ -184,9 +185,7 @@ def _awaited(cloud: Cloud, file_system: FileSystem, instance: Instance) -> Mount
 
 def _group(cloud: Cloud, file_system: FileSystem, instance: Instance, tags: Mapping[str, str]) -> groups.Group:
     name = file_system_group_name(file_system.token)
-    group = groups.find(cloud, name, instance.vpc_id) or groups.create(
-        cloud, name, instance.vpc_id, {**tags, MANAGED_TAG: "true"}
-    )
+    group = groups.find_or_create(cloud, name, instance.vpc_id, {**tags, MANAGED_TAG: "true"})
     for source in instance.groups:
         groups.allow_from_group(cloud, group.id, range(filesystems.NFS_PORT, filesystems.NFS_PORT + 1), source)
     return group
@@ -200,7 +199,7 @@ def _let_in(
     tags: Mapping[str, str],
     reporter: Reporter,
 ) -> None:
-    ours = groups.find(cloud, file_system_group_name(file_system.token), instance.vpc_id)
+    ours = groups.find_own(cloud, file_system_group_name(file_system.token), instance.vpc_id)
     if ours is None or ours.id not in filesystems.mount_target_groups(cloud, target.id):
         reporter.note(f"the mount target {target.id} is not ours; its security group is left as it is")
         return

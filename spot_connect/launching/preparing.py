@@ -10,6 +10,7 @@ from decimal import Decimal
 from spot_connect.aws import images, instance_types, networks, prices
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import PriceTooLow, UsageError
+from spot_connect.core.images import check_starts, starts_on
 from spot_connect.core.instance_profiles import bare_name
 from spot_connect.core.models import Image, LaunchSpec, SpotPrice, Subnet
 from spot_connect.core.names import (
@@ -102,7 +103,7 @@ def region_of(realm: Realm, request: LaunchRequest) -> str:
 
 def _profile_of(request: LaunchRequest) -> Profile:
     if request.profile is None:
-        raise UsageError(f"cannot launch {request.name}", "no profile was given", "Name one with -p, e.g. -p t2.micro.")
+        raise UsageError(f"cannot launch {request.name}", "no profile was given", "Name one with -p, e.g. -p t3.micro.")
     return request.profile
 
 
@@ -156,8 +157,9 @@ def choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instanc
         AwsObjectMissing: the Region has no such image or type.
     """
     architecture = instance_types.architecture(cloud, instance_type)
-    image_id, username = _image_id(cloud, request, profile, architecture)
+    image_id, username = _image_id(cloud, request, profile, instance_type, architecture)
     image = images.describe(cloud, image_id)
+    check_starts(image_id, image.name, instance_type)
     if image.architecture != architecture:
         raise UsageError(
             f"cannot launch {request.name}",
@@ -167,15 +169,20 @@ def choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instanc
     return image, username
 
 
-def _image_id(cloud: Cloud, request: LaunchRequest, profile: Profile, architecture: str) -> tuple[str, str]:
+def _image_id(
+    cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str, architecture: str
+) -> tuple[str, str]:
     if request.image_id:
         known = tables.image_by_id(request.image_id)
         return request.image_id, known.username if known else profile.username
     row = tables.image(cloud.region, architecture, profile.image_name) if profile.image_name else None
+    row = tables.fitting(row, instance_type)
     if row is None or not _is_ours(profile):
         return _own_image(cloud, request, profile), profile.username
     newest = images.newest_id(cloud, row.ssm_parameter) if row.ssm_parameter else ""
-    return newest or _next_best(cloud, request, profile) or row.id, row.username
+    # The profile's own image is of another kind where another one had to be chosen.
+    own = _next_best(cloud, request, profile) if starts_on(profile.image_name, instance_type) else ""
+    return newest or own or row.id, row.username
 
 
 def _is_ours(profile: Profile) -> bool:

@@ -22,8 +22,8 @@ UNKNOWN = 66
 """The program knows no such run."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
-_SHARED = "untrusted"
-"""Of what can be decided without an instance, the one module that is needed on one, too."""
+_SHARED = ("booting", "packages", "untrusted")
+"""Of what can be decided without an instance, the modules that are needed on one, too."""
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 
@@ -37,7 +37,8 @@ def program() -> bytes:
             if source.name.endswith(".py"):
                 texts[f"spot_connect/{room}/{source.name}"] = source.read_text(encoding="utf-8")
     texts["spot_connect/core/__init__.py"] = _PACKAGE
-    texts[f"spot_connect/core/{_SHARED}.py"] = files("spot_connect.core").joinpath(f"{_SHARED}.py").read_text("utf-8")
+    for name in _SHARED:
+        texts[f"spot_connect/core/{name}.py"] = files("spot_connect.core").joinpath(f"{name}.py").read_text("utf-8")
     # For scripts that train with Keras; nothing else imports it.
     texts["spot_connect/keras_callback.py"] = files("spot_connect").joinpath("keras_callback.py").read_text("utf-8")
     archive = io.BytesIO()

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "market": {"market", "launching", "aws", "store", "core"},
     "doctor": {"doctor", "launching", "aws", "store", "core"},
     "interruption": {"interruption"},
-    "crew": {"crew", "interruption", "core.untrusted"},
+    "crew": {"crew", "interruption", "core.booting", "core.packages", "core.untrusted"},
     "jobs": {"jobs", "crew", "runs", "market", "launching", "transfers", "ssh", "store", "core"},
     "transfers": {"transfers", "ssh", "core"},
     "runs": {"runs", "market", "launching", "ssh", "aws", "store", "core"},
