@@ -216,6 +216,13 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     boot.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="e.g. 40 or 2m")
     late = kinds.add_parser("host-keys", help="consoles show host keys late, as old instance types do")
     late.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="after the launch, e.g. 40 or 5m")
+    deny = kinds.add_parser("deny", help="an action is refused for want of rights, as by a policy")
+    deny.add_argument("right", metavar="ACTION", help="as policies name it, e.g. ec2:CreateTags or ec2:*")
+    only = kinds.add_parser("allow-only", help="nothing is allowed but what a policy allows")
+    only.add_argument("policy", metavar="FILE", help="the policy, as JSON")
+    for limited in (deny, only):
+        whom = "for instances with this role (default: for you)"
+        limited.add_argument("--role", default="", metavar="R", help=whom)
     line = kinds.add_parser("line", help="break every SSH connection of an instance now; what runs in it goes on")
     line.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
     line.add_argument("-reg", "--region", default="", help="the Region it runs in")

@@ -33,7 +33,9 @@ class Replacer:
             try:
                 self._place(one)
             except Exception as error:  # noqa: BLE001 - boto3's errors are known only where there is boto3
-                self.trouble = f"no instance in the place of {one['lost']}: {error}"
+                # What EC2 adds to a denial is hundreds of characters that only AWS can read.
+                said = str(error).partition("Encoded authorization failure message:")[0].rstrip()
+                self.trouble = f"no instance in the place of {one['lost']}: {said}"
                 sys.stderr.write(f"{time.strftime('%FT%T')} {self.trouble}\n")
 
     def _place(self, wanted: Mapping[str, str]) -> None:

@@ -71,9 +71,9 @@ def create_spot_requests(cloud: Cloud, _: Any, fleet: Any, weight: float) -> Any
     return fleet.spot_requests
 
 
-def create_on_demand_requests(_: Cloud, __: Any, fleet: Any, weight: float) -> None:
+def create_on_demand_requests(cloud: Cloud, _: Any, fleet: Any, weight: float) -> None:
     """On-demand instances from the pools in turn."""
-    fleet.on_demand_instances.extend(_from_pools(fleet, weight, "on-demand", partial(_on_demand, fleet)))
+    fleet.on_demand_instances.extend(_from_pools(fleet, weight, "on-demand", partial(_on_demand, cloud, fleet)))
 
 
 def terminate_instances(_: Cloud, __: Any, fleet: Any) -> None:
@@ -169,6 +169,7 @@ def _refusals(fleet: Any) -> list[dict[str, Any]]:
 
 def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     template = _template(fleet, spec)
+    _must_be_allowed(cloud, fleet, spec, template)
     price = (spec.overrides or {}).get("MaxPrice") or spec.spot_price
     subnet = spec.subnet_id or _subnet(fleet, spec)
     if price:
@@ -201,8 +202,9 @@ def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     return list(requests)
 
 
-def _on_demand(fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
+def _on_demand(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
     template = _template(fleet, spec)
+    _must_be_allowed(cloud, fleet, spec, template)
     tagged = {one.get("ResourceType") for one in template.get("TagSpecifications") or ()}
     if "spot-instances-request" in tagged:
         raise errors.refusal(
@@ -231,6 +233,15 @@ def _on_demand(fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
     for instance in reservation.instances:
         _complete(fleet, instance, template)
     return [{"id": reservation.id, "instance": one, "launch_spec": spec} for one in reservation.instances]
+
+
+def _must_be_allowed(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, Any]) -> None:
+    """What a fleet launches, it launches with the rights of whoever asked for it."""
+    backend = fleet.ec2_backend
+    template_id = backend._get_template_from_args(spec.launch_template_spec).template.id
+    said = cloud.rights.refused_launch(backend.region_name, template_id, template, spec.overrides)
+    if said:
+        raise errors.refusal("UnauthorizedOperation", said)
 
 
 def _lives(entry: Any) -> bool:
