@@ -57,10 +57,16 @@ def _suits(row: Row, action: str) -> bool:
 @functools.cache
 def operation(action: str) -> Any:
     """What botocore's whole model says of the action."""
+    service, _, name = action.partition(":")
+    return _model(_CLIENT_NAME.get(service, service)).operation_model(name)
+
+
+@functools.cache
+def _model(service: str) -> Any:
     import botocore.session
 
-    service, _, name = action.partition(":")
-    return botocore.session.get_session().get_service_model(_CLIENT_NAME.get(service, service)).operation_model(name)
+    # That of EC2 takes a second to read.
+    return botocore.session.get_session().get_service_model(service)
 
 
 def model_faults(action: str, parameters: Parameters) -> Iterator[str]:
