@@ -169,7 +169,7 @@ def _refusals(fleet: Any) -> list[dict[str, Any]]:
 
 def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     template = _template(fleet, spec)
-    _must_be_allowed(cloud, fleet, spec, template)
+    _must_be_allowed(cloud, fleet, spec, {**template, "InstanceMarketOptions": {"MarketType": "spot"}})
     price = (spec.overrides or {}).get("MaxPrice") or spec.spot_price
     subnet = spec.subnet_id or _subnet(fleet, spec)
     if price:

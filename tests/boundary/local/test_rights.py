@@ -106,6 +106,47 @@ def test_a_launch_needs_every_resource_that_it_is_made_of(cloud):
         cloud.control("DELETE", "faults")
 
 
+def test_a_launch_can_be_limited_to_a_type_and_to_the_spot_market(cloud):
+    ec2 = cloud.client("ec2")
+    limited = {"StringEquals": {"ec2:InstanceType": ["t3.small"], "ec2:InstanceMarketType": "spot"}}
+    others = ["arn:aws:ec2:*::image/*", *(f"arn:aws:ec2:*:*:{kind}/*" for kind in ("network-interface", "volume"))]
+    others += [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("subnet", "security-group", "launch-template")]
+    template = ec2.create_launch_template(LaunchTemplateName="limited", LaunchTemplateData={"ImageId": cloud.image()})
+    allow_only(
+        cloud,
+        {"Action": "ec2:RunInstances", "Resource": "arn:aws:ec2:*:*:instance/*", "Condition": limited},
+        {"Action": "ec2:RunInstances", "Resource": others},
+        {"Action": ["ec2:CreateFleet", "ec2:Describe*", "ec2:TerminateInstances", "ssm:*"]},
+    )
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    market = {"InstanceMarketOptions": {"MarketType": "spot"}, "SubnetId": subnet}
+    cloud.end(cloud.run(InstanceType="t3.small", **market)["InstanceId"])
+    request = {"ImageId": cloud.image(), "MinCount": 1, "MaxCount": 1, "SubnetId": subnet}
+    for kind, more in (("t3.small", {}), ("t3.micro", {"InstanceMarketOptions": {"MarketType": "spot"}})):
+        assert refusal(ec2.run_instances, InstanceType=kind, **request, **more)[0] == "UnauthorizedOperation"
+    launched = {
+        (kind, market): _fleet(ec2, template["LaunchTemplate"]["LaunchTemplateId"], subnet, kind, market)
+        for kind in ("t3.small", "t3.micro")
+        for market in ("spot", "on-demand")
+    }
+    assert [pool for pool, (ids, _) in launched.items() if ids] == [("t3.small", "spot")]
+    refused = [codes for ids, codes in launched.values() if not ids]
+    assert refused == [["UnauthorizedOperation"]] * 3
+    cloud.end(*launched["t3.small", "spot"][0])
+
+
+def _fleet(ec2, template, subnet, kind, market):
+    """The instances that a fleet of one gives, and the codes of what it was refused; its answer itself is a success."""
+    told = {"LaunchTemplateSpecification": {"LaunchTemplateId": template, "Version": "$Latest"}}
+    answer = ec2.create_fleet(
+        Type="instant",
+        LaunchTemplateConfigs=[{**told, "Overrides": [{"InstanceType": kind, "SubnetId": subnet}]}],
+        TargetCapacitySpecification={"TotalTargetCapacity": 1, "DefaultTargetCapacityType": market},
+    )
+    ids = [one for each in answer["Instances"] for one in each["InstanceIds"]]
+    return ids, [one["ErrorCode"] for one in answer["Errors"]]
+
+
 def test_tags_at_a_launch_are_a_right_of_their_own_and_other_tags_another(cloud):
     condition = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
     allow_only(
