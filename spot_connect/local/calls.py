@@ -95,10 +95,11 @@ class Record:
 
 
 def _body(environ: dict[str, Any], service: str) -> bytes:
-    """The body, left to be read again; none of a file that is put into S3, which may be of any length."""
-    if service == "s3" and environ["REQUEST_METHOD"] == "PUT":
+    """The body, left to be read again; none of a file that is put into S3, or of one whose length is not told."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if not length or (service == "s3" and environ["REQUEST_METHOD"] == "PUT"):
         return b""
-    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    body: bytes = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = io.BytesIO(body)
     return body
 
