@@ -25,7 +25,7 @@ SECONDS = 900
 MOST_MACHINES = 9
 HOURS = Decimal("0.5")
 PRICE_CEILING = Decimal("0.10")
-"""US dollars: nine machines for half an hour each at twice the on-demand price of us-east-1, their public IPv4 addresses
+"""US dollars: nine machines for half an hour each at twice the on-demand price of us-east-1, their public addresses
 and volumes, and a few kilobytes on a file system. https://aws.amazon.com/ec2/pricing/on-demand/"""
 HOURLY = Decimal("0.0104") + Decimal("0.005") + 8 * Decimal("0.08") / 730
 SWITCH_OFF = "nohup sh -c 'sleep 1800; sudo shutdown -h now' >/dev/null 2>&1 & echo up"
