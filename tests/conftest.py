@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from spot_connect.launching import realm
 from spot_connect.local import service
 from tests import local_cloud
+from tests.recorded_calls import RecordedCalls
 
 # A busy computer is no error.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,6 +24,7 @@ for _deaf in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_deaf) is signal.SIG_IGN:
         signal.signal(_deaf, signal.default_int_handler if _deaf is signal.SIGINT else signal.SIG_DFL)
 
+_RECORDED = RecordedCalls()
 _REAL_CONNECT = socket.socket.connect
 
 
@@ -38,14 +40,35 @@ def _guarded_connect(self: socket.socket, address: object) -> None:
 def pytest_addoption(parser):
     words = "local clouds are late: what was just made is unknown to other calls for up to so long"
     parser.addoption("--lag", type=float, default=0.0, metavar="SECONDS", help=words)
+    group = parser.getgroup("live", "tests of a real AWS account, in tests/live")
+    group.addoption("--live", action="store_true", help="run them, with the environment's credentials; it costs cents")
+    group.addoption("--live-endpoint", default="", metavar="URL", help="what stands in for AWS, such as a local cloud")
 
 
 def pytest_configure(config):
     local_cloud.lag_seconds = config.getoption("--lag")
 
 
+def pytest_unconfigure():
+    _RECORDED.close()
+
+
+@pytest.fixture
+def recorded_calls():
+    """What local clouds were asked since this test began."""
+    return _RECORDED
+
+
 @pytest.fixture(autouse=True)
-def _closed_world(monkeypatch, tmp_path):
+def _only_what_aws_takes():
+    yield
+    wrong = _RECORDED.faults()
+    if wrong:
+        pytest.fail("AWS would refuse what was sent:\n" + "\n".join(wrong))
+
+
+@pytest.fixture(autouse=True)
+def _closed_world(_only_what_aws_takes, monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name in ("REQUESTS_CA_BUNDLE", "SPOT_CONNECT_LOCAL"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,19 @@ from spot_connect.local import service
 PATIENCE = 60
 lag_seconds = 0.0
 """How late calls to every cloud hear of what others have made; ``--lag`` sets it."""
+TESTS_OWN = "sent-by-a-test"
+"""What tells the requests of tests themselves, which may be wrong on purpose, from those of our code."""
 AMAZON_LINUX = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
+
+
+@cache
+def _session() -> Any:
+    import boto3
+    import botocore.session
+
+    session = botocore.session.get_session()
+    session.user_agent_extra = TESTS_OWN
+    return boto3.session.Session(botocore_session=session)
 
 
 @dataclass
@@ -27,12 +40,10 @@ class LocalCloud:
 
     def client(self, name: str, region: str = service.DEFAULT_REGION, **options: Any) -> Any:
         """A boto3 client of the service."""
-        import boto3
-
         if options:
-            return boto3.client(name, **{**self._access(region), **options})
+            return _session().client(name, **{**self._access(region), **options})
         if (name, region) not in self._clients:
-            self._clients[name, region] = boto3.client(name, **self._access(region))
+            self._clients[name, region] = _session().client(name, **self._access(region))
         return self._clients[name, region]
 
     def _access(self, region: str) -> dict[str, Any]:

@@ -47,6 +47,7 @@ _CERTIFICATES = (
 )
 _CORRECT = "Correct the file; AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name others."
 _LONGEST = 300
+_ENCODED = "Encoded authorization failure message:"
 _GARBLED = (
     "Something between this computer and AWS may answer in its place, such as a proxy or the login page of a network; "
     "try again, or from another network."
@@ -98,6 +99,8 @@ _REFUSALS: dict[str, tuple[type[AwsError], str]] = {
     "UnauthorizedOperation": (NotAuthorized, _POLICY),
     "AccessDenied": (NotAuthorized, _POLICY),
     "AccessDeniedException": (NotAuthorized, _POLICY),
+    # S3's answer to a question that has no body, such as HeadBucket.
+    "403": (NotAuthorized, _POLICY),
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": (NotAuthorized, _SPOT_ROLE),
     "OptInRequired": (NotAuthorized, "Enable the Region, or accept the image's terms in AWS Marketplace, and retry."),
     "PendingVerification": (NotAuthorized, "AWS is still checking the account for this Region; try again later."),
@@ -227,7 +230,9 @@ def refusal(what: str, error: ClientError) -> AwsError:
 def refused(what: str, code: str, message: str) -> AwsError:
     """Our error for an error code, wherever AWS wrote it."""
     kind, advice = _REFUSALS.get(code, (AwsError, ""))
-    return kind(f"cannot {what}", f"{message} ({code})", advice, code)
+    # Hundreds of characters that only AWS can read.
+    said = message.partition(_ENCODED)[0].rstrip()
+    return kind(f"cannot {what}", f"{said} ({code})", advice, code)
 
 
 def _unasked(what: str, error: BotoCoreError) -> AwsError:

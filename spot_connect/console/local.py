@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 
-from spot_connect.core.errors import LocalCloudError
+from spot_connect.core.errors import LocalCloudError, UsageError
+from spot_connect.core.untrusted import printable
 from spot_connect.launching.ending import all_named
 from spot_connect.launching.realm import choose_realm
 from spot_connect.local import service
@@ -26,6 +29,8 @@ _FAULT_FIELDS = {
     "seconds": "seconds",
     "seed": "seed",
     "times": "times",
+    "right": "action",
+    "role": "role",
 }
 
 
@@ -124,10 +129,21 @@ def _fault(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _plan_fault(arguments: argparse.Namespace, screen: Screen) -> int:
-    given = {key: getattr(arguments, name, None) for name, key in _FAULT_FIELDS.items()}
+    given = {key: getattr(arguments, name) for name, key in _FAULT_FIELDS.items() if hasattr(arguments, name)}
+    if hasattr(arguments, "policy"):
+        given["policy"] = _policy(arguments.policy)
     planned = service.call(None, "POST", "faults", {"kind": arguments.kind, **given})
     screen.note(f"planned: {planned['says']}")
     return 0
+
+
+def _policy(path: str) -> object:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {printable(path)}", error.strerror or "") from error
+    except ValueError as error:
+        raise UsageError(f"cannot use {printable(path)} as a policy", f"it is no JSON: {error}") from error
 
 
 def _drop_lines(arguments: argparse.Namespace, screen: Screen) -> int:

@@ -38,7 +38,9 @@ class Replacer:
             try:
                 self._place(one)
             except Exception as error:  # noqa: BLE001 - boto3's errors are known only where there is boto3
-                self._say(f"no instance in the place of {one['lost']}: {error}")
+                # What EC2 adds to a denial is hundreds of characters that only AWS can read.
+                said = str(error).partition("Encoded authorization failure message:")[0].rstrip()
+                self._say(f"no instance in the place of {one['lost']}: {said}")
 
     def _finish(self) -> None:
         """Do what could not be done yet to machines that were launched moments ago."""

@@ -22,6 +22,7 @@ from spot_connect.local.places import read_json, write_json
 if TYPE_CHECKING:
     from spot_connect.local.interruptions import Interruptions
     from spot_connect.local.machines import Machines
+    from spot_connect.local.rights import Rights
 
 ACCOUNT = "123456789012"
 EFS_SECONDS = "SPOT_CONNECT_LOCAL_EFS_SECONDS"
@@ -126,6 +127,7 @@ class Cloud:
 
     machines: Machines
     interruptions: Interruptions
+    rights: Rights
 
     def __init__(self, settings: Settings, boxes: Boxes, boot_seconds: float) -> None:
         self.settings = settings

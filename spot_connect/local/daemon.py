@@ -146,12 +146,14 @@ def _serve(places: Places, options: argparse.Namespace, settings: Settings, boxe
     from spot_connect.local.control import Control
     from spot_connect.local.interruptions import Interruptions
     from spot_connect.local.machines import Machines
+    from spot_connect.local.rights import Rights
     from spot_connect.local.server import serve
 
     settings.ssh_port = settings.ssh_port or free_port("127.0.0.1")
     cloud = Cloud(settings, boxes, options.boot_seconds)
     cloud.machines = Machines(cloud)
     cloud.interruptions = Interruptions(cloud)
+    cloud.rights = Rights(cloud.faults)
     fallen.listener = cloud.machines.fell
     patches.install(cloud)
     saver = state.Saver(cloud, places.state)

@@ -11,9 +11,11 @@ from threading import Lock
 from typing import Any
 
 from spot_connect.core.errors import LocalCloudError
+from spot_connect.local.policies import Statement, statements
 
 THROTTLED = ("RequestLimitExceeded", "Request limit exceeded.", 503)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]*")
+_RIGHT = re.compile(r"[a-z][a-z0-9-]*:[A-Za-z*?]+")
 _SAID = "This error was ordered with `spot_connect local fault`."
 Body = dict[str, Any]
 
@@ -83,7 +85,23 @@ class LagFault:
         return f"what was just made unknown to other calls for up to {self.seconds:g} s (seed {self.seed})"
 
 
-Fault = PoolFault | CallFault | BootFault | ConsoleFault | LagFault
+@dataclass(frozen=True, slots=True)
+class PolicyFault:
+    """A policy is enforced for a role, or where none is named, for whoever is none; ``only``: the rest is forbidden."""
+
+    kind: str
+    statements: tuple[Statement, ...]
+    role: str = ""
+    only: bool = False
+
+    def __str__(self) -> str:
+        whom = f"the role {self.role}" if self.role else "you"
+        if self.only:
+            return f"nothing but what {len(self.statements)} statements of a policy allow is allowed for {whom}"
+        return f"{self.statements[0]['Action']} is denied for {whom}"
+
+
+Fault = PoolFault | CallFault | BootFault | ConsoleFault | LagFault | PolicyFault
 _ONE_OF_A_KIND = BootFault | ConsoleFault | LagFault
 
 
@@ -156,6 +174,18 @@ class Faults:
         fault = self._strike(lambda fault: isinstance(fault, CallFault) and fault.action in ("", action))
         return fault if isinstance(fault, CallFault) else None
 
+    def enforce_policies(self) -> bool:
+        """Whether anybody's rights are limited."""
+        with self._lock:
+            return self._next(lambda fault: isinstance(fault, PolicyFault)) is not None
+
+    def policies(self, role: str) -> tuple[bool, list[Statement]]:
+        """Whether that role is limited to what they allow, and all statements that are enforced for it."""
+        with self._lock:
+            found = [plan.fault for plan in self._plans if isinstance(plan.fault, PolicyFault)]
+        mine = [fault for fault in found if fault.role == role]
+        return any(fault.only for fault in mine), [one for fault in mine for one in fault.statements]
+
     def boot_seconds(self, otherwise: float) -> float:
         """How long a boot takes."""
         with self._lock:
@@ -207,6 +237,10 @@ def _fault(body: Body) -> Fault:
         "boot": lambda kind, body: BootFault(kind, float(body["seconds"])),
         "host-keys": lambda kind, body: ConsoleFault(kind, float(body["seconds"])),
         "lag": lambda kind, body: LagFault(kind, float(body["seconds"]), int(body.get("seed") or 1)),
+        "deny": _denial,
+        "allow-only": lambda kind, body: PolicyFault(
+            kind, statements(body.get("policy")), str(body.get("role") or ""), only=True
+        ),
     }
     if kind not in makers:
         raise LocalCloudError(f"cannot plan {kind}", f"the faults are {', '.join(makers)}")
@@ -235,6 +269,13 @@ def _error(kind: str, body: Body) -> CallFault:
     if not 400 <= status <= 599:
         raise LocalCloudError(f"cannot plan the status {status}", "errors of EC2 have one from 400 to 599")
     return CallFault(kind, _action(body), code, _SAID, status)
+
+
+def _denial(kind: str, body: Body) -> PolicyFault:
+    action = str(body["action"])
+    if not _RIGHT.fullmatch(action):
+        raise LocalCloudError(f"cannot deny {action}", "an action of a policy looks like ec2:CreateTags")
+    return PolicyFault(kind, ({"Effect": "Deny", "Action": action, "Resource": "*"},), str(body.get("role") or ""))
 
 
 def _action(body: Body) -> str:

@@ -13,16 +13,19 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from spot_connect.core.profiles import nearest
 from spot_connect.local import extra_services
+from spot_connect.local.calls import Record, call_of
 from spot_connect.local.cloud import ACCOUNT
 from spot_connect.local.control import Control
 from spot_connect.local.gate import CONTROL, METADATA, Gate
 from spot_connect.local.imds import Metadata
 from spot_connect.local.peers import admission
 from spot_connect.local.replies import Wsgi, refuse
+from spot_connect.local.rights import Denial
 from spot_connect.local.signed import scope
 
 if TYPE_CHECKING:
     from spot_connect.local.cloud import Cloud
+    from spot_connect.local.faults import CallFault
     from spot_connect.local.state import Saver
 
 log = logging.getLogger("spot_connect.local")
@@ -36,7 +39,9 @@ class Router:
         self._extra = extra_services.handlers(cloud)
         self._faults = cloud.faults
         self._lag = cloud.lag
+        self._rights = cloud.rights
         self._saver = saver
+        self._record = Record()
         self._moto = _moto()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -46,12 +51,9 @@ class Router:
             if path.startswith(prefix):
                 return part(environ, start_response)
         region, service = scope(environ)
-        unknown = _no_region(region)
-        if unknown:
-            return refuse(environ, "InvalidParameterValue", unknown, 400)(environ, start_response)
-        fault = self._faults.at_call(_action(environ)) if service == "ec2" and self._faults.await_calls() else None
-        if fault:
-            return refuse(environ, fault.code, fault.message, fault.status)(environ, start_response)
+        refusal = self._refusal(environ, region, service)
+        if refusal:
+            return refuse(environ, refusal.code, refusal.message, refusal.status)(environ, start_response)
         handler = self._extra.get(service)
         if handler:
             return handler(environ, start_response)
@@ -66,6 +68,24 @@ class Router:
             return self._ask_moto(environ, start_response)
         with self._saver.changing():
             return self._ask_moto(environ, start_response)
+
+    def _refusal(self, environ: dict[str, Any], region: str, service: str) -> Denial | CallFault | None:
+        unknown = _no_region(region)
+        if unknown:
+            return Denial("InvalidParameterValue", unknown, 400)
+        denial = self._heard(environ)
+        if denial or service != "ec2" or not self._faults.await_calls():
+            return denial
+        return self._faults.at_call(_action(environ))
+
+    def _heard(self, environ: dict[str, Any]) -> Denial | None:
+        """How the call is refused for want of rights, if it is; it is written down where that is asked for."""
+        self._rights.forget()
+        enforced = self._faults.enforce_policies()
+        call = call_of(environ) if self._record or enforced else None
+        if call and self._record:
+            self._record.write(call)
+        return self._rights.refusal(call) if enforced else None
 
     def _ask_moto(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from spot_connect.local.calls import RECORD
 from tests.local_cloud import running_local_cloud
 
 SCRIPT = str(Path(sys.executable).with_name("spot_connect"))
@@ -24,6 +25,7 @@ class Person:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPOT_CONNECT"))}
+        kept[RECORD] = os.environ[RECORD]
         self.environment = kept | {
             "SPOT_CONNECT_HOME": str(home),
             "AWS_CONFIG_FILE": str(directory / "no-config"),

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 
-import boto3
 import pytest
 
 from spot_connect import bash_scripts
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.local import service
+from tests.local_cloud import LocalCloud
 
 SCRIPT = "#!/bin/bash\necho it runs as $(id -un)\necho made >/tmp/made\n"
 
 
 def ec2(home):
-    there = service.ensure_up(home)
-    return boto3.client(
-        "ec2",
-        region_name="us-east-1",
-        endpoint_url=there.url,
-        aws_access_key_id=there.access_key,
-        aws_secret_access_key=there.secret_key,
-    )
+    return LocalCloud(home, service.ensure_up(home)).client("ec2")
 
 
 def instance_of(person, name):

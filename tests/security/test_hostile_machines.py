@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 
-import boto3
 import pytest
 
 from spot_connect.core.untrusted import printable
 from spot_connect.local import service
+from tests.local_cloud import LocalCloud
 
 NAMES = (
     "a[/b]",
@@ -27,14 +27,7 @@ INJECTED = "ec2-user\nMatch all\n    ProxyCommand touch pwned"
 
 @pytest.fixture
 def ec2(cloud_home):
-    there = service.ensure_up(cloud_home)
-    return boto3.client(
-        "ec2",
-        region_name="us-east-1",
-        endpoint_url=there.url,
-        aws_access_key_id=there.access_key,
-        aws_secret_access_key=there.secret_key,
-    )
+    return LocalCloud(cloud_home, service.ensure_up(cloud_home)).client("ec2")
 
 
 @pytest.fixture

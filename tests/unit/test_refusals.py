@@ -31,6 +31,19 @@ def test_each_code_has_its_class_and_keeps_what_aws_said(code, kind):
     assert caught.value.exit_code == 4
 
 
+def test_what_only_aws_can_read_of_a_denial_is_left_out():
+    said = "You are not authorized to perform this operation. User: u is not authorized to perform: ec2:CreateTags."
+    with pytest.raises(errors.NotAuthorized) as caught, asking("launch vm1"):
+        raise client_error("UnauthorizedOperation", f"{said} Encoded authorization failure message: {'x' * 700}")
+    assert caught.value.said == f"{said} (UnauthorizedOperation)"
+
+
+def test_a_bucket_of_somebody_else_is_a_matter_of_rights():
+    with pytest.raises(errors.NotAuthorized) as caught, asking("look for the bucket b"):
+        raise client_error("403", "Forbidden")
+    assert "docs/permissions.md" in caught.value.advice
+
+
 def test_the_refusal_of_the_free_plan_names_types_that_it_allows():
     message = "The specified instance type is not eligible for Free Tier."
     with pytest.raises(errors.AwsError, match="not eligible") as caught, asking("launch vm1"):

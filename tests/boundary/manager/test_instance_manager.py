@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import random
 import subprocess
 import threading
@@ -30,6 +31,11 @@ from spot_connect.launching.realm import Realm
 from spot_connect.screen.reporter import Screen
 from spot_connect.spotted import SpotInstance
 from tests.local_cloud import running_local_cloud
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
 
 
 @pytest.fixture(scope="session")
@@ -302,7 +308,7 @@ def bucket(cloud, name):
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="in/a.txt", Body=b"from the bucket")
     iam = cloud.client("iam")
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.create_instance_profile(InstanceProfileName=name)
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     return bucket
