@@ -218,6 +218,15 @@ def test_a_head_on_demand_gets_its_tag(realm, request_for, keys, heard, lag, mad
     cancel_fleet(realm, fleet, heard)
 
 
+def test_a_head_that_cannot_be_tagged_is_ended_again(realm, request_for, keys, heard, wire):
+    fleet = launch_fleet(realm, request_for("t3.micro"), keys, heard, count=1)
+    wire.refuse("CreateTags", "UnauthorizedOperation")
+    with pytest.raises(AwsError):
+        keeping.keeper(realm, fleet.instances[0], f"{fleet.name}_head", keys, heard)
+    assert running(f"{fleet.name}_head") == []
+    cancel_fleet(realm, fleet, heard)
+
+
 def test_a_replacement_stays_though_ec2_does_not_show_yet_whom_it_replaces(realm, request_for, keys, heard, lag, made):
     first = launch(realm, request_for(), keys, heard)
     made.append(first)
