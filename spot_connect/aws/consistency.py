@@ -93,8 +93,8 @@ _FILE = "made.json"
 
 @dataclass(slots=True)
 class _Made:
-    kind: str
     since: float
+    """0 where only its tags are new."""
     refers: frozenset[str] = frozenset()
     """What a launch template names."""
     told: Any = None
@@ -124,7 +124,7 @@ class Recent:
         self._cache = cache
         self._clock = clock or Clock(now=time.time)
         self._lock = threading.RLock()
-        self._things: dict[tuple[str, str], _Made] = {}
+        self._things: dict[tuple[str, str, str], _Made] = {}
 
     def made(
         self,
@@ -139,7 +139,8 @@ class Recent:
         with self._lock:
             self._forget_old(now)
             for name in names:
-                self._things[_place(region, kind), name] = _Made(kind, now, frozenset(refers))
+                thing = self._things.setdefault((_place(region, kind), kind, name), _Made(now))
+                thing.since, thing.refers = now, frozenset(refers)
         self._keep(region, kind, names, {}, now)
 
     def seen(self, region: str, kind: str, name: str, since: float, told: Any = None) -> None:
@@ -147,24 +148,29 @@ class Recent:
         if not _is_young(since, self._clock.now(), kind):
             return
         with self._lock:
-            thing = self._things.setdefault((_place(region, kind), name), _Made(kind, since))
+            thing = self._things.setdefault((_place(region, kind), kind, name), _Made(since))
             thing.since, thing.told = thing.since or since, told
 
     def ended(self, region: str, kind: str, names: Collection[str]) -> None:
         """Note that they are no more."""
         place = _place(region, kind)
         with self._lock:
-            known = [name for name in names if self._things.pop((place, name), None)]
+            # Another command may have made it.
+            self.recall(place)
+            known = [name for name in names if self._things.pop((place, kind, name), None)]
             if known:
+                kinds = (kind, _TAGS) if kind == INSTANCE else (kind,)
                 self._rewrite(
-                    {**one, "names": [name for name in one["names"] if one["region"] != place or name not in known]}
+                    {**one, "names": [name for name in one["names"] if name not in known]}
+                    if one["region"] == place and one["kind"] in kinds
+                    else one
                     for one in self._read()
                 )
 
     def tell(self, region: str, kind: str, name: str, told: Any) -> None:
         """Note what AWS has told of it, for who asks a server that does not know it yet; only while it is young."""
         with self._lock:
-            found = self._things.get((_place(region, kind), name))
+            found = self._things.get((_place(region, kind), kind, name))
             if found:
                 found.told = told
 
@@ -178,7 +184,7 @@ class Recent:
         with self._lock:
             for one in ids:
                 # What is not young is noted for its tags alone.
-                thing = self._things.setdefault((region, one), _Made(INSTANCE, 0.0))
+                thing = self._things.setdefault((region, INSTANCE, one), _Made(0.0))
                 thing.tags |= tags
                 thing.tagged = now
         self._keep(region, _TAGS, ids, tags, now)
@@ -188,7 +194,11 @@ class Recent:
         with self._lock:
             known = list(self._things.items())
         now = self._clock.now()
-        return {name: dict(one.tags) for (place, name), one in known if place == region and _is_young(one.tagged, now)}
+        return {
+            name: dict(one.tags)
+            for (place, kind, name), one in known
+            if (place, kind) == (region, INSTANCE) and _is_young(one.tagged, now)
+        }
 
     def recall(self, region: str) -> None:
         """Read what an earlier command, or another one, has made moments ago."""
@@ -196,10 +206,11 @@ class Recent:
         with self._lock:
             for one in self._kept(now):
                 for name in one["names"] if one["region"] == region else ():
-                    new = _Made(INSTANCE, 0.0) if one["kind"] == _TAGS else _Made(one["kind"], one["at"])
-                    thing = self._things.setdefault((region, name), new)
-                    thing.since = max(thing.since, new.since)
-                    if one["tags"] and one["at"] > thing.tagged:
+                    kind = INSTANCE if one["kind"] == _TAGS else one["kind"]
+                    thing = self._things.setdefault((region, kind, name), _Made(0.0))
+                    if one["kind"] != _TAGS:
+                        thing.since = max(thing.since, one["at"])
+                    elif one["at"] > thing.tagged:
                         thing.tags |= one["tags"]
                         thing.tagged = one["at"]
 
@@ -211,7 +222,7 @@ class Recent:
         for place in {_place(region, kind) for kind in kinds}:
             self.recall(place)
         with self._lock:
-            templates = [self._things.get((region, name)) for name in names]
+            templates = [self._things.get((region, TEMPLATE, name)) for name in names]
             all_names = {*names, *chain.from_iterable(one.refers for one in templates if one)}
         young = {name for kind in kinds for name, _ in self._young(region, kind)}
         return not young.isdisjoint(_bare(name) for name in all_names)
@@ -269,15 +280,15 @@ class Recent:
         with self._lock:
             return [
                 (name, one)
-                for (place, name), one in self._things.items()
-                if place == _place(region, kind) and one.kind == kind and _is_young(one.since, now, kind)
+                for (place, its_kind, name), one in self._things.items()
+                if (place, its_kind) == (_place(region, kind), kind) and _is_young(one.since, now, kind)
             ]
 
     def _forget_old(self, now: float) -> None:
         self._things = {
             key: one
             for key, one in self._things.items()
-            if _is_young(one.since, now, one.kind) or _is_young(one.tagged, now)
+            if _is_young(one.since, now, key[1]) or _is_young(one.tagged, now)
         }
 
     def _keep(self, region: str, kind: str, names: Collection[str], tags: Mapping[str, str], now: float) -> None:

@@ -54,7 +54,7 @@ def seen(**tags: str) -> Instance:
         "PublicIpAddress": "203.0.113.7",
         "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
     }
-    return _instance("us-east-1", raw)
+    return _instance("us-east-1", raw, {})
 
 
 def refuses(check, value):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spot_connect.aws import consistency
-from spot_connect.aws.consistency import GROUP, INSTANCE, PROFILE, Recent, until
+from spot_connect.aws.consistency import GROUP, INSTANCE, PROFILE, ROLE, Recent, until
 from spot_connect.aws.service_models import EC2_OPERATIONS
 from spot_connect.core.waiting import Clock
+from spot_connect.launching.shielding import to_the_end
 
 HERE, THERE = "us-east-1", "eu-west-1"
 UNKNOWN = {
@@ -242,6 +247,32 @@ def test_a_cancel_is_not_waited_for_since_the_instance_goes_on_to_cost():
     assert len(calls) == 1
 
 
+def test_a_role_and_a_profile_may_have_one_name():
+    recent = Aws().recent()
+    recent.made(HERE, PROFILE, ["both"])
+    recent.made(HERE, ROLE, ["both"])
+    assert recent.may_be_unheard_of(HERE, "InvalidParameterValue", ["both"])
+    recent.ended(HERE, ROLE, ["both"])
+    assert recent.may_be_unheard_of(HERE, "NoSuchEntity", ["both"])
+
+
+def test_what_one_command_made_and_the_next_has_ended_no_third_one_waits_for():
+    aws = Aws(lag=1e9)
+    aws.make(aws.recent(), "key")
+    aws.recent().call(HERE, "DeleteKeyPair", {"KeyName": "key"}, dict)
+    with pytest.raises(ClientError):
+        aws.use(aws.recent(), "key")
+    assert aws.calls == 1
+
+
+def test_what_is_made_again_is_told_of_as_before():
+    recent = Aws().recent()
+    recent.made(HERE, GROUP, ["sg-1"])
+    recent.tell(HERE, GROUP, "sg-1", "what AWS said")
+    recent.made(HERE, GROUP, ["sg-1"])
+    assert recent.told(HERE, GROUP) == {"sg-1": "what AWS said"}
+
+
 def test_nothing_is_repeated_for_who_has_left():
     aws = Aws(lag=1e9)
     recent = aws.recent()
@@ -269,3 +300,23 @@ def test_tags_given_moments_ago_are_known_to_the_next_command():
     assert second.told(HERE, INSTANCE) == {}
     aws.time += consistency.YOUNG_SECONDS + 1
     assert second.tags(HERE) == {}
+
+
+def test_ctrl_c_is_heard_between_the_attempts_of_a_launch():
+    aws = Aws(lag=1e9)
+    recent = aws.recent()
+    aws.make(recent, "sg-1")
+    slept = []
+
+    def sleep(seconds):
+        if not slept:
+            os.kill(os.getpid(), signal.SIGINT)
+        slept.append(seconds)
+        aws.time += seconds
+        # The main thread has to run to hear of it.
+        time.sleep(0.05)
+
+    recent._clock = Clock(now=lambda: aws.time, sleep=sleep)
+    with pytest.raises(KeyboardInterrupt):
+        to_the_end(lambda: aws.use(recent, "sg-1"))
+    assert aws.time < 1_000_000 + 100

@@ -36,6 +36,7 @@ def successor_of(run, lost, known):
     return wait_for("a successor", look, seconds=PATIENCE, every=0.5)
 
 
+@pytest.mark.late
 def test_while_somebody_stays_a_machine_that_is_taken_away_is_replaced(start, manager):
     run = start(counting(50), 2, n_jobs=5)
     first = members(run)
@@ -98,6 +99,7 @@ def role(cloud_home):
 
 
 @pytest.mark.parametrize("notice", [20, 0])
+@pytest.mark.late
 def test_machines_with_a_role_replace_one_another_while_nobody_stays(start, manager, role, notice):
     run = start(counting(60), 2, n_jobs=5, instance_profile=role, lease=5)
     first = members(run)
@@ -131,6 +133,7 @@ def test_a_role_that_may_not_launch_is_told_of(start, manager, role):
     run.cancel()
 
 
+@pytest.mark.late
 def test_after_so_many_interruptions_machines_are_launched_on_demand(start, manager):
     run = start(counting(50), 2, n_jobs=5, on_demand_after=1)
     first = members(run)

@@ -21,6 +21,7 @@ def span(log):
 
 
 @pytest.mark.parametrize("filesystem", ["jobs-fs", None])
+@pytest.mark.late
 def test_more_jobs_than_machines_each_run_once_side_by_side(start, filesystem, tmp_path):
     script = MARK.format(seconds=3) + "; echo $SPOT_CONNECT_JOB > $SPOT_CONNECT_OUT_DIR/number"
     run = start(script, 3, n_jobs=9, filesystem=filesystem)

@@ -76,6 +76,7 @@ class _Raw:
         yield self._body
 
 
+@pytest.mark.late
 def test_its_instances_have_names_tags_and_one_door(realm, launched, request_for):
     before = templates(realm)
     request = request_for("t3.micro", user_data="#!/bin/sh\n")
@@ -214,6 +215,7 @@ def test_the_template_goes_even_when_aws_refuses(realm, wire, launched):
     assert templates(realm) == before
 
 
+@pytest.mark.late
 def test_a_lost_answer_makes_no_second_fleet(realm, wire, launched):
     wire.refuse("CreateFleet", "InternalError")
     fleet = launched(count=2)
@@ -244,6 +246,7 @@ def test_ctrl_c_while_aws_launches_ends_the_whole_fleet(realm, launched, request
     assert instances.tagged(realm.cloud("us-east-1"), FLEET_TAG, [request.name]) == ()
 
 
+@pytest.mark.late
 def test_any_computer_finds_the_fleet(realm, launched, request_for):
     request = request_for("t3.micro")
     fleet = launched(request, count=2)
@@ -261,6 +264,7 @@ def test_an_instant_fleet_replaces_nothing(realm, launched, heard, request_for):
     assert now.moved == ()
 
 
+@pytest.mark.late
 def test_a_replacement_takes_over_the_name(realm, launched, heard):
     before = templates(realm)
     fleet = launched(count=2, maintain=True)
@@ -283,6 +287,7 @@ def test_a_replacement_takes_over_the_name(realm, launched, heard):
     assert fleet_instances(realm, now) == ()
 
 
+@pytest.mark.late
 def test_cancelling_ends_everything_and_may_be_repeated(realm, wire, launched, heard, request_for):
     request = request_for("t3.micro")
     fleet = launched(request, count=2)

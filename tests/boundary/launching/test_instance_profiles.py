@@ -97,6 +97,7 @@ def test_a_profile_without_its_role_is_completed(iam, name, role):
 
 
 @pytest.mark.parametrize("policy", ["AmazonS3ReadOnlyAccess", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"])
+@pytest.mark.late
 def test_a_policy_gets_a_role_of_its_own(iam, name, policy):
     for _ in range(2):
         made = sutils.create_instance_profile(name, policy, local=True)
@@ -139,6 +140,7 @@ def test_all_profiles_are_listed_with_their_roles(name, role):
 
 
 @pytest.mark.parametrize("by", ["name", "arn"])
+@pytest.mark.late
 def test_it_is_attached_to_the_instance(realm, name, role, keys, heard, request_for, by):
     profile = sutils.create_instance_profile(name, role, local=True)
     made = launch(realm, request_for(instance_profile=getattr(profile, by)), keys, heard)
@@ -147,6 +149,7 @@ def test_it_is_attached_to_the_instance(realm, name, role, keys, heard, request_
     ending.terminate(realm, [made])
 
 
+@pytest.mark.late
 def test_it_is_attached_to_a_fleet(realm, name, role, keys, heard, request_for):
     profile = sutils.create_instance_profile(name, role, local=True)
     fleet = launch_fleet(realm, request_for("t3.micro", instance_profile=name), keys, heard, count=1)

@@ -55,6 +55,7 @@ def tokens(wire):
     return [parse_qs(body)["ClientToken"][0] for body in wire.bodies("RunInstances")]
 
 
+@pytest.mark.late
 def test_it_launches_spot_with_its_tags_and_logs_in(reached):
     assert reached.launched
     assert reached.instance.is_spot
@@ -134,6 +135,7 @@ def test_the_private_key_is_on_disk_before_aws_hears_of_it(realm, request_for, k
     ended(realm, made)
 
 
+@pytest.mark.late
 def test_a_key_pair_of_another_computer_is_left_alone(realm, request_for, keys, heard, tmp_path):
     request = request_for()
     ended(realm, launch(realm, request, keys, heard))
@@ -218,6 +220,7 @@ def test_who_may_not_read_the_rules_still_gets_in(realm, reached, keys, heard, w
     again.connection.close()
 
 
+@pytest.mark.late
 def test_a_name_is_found_from_a_computer_that_never_saw_it(cloud_home, realm, request_for, keys, heard, monkeypatch):
     made = launch(realm, request_for(region="eu-west-1"), keys, heard)
     realm.hints.forget(made.name)
@@ -242,6 +245,7 @@ def test_without_the_parameter_the_shipped_table_names_the_image(realm, request_
     ended(realm, made)
 
 
+@pytest.mark.late
 def test_two_that_launch_at_once_get_one_machine(realm, request_for, cloud_home, heard):
     request = request_for()
     results = []
@@ -267,6 +271,7 @@ def a_second_after(instance):
     return datetime.now(timezone.utc) > instance.launched + timedelta(seconds=1)
 
 
+@pytest.mark.late
 def test_the_younger_of_two_computers_that_raced_gives_way(realm, reached, keys, heard, request_for):
     older = reached.instance
     # EC2 tells launch times in whole seconds.
@@ -324,6 +329,7 @@ def test_an_instance_of_an_old_launch_group_is_found(realm, keys, heard, request
     ended(realm, found)
 
 
+@pytest.mark.late
 def test_the_host_key_is_compared_with_the_console_and_pinned(realm, reached, heard):
     assert realm.pins.is_verified(reached.instance.id)
     assert not heard.warnings
@@ -363,6 +369,7 @@ def test_the_list_tells_price_and_cost(realm, reached):
     assert line.cost == pytest.approx(2 * line.price)
 
 
+@pytest.mark.late
 def test_termination_frees_the_name_and_forgets_the_pin(realm, request_for, keys, heard):
     request = request_for()
     first = connecting.reach(realm, request, keys, heard)

@@ -54,6 +54,7 @@ def guards(realm, mounted):
     return filesystems.mount_target_groups(realm.cloud(REGION), mounted.target.id)
 
 
+@pytest.mark.late
 def test_it_makes_what_is_missing_and_mounts_it(realm, launch, mount, token, heard):
     machine = launch()
     mounted = mount(machine)
@@ -77,6 +78,7 @@ def test_a_second_mount_makes_nothing_and_changes_nothing(realm, launch, mount, 
     assert heard.notes == []
 
 
+@pytest.mark.late
 def test_what_one_instance_wrote_the_next_has_in_another_zone(realm, launch, mount, wire):
     first = launch()
     mounted = mount(first)
