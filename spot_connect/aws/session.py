@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,12 @@ class _Clients:
         with self._lock, asking("read your AWS configuration"):
             chosen: str = self._opened().get_config_variable("ca_bundle") or ""
             return chosen
+
+    def dns_suffix(self, region: str) -> str:
+        with self._lock, asking("read botocore's list of partitions"):
+            partitions = self._opened().get_data("partitions")["partitions"]
+        fitting = (one["outputs"]["dnsSuffix"] for one in partitions if re.match(one["regionRegex"], region))
+        return str(next(fitting, "amazonaws.com"))
 
     def log_in(self, region: str) -> None:
         with self._lock:
@@ -230,6 +237,16 @@ class Cloud:
             NoCredentials: there are none, or they have expired; the advice fits their source.
         """
         return self._clients.login(self.region)
+
+    @property
+    def dns_suffix(self) -> str:
+        """What the names of AWS's servers end with in the Region's partition.
+
+        Example:
+            >>> Cloud("cn-north-1").dns_suffix
+            'amazonaws.com.cn'
+        """
+        return self._clients.dns_suffix(self.region)
 
     def ca_bundle(self) -> str:
         """The file with the certificates that AWS calls are checked against; empty for botocore's own."""

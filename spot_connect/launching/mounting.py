@@ -116,7 +116,7 @@ def mount(
         reporter.note(f"{token} is mounted at {MOUNT_DIRECTORY}, {transit}")
     if instance.tags.get(FILE_SYSTEM_TAG) != token:
         instances.tag(cloud, [instance.id], {FILE_SYSTEM_TAG: token})
-    return Mounted(file_system, target, _dns(file_system, instance.region))
+    return Mounted(file_system, target, f"{file_system.id}.efs.{cloud.region}.{cloud.dns_suffix}")
 
 
 def _target(
@@ -209,7 +209,3 @@ def _let_in(
 def _ready(cloud: Cloud, token: str) -> Seen[FileSystem]:
     found = filesystems.find(cloud, token)
     return Seen(found if found and found.state == "available" else None, found.state if found else "absent")
-
-
-def _dns(file_system: FileSystem, region: str) -> str:
-    return f"{file_system.id}.efs.{region}.amazonaws.com"

@@ -75,6 +75,8 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
     limit = _price_limit(request, profile, region, instance_type)
     _check_price(request.name, ground.prices, limit)
     _warn_if_unreachable(request, ground.subnets, reporter)
+    if cloud.region.startswith("cn-"):
+        reporter.warn(f"AWS counts in yuan in {cloud.region}: what is said in dollars, and -prc, are yuan there")
     with reporter.step(f"opening the door of {request.name}"):
         key_name, group_id = _open_doors(realm, cloud, files, request, profile, ground.subnets, reporter)
     spec = LaunchSpec(
@@ -175,10 +177,10 @@ def _image_id(
     if request.image_id:
         known = tables.image_by_id(request.image_id)
         return request.image_id, known.username if known else profile.username
-    row = tables.image(cloud.region, architecture, profile.image_name) if profile.image_name else None
-    row = tables.fitting(row, instance_type)
-    if row is None or not _is_ours(profile):
-        return _own_image(cloud, request, profile), profile.username
+    name = profile.image_name if _is_ours(profile) else ""
+    row = tables.fitting(tables.image(cloud.region, architecture, name) if name else None, instance_type)
+    if row is None:
+        return _image_elsewhere(cloud, request, profile, architecture)
     newest = images.newest_id(cloud, row.ssm_parameter) if row.ssm_parameter else ""
     # The profile's own image is of another kind where another one had to be chosen.
     own = _next_best(cloud, request, profile) if starts_on(profile.image_name, instance_type) else ""
@@ -198,14 +200,19 @@ def _next_best(cloud: Cloud, request: LaunchRequest, profile: Profile) -> str:
     return profile.image_id if same_type and profile.region == cloud.region else ""
 
 
-def _own_image(cloud: Cloud, request: LaunchRequest, profile: Profile) -> str:
-    if not profile.image_id:
+def _image_elsewhere(cloud: Cloud, request: LaunchRequest, profile: Profile, architecture: str) -> tuple[str, str]:
+    """The profile's image where the table has none: the user's own, or what AWS says of ours in this Region."""
+    if profile.image_id and (profile.region == cloud.region or not _is_ours(profile)):
+        return profile.image_id, profile.username
+    row = tables.image_elsewhere(architecture, profile.image_name) if profile.image_name else None
+    newest = images.newest_id(cloud, row.ssm_parameter) if row and row.ssm_parameter else ""
+    if not row or not newest:
         raise UsageError(
             f"cannot launch {request.name}",
             f"no image {profile.image_name!r} is known in {cloud.region}",
             "Name one with -ami.",
         )
-    return profile.image_id
+    return newest, row.username
 
 
 def _price_limit(request: LaunchRequest, profile: Profile, region: str, instance_type: str) -> Decimal | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import functools
+import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib import resources
 from typing import Any
@@ -15,6 +16,7 @@ _LOGINS = (("ubuntu", "ubuntu"), ("debian", "admin"), ("rocky", "rocky"), ("cent
 _OWNERS = {"ubuntu": "099720109477", "debian": "136693071363", "rhel": "309956199498", "rocky": "792107900819"}
 _OWNER_LOGINS = {"099720109477": "ubuntu", "136693071363": "admin", "792107900819": "rocky"}
 _AMAZON = "137112412989"
+_BEST_KNOWN = "us-east-1"
 # "al2023-ami-2023.12.20260925.0" holds the date without dots, and before it what only looks like one.
 _DATES = (re.compile(r"(20[12]\d)([01]\d)([0-3]\d)"), re.compile(r"(20[12]\d)[.-]([01]\d)[.-]([0-3]\d)"))
 _UNDATED = datetime(2020, 1, 1, tzinfo=timezone.utc)
@@ -34,8 +36,16 @@ class Known:
 
 
 def known(region: str) -> tuple[Known, ...]:
-    """The images of the table in that Region."""
-    return _table().get(region, ())
+    """The images of the table in that Region; of one that it does not know, those of a known one under other ids."""
+    return _table().get(region) or tuple(
+        replace(image, id=f"ami-{hashlib.sha256(f'{region} {image.id}'.encode()).hexdigest()[:17]}")
+        for image in _table()[_BEST_KNOWN]
+    )
+
+
+def is_in_table(region: str) -> bool:
+    """Whether the table has images of that Region; it has none of China and GovCloud."""
+    return region in _table()
 
 
 def parameters(region: str, prefix: str) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,8 @@ _IMAGES = DATA / "ami_data.csv"
 _REGIONS = DATA / "regions.csv"
 _INTERRUPTIONS = DATA / "interruption.csv"
 _DATES = DATA / "dates.csv"
+_BEST_KNOWN = "us-east-1"
+"""The Region that has every image of the table."""
 
 
 _Row = TypeVar("_Row")
@@ -152,6 +154,18 @@ def image(region: str, architecture: str, name: str) -> ImageRow | None:
     rows = [row for row in images(region) if row.architecture == architecture]
     named = next((row for row in rows if row.name == name), None)
     return named or next((row for row in rows if row.family == name), None)
+
+
+def image_elsewhere(architecture: str, name: str) -> ImageRow | None:
+    """An image of a name or family in whatever Region, whose public parameter other Regions have as well.
+
+    The table knows neither China nor GovCloud, nor Regions that are younger than it.
+
+    Example:
+        >>> image_elsewhere("arm64", "amazon-linux-2023").ssm_parameter
+        '/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64'
+    """
+    return image(_BEST_KNOWN, architecture, name)
 
 
 def image_by_id(image_id: str) -> ImageRow | None:

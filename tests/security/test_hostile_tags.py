@@ -20,10 +20,13 @@ from spot_connect.core.fleets import FLEET_TAG
 from spot_connect.core.models import Address, Instance
 from spot_connect.core.names import (
     FILE_SYSTEM_TAG,
+    GROUP_TAG,
+    INSTANCE_PROFILE_TAG,
     LOGIN_TAG,
     NAME_TAG,
     PROFILE_TAG,
     SSH_TAG,
+    SUBNET_TAG,
     SUCCESSOR_TAG,
     instance_name,
 )
@@ -40,7 +43,11 @@ ID = "i-0123456789abcdef0"
 HOSTILE = st.text(st.sampled_from("ab0.-:/%\\\"'$`{}[]()#=,;*?! \t\n\r\x00\x1b\x7f\x85\x9b\u2028\u202eé"), max_size=24)
 ANYTHING = st.text(max_size=40) | HOSTILE
 MEMBERS = "spot-connect:members-0"
-OURS = (NAME_TAG, LOGIN_TAG, SSH_TAG, FILE_SYSTEM_TAG, SUCCESSOR_TAG, PROFILE_TAG, FLEET_TAG, MEMBERS)
+NETWORK_AND_RIGHTS = (GROUP_TAG, SUBNET_TAG, INSTANCE_PROFILE_TAG)
+OURS = (
+    *(NAME_TAG, LOGIN_TAG, SSH_TAG, FILE_SYSTEM_TAG, SUCCESSOR_TAG, PROFILE_TAG, FLEET_TAG, MEMBERS),
+    *NETWORK_AND_RIGHTS,
+)
 INJECTED = "ec2-user\nMatch all\n    ProxyCommand touch /tmp/pwned"
 
 
@@ -120,6 +127,9 @@ def test_what_is_refused_is_used_nowhere(key, value):
         (PROFILE_TAG, "t2.micro\x1b]0;x\x07"),
         (FLEET_TAG, "w\nx"),
         (MEMBERS, "def0; id"),
+        (GROUP_TAG, "sg-0123456789abcdef0\n"),
+        (SUBNET_TAG, "subnet-*"),
+        (INSTANCE_PROFILE_TAG, "../admin"),
     ],
 )
 def test_the_tag_and_the_reason_are_said_in_one_line(key, value):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spot_connect.local.cloud import Cloud
 
 _PUBLISHERS = ("/aws/service/canonical/", "/aws/service/debian/")
+_AMAZON = "/aws/service/ami-amazon-linux-latest/"
 
 
 def load_amis(_: Cloud, original: Any, backend: Any) -> None:
@@ -30,7 +31,8 @@ def load_amis(_: Cloud, original: Any, backend: Any) -> None:
 def load_parameters(_: Cloud, original: Any, parameters: Any, key: str) -> None:
     """The parameters of a publisher whom moto does not know."""
     original(parameters, key)
-    for publisher in _PUBLISHERS:
+    unknown_to_moto = () if images.is_in_table(parameters.region_name) else (_AMAZON,)
+    for publisher in (*_PUBLISHERS, *unknown_to_moto):
         if str(key or "").startswith(publisher) and publisher not in parameters.__dict__.setdefault(
             "publishers", set()
         ):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models import elastic_ip_addresses, elastic_network_interfaces
-from moto.ec2.models.instance_types import INSTANCE_TYPES
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
 
@@ -66,6 +66,9 @@ def launch(
 ) -> Any:
     """Make instances in a subnet and with a group, as in an account of today, and give each its machine."""
     instance_type = _type_in(backend, kwargs)
+    # moto knows no offers of China and GovCloud.
+    offers = INSTANCE_TYPE_OFFERINGS["region"]
+    offers.setdefault(backend.region_name, offers["us-east-1"])
     _fill_in(cloud, backend, kwargs, instance_type)
     zone = backend.get_subnet(kwargs["subnet_id"]).availability_zone
     _check_interfaces(backend, kwargs.get("nics") or [])
