@@ -59,7 +59,7 @@ def examined(realm: Realm, profile: str, region: str, key_directory: str, report
     checks = [
         *_of_account(realm, cloud, why),
         *_of_region(cloud, chosen.instance_type),
-        *_of_rights(cloud, chosen),
+        *_of_rights(realm, cloud, chosen),
         Check("key directory", partial(here.key_directory, realm, key_directory)),
         Check("state directory", partial(here.state_directory, realm)),
         Check("profiles", partial(here.profiles, realm), vital=True),
@@ -111,9 +111,9 @@ def _of_region(cloud: Cloud, instance_type: str) -> list[Check]:
     return [Check(name, look, after="Region") for name, look in looks.items()]
 
 
-def _of_rights(cloud: Cloud, profile: Profile) -> list[Check]:
+def _of_rights(realm: Realm, cloud: Cloud, profile: Profile) -> list[Check]:
     return [
-        Check(call, partial(rights.ask, cloud, call, profile), after="Region", about=f"what you {group.check}")
+        Check(call, partial(rights.ask, cloud, call, profile, realm), after="Region", about=f"what you {group.check}")
         for group in rights.GROUPS
         for call in group.calls
     ]

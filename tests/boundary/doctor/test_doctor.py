@@ -115,6 +115,23 @@ def test_a_call_that_is_refused_is_a_fault_that_names_it(look, busy, fault, grou
     assert found["credentials"].state is State.OK
 
 
+def test_tags_that_a_policy_may_demand_are_in_every_question_that_makes_something(look, monkeypatch):
+    monkeypatch.setenv("SPOT_CONNECT_TAGS", "team=ml")
+    made = []
+    send = URLLib3Session.send
+
+    def noted(self, request):
+        said = parse_qs(_text(request.body or b""))
+        if said.get("DryRun") and said["Action"][0].startswith(("Create", "Import", "Run")):
+            made.append(sum(value == ["team"] for key, value in said.items() if key.endswith(".Key")))
+        return send(self, request)
+
+    monkeypatch.setattr(URLLib3Session, "send", noted)
+    assert look()["may launch"].state is State.OK
+    # RunInstances tags the instance, its volume, its interface and its spot request.
+    assert sorted(made) == [1, 1, 1, 1, 4]
+
+
 def test_a_call_that_fails_otherwise_is_unknown_and_not_refused(look, fault):
     fault("RunInstances", "InvalidParameterValue", 400)
     found = look()["may launch"]
