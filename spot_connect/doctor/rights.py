@@ -33,7 +33,7 @@ LOOK = Group("may look", tuple(rights.LOOK), "not all is found or told")
 PREPARE = Group(
     "may launch",
     ("ec2:RunInstances", "ec2:CreateSecurityGroup", *rights.PREPARE),
-    "not all can be launched",
+    "machines, or fleets of them, are not launched",
 )
 CHANGE = Group("may change", tuple(rights.CHANGE), "what was launched is not opened, named or ended")
 GROUPS = (LOOK, PREPARE, CHANGE)

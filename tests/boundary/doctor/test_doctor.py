@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import asdict
 from urllib.parse import parse_qs
 
 import pytest
@@ -13,9 +14,11 @@ from spot_connect.aws import rights as calls
 from spot_connect.aws.service_models import EC2_OPERATIONS
 from spot_connect.core.errors import AwsError, NotAuthorized, UnknownProfile
 from spot_connect.core.findings import State
+from spot_connect.core.vcpu_quotas import quotas_of
 from spot_connect.doctor.rights import GROUPS
 from spot_connect.instance_manager import InstanceManager
 from spot_connect.spotted import SpotInstance
+from spot_connect.store import tables
 from spot_connect.sutils import doctor
 
 READING = {
@@ -173,8 +176,16 @@ def test_a_default_vpc_that_leads_nowhere_is_a_fault(cloud, look):
 def test_the_quota_is_that_of_the_families_of_the_type(look):
     found = look("p4d.24xlarge")
     assert (found["spot quota"].details["code"], found["spot quota"].details["needed"]) == ("L-7212CCBC", 96)
-    assert "L-417A185B" in found["on-demand quota"].says
-    assert found["on-demand quota"].state is State.UNKNOWN
+    assert found["on-demand quota"].details["code"] == "L-417A185B"
+    nobody_knows = look("p6-b200.48xlarge")["spot quota"]
+    assert (nobody_knows.state, "Service Quotas" in nobody_knows.mend) == (State.UNKNOWN, True)
+
+
+def test_the_local_cloud_knows_every_quota_of_a_type(cloud):
+    codes = {code for row in tables.types() for code in asdict(quotas_of(row.instance_type)).values() if code}
+    quotas = cloud.client("service-quotas")
+    for code in codes:
+        assert quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"] > 0
 
 
 def test_what_runs_counts_against_the_quota(cloud, look):
