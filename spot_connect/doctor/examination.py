@@ -19,15 +19,15 @@ from spot_connect.store import tables
 
 _USUAL = "t3.micro"
 _LAST_RESORT = "us-east-1"
-_LOGIN_SECONDS = 45.0
-"""A login that has to be renewed, or a chain of roles, takes several calls."""
+_VITAL_SECONDS = 45.0
+"""A login that has to be renewed, or a chain of roles, takes several calls; and the local cloud is slow at its first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What was found, in the order in which it is worth reading; ``state`` is the worst of it.
 
-    ``region`` and ``profile`` are those that a launch would have; the Region is empty where nothing tells it.
+    ``region`` and ``profile`` are those that a launch would have.
     """
 
     region: str
@@ -92,8 +92,14 @@ def _region(realm: Realm, profile: Profile) -> tuple[str, str]:
 
 def _of_account(realm: Realm, cloud: Cloud, why: str) -> list[Check]:
     return [
-        Check("credentials", partial(account.credentials, cloud), seconds=_LOGIN_SECONDS, vital=True),
-        Check("Region", partial(account.region, cloud, why), after="credentials", vital=True),
+        Check("credentials", partial(account.credentials, cloud), seconds=_VITAL_SECONDS, vital=True),
+        Check(
+            "Region",
+            partial(account.region, cloud, why),
+            seconds=_VITAL_SECONDS,
+            after="credentials",
+            vital=True,
+        ),
         Check("clock", partial(account.clock, cloud)),
         Check("own address", partial(network.own_address, realm, cloud)),
     ]
