@@ -190,7 +190,7 @@ def inherited_tags(tags: Mapping[str, str], *, file_system: bool = False, taken:
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"{printable(text[:100])!r} is not a tag", advice="Write key=value, e.g. team=ml.")
+        raise UsageError(f"'{printable(text[:100])}' is not a tag", advice="Write key=value, e.g. team=ml.")
     return key, value
 
 

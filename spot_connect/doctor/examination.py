@@ -20,7 +20,7 @@ from spot_connect.store import tables
 _USUAL = "t3.micro"
 _LAST_RESORT = "us-east-1"
 _VITAL_SECONDS = 45.0
-"""A login that has to be renewed, or a chain of roles, takes several calls; and the local cloud is slow at its first."""
+"""A login that has to be renewed, or a chain of roles, takes several calls; the local cloud is slow at its first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,15 +143,32 @@ def _target(
         return _awaited(cloud, file_system, instance)
 
 
+def vpc_of(cloud: Cloud, token: str) -> str:
+    """The VPC in which the file system with that creation token is reached; empty while none is."""
+    found = filesystems.find(cloud, token) if token else None
+    targets = filesystems.mount_targets(cloud, found.id) if found else ()
+    return next((target.vpc_id for target in targets if target.vpc_id), "")
+
+
+def require_same_vpc(token: str, name: str, there: str, here: str) -> None:
+    """Return if a file system that is reached in the VPC ``there`` can be mounted on a machine in the VPC ``here``.
+
+    Raises:
+        AwsError: it cannot.
+    """
+    if there and there != here:
+        raise AwsError(
+            f"cannot mount {token} on {name}",
+            f"the file system is reached in {there}, the instance is in {here}",
+            "A file system has mount targets in one VPC only; use another one, or a subnet or group of that VPC "
+            "(--subnet, -sg).",
+        )
+
+
 def _in_zone(cloud: Cloud, file_system: FileSystem, instance: Instance) -> MountTarget | None:
     targets = filesystems.mount_targets(cloud, file_system.id)
-    elsewhere = next((target for target in targets if target.vpc_id and target.vpc_id != instance.vpc_id), None)
-    if elsewhere is not None:
-        raise AwsError(
-            f"cannot mount {file_system.token} on {instance.name}",
-            f"the file system is reached in {elsewhere.vpc_id}, the instance is in {instance.vpc_id}",
-            "A file system has mount targets in one VPC only; use another file system, or a group of that VPC (-sg).",
-        )
+    for target in targets:
+        require_same_vpc(file_system.token, instance.name, target.vpc_id, instance.vpc_id)
     return next((target for target in targets if target.zone == instance.zone), None)
 
 

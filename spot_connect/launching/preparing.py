@@ -27,7 +27,7 @@ from spot_connect.core.prices import money
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest, is_run_at_boot
-from spot_connect.launching import doors, instance_profiles
+from spot_connect.launching import doors, instance_profiles, mounting
 from spot_connect.launching.realm import Realm
 from spot_connect.store import tables
 from spot_connect.store.keys import KeyFiles
@@ -107,13 +107,16 @@ def _profile_of(request: LaunchRequest) -> Profile:
 
 
 def _look_up(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> _Ground:
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor(max_workers=5) as pool:
         rights = pool.submit(instance_profiles.must_exist, cloud, request.instance_profile)
         image = pool.submit(choose_image, cloud, request, profile, instance_type)
         subnets = pool.submit(_choose_subnets, cloud, request)
         quotes = pool.submit(prices.current, cloud, instance_type)
+        file_system = pool.submit(mounting.vpc_of, cloud, request.filesystem)
         chosen, username = image.result()
         rights.result()
+        there = file_system.result()
+        mounting.require_same_vpc(request.filesystem, request.name, there, subnets.result()[0].vpc_id)
         return _Ground(chosen, request.username or username, subnets.result(), quotes.result())
 
 

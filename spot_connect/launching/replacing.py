@@ -7,7 +7,7 @@ from contextlib import suppress
 from spot_connect.aws import instances
 from spot_connect.core.errors import AwsObjectMissing, InstanceNotFound, RunInterrupted
 from spot_connect.core.fleets import FLEET_TAG
-from spot_connect.core.models import Instance
+from spot_connect.core.models import LIVE_STATES, Instance
 from spot_connect.core.names import (
     FILE_SYSTEM_TAG,
     GROUP_TAG,
@@ -57,7 +57,7 @@ def request_like(
         username=instance.username,
         key_pair=instance.key_name,
         security_group=_group_of(instance),
-        instance_profile=_told_profile(instance) or instance.tags.get(INSTANCE_PROFILE_TAG, ""),
+        instance_profile=_profile_of(instance),
         monitoring=raw.get("Monitoring", {}).get("State") in ("enabled", "pending"),
         user_data=instances.user_data(cloud, instance.id),
         on_demand=on_demand,
@@ -73,9 +73,15 @@ def _told_profile(instance: Instance) -> str:
     return str(instance.raw.get("IamInstanceProfile", {}).get("Arn", ""))
 
 
+def _profile_of(instance: Instance) -> str:
+    """Its instance profile. Of one that lives EC2 tells it, whatever somebody has written into its tags."""
+    told = _told_profile(instance)
+    return told if told or instance.state in LIVE_STATES else instance.tags.get(INSTANCE_PROFILE_TAG, "")
+
+
 def _group_of(instance: Instance) -> str:
     """The group that it has instead of one of its own name; empty when it has none such."""
-    if not instance.groups:
+    if not instance.groups and instance.state not in LIVE_STATES:
         fleet = instance.tags.get(FLEET_TAG, "")
         return instance.tags.get(GROUP_TAG, "") or (security_group_name(fleet) if fleet else "")
     others = (group for group, name in instance.groups.items() if name != security_group_name(instance.name))

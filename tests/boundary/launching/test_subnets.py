@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from spot_connect.aws import filesystems, networks
-from spot_connect.core.errors import AwsObjectMissing, UsageError
+from spot_connect.core.errors import AwsError, AwsObjectMissing, UsageError
 from spot_connect.core.names import SUBNET_TAG
 from spot_connect.launching import connecting, ending, fleets, mounting
 from spot_connect.launching.launch import launch
@@ -252,3 +252,15 @@ def test_the_mount_target_is_made_in_the_subnet_that_was_named(realm, vpc, reque
     finally:
         reached.connection.close()
         ending.terminate(realm, [reached.instance])
+
+
+def test_a_file_system_of_another_vpc_is_said_before_anything_is_made(realm, vpc, request_for, keys, heard, wire):
+    token = f"fs-{uuid.uuid4().hex[:8]}"
+    reached = connecting.reach(realm, request_for(), keys, heard)
+    mounting.mount(realm, reached.instance, reached.connection, token, heard, new_target=False)
+    reached.connection.close()
+    ending.terminate(realm, [reached.instance])
+    wire.calls.clear()
+    with pytest.raises(AwsError, match=f"{reached.instance.vpc_id}.*{vpc.id}.*--subnet"):
+        launch(realm, request_for(subnet=vpc.subnet(public=True), filesystem=token), keys, heard)
+    assert not MAKING & wire.calls.keys()
