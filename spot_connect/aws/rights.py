@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spot_connect.aws.instances import run_request
@@ -21,7 +21,6 @@ from spot_connect.core.names import MANAGED_TAG
 NOTHING = "there is nothing of spot-connect to ask about"
 _ALLOWED = "DryRunOperation"
 _OURS = [{"Name": "tag-key", "Values": [MANAGED_TAG]}]
-_MARKS = [{"Key": MANAGED_TAG, "Value": "true"}]
 _NAME = "spot-connect-doctor"
 """Of what the questions are about, and of nothing that is ever made."""
 _PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPDytLh4qdcX95AM+KMD5mf36UNoHSzQ7K6ZjjbL7s1x"
@@ -35,8 +34,12 @@ class NothingToAskAbout(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """Things of spot-connect in the Region, one of each kind if there is any; the ids are empty where there is none."""
+    """Things of spot-connect in the Region, one of each kind if there is any; the ids are empty where there is none.
 
+    ``tags`` are those that whatever is made gets.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
     instance: str = ""
     spot_request: str = ""
     group: str = ""
@@ -79,24 +82,25 @@ LOOK: Mapping[str, Ask] = {
 """Calls that find things and tell of them."""
 
 PREPARE: Mapping[str, Ask] = {
-    "ec2:CreateLaunchTemplate": lambda cloud, _: cloud.ec2.create_launch_template(
+    "ec2:CreateLaunchTemplate": lambda cloud, ours: cloud.ec2.create_launch_template(
         LaunchTemplateName=_NAME,
         LaunchTemplateData={"InstanceType": "t3.micro"},
-        TagSpecifications=[{"ResourceType": "launch-template", "Tags": _MARKS}],
+        TagSpecifications=_tagged("launch-template", ours),
         DryRun=True,
     ),
-    "ec2:ImportKeyPair": lambda cloud, _: cloud.ec2.import_key_pair(
+    "ec2:ImportKeyPair": lambda cloud, ours: cloud.ec2.import_key_pair(
         KeyName=_NAME,
         PublicKeyMaterial=_PUBLIC_KEY,
-        TagSpecifications=[{"ResourceType": "key-pair", "Tags": _MARKS}],
+        TagSpecifications=_tagged("key-pair", ours),
         DryRun=True,
     ),
-    "ec2:CreateFleet": lambda cloud, _: cloud.ec2.create_fleet(
+    "ec2:CreateFleet": lambda cloud, ours: cloud.ec2.create_fleet(
         Type="instant",
         TargetCapacitySpecification={"TotalTargetCapacity": 1, "DefaultTargetCapacityType": "spot"},
         LaunchTemplateConfigs=[
             {"LaunchTemplateSpecification": {"LaunchTemplateName": _NAME, "Version": "$Default"}},
         ],
+        TagSpecifications=_tagged("fleet", ours),
         DryRun=True,
     ),
 }
@@ -118,7 +122,7 @@ CHANGE: Mapping[str, Ask] = {
     "ec2:CancelSpotInstanceRequests": lambda cloud, ours: cloud.ec2.cancel_spot_instance_requests(
         SpotInstanceRequestIds=[_known(ours.spot_request)], DryRun=True
     ),
-    "ec2:DeleteKeyPair": lambda cloud, ours: cloud.ec2.delete_key_pair(KeyPairId=_known(ours.key_pair), DryRun=True),
+    "ec2:DeleteKeyPair": lambda cloud, ours: cloud.ec2.delete_key_pair(KeyName=_known(ours.key_pair), DryRun=True),
     "ec2:DeleteLaunchTemplate": lambda cloud, ours: cloud.ec2.delete_launch_template(
         LaunchTemplateId=_known(ours.template), DryRun=True
     ),
@@ -145,11 +149,11 @@ def may(cloud: Cloud, ask: Ask, ours: Ours) -> Answer:
 
 def create_group(vpc_id: str) -> Ask:
     """Asks for a security group in the VPC."""
-    return lambda cloud, _: cloud.ec2.create_security_group(
+    return lambda cloud, ours: cloud.ec2.create_security_group(
         GroupName=_NAME,
         Description="spot-connect",
         VpcId=vpc_id,
-        TagSpecifications=[{"ResourceType": "security-group", "Tags": _MARKS}],
+        TagSpecifications=_tagged("security-group", ours),
         DryRun=True,
     )
 
@@ -181,10 +185,15 @@ def ours_in(cloud: Cloud) -> Ours:
         instance=instance.get("InstanceId", ""),
         spot_request=instance.get("SpotInstanceRequestId", ""),
         group=_first(groups, "GroupId"),
-        key_pair=_first(pairs, "KeyPairId"),
+        key_pair=_first(pairs, "KeyName"),
         template=_first(templates, "LaunchTemplateId"),
         fleet=_first(live_fleets, "FleetId"),
     )
+
+
+def _tagged(kind: str, ours: Ours) -> list[Mapping[str, Any]]:
+    tags = {**ours.tags, MANAGED_TAG: "true"}
+    return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
 
 
 def _first(found: list[Mapping[str, Any]], key: str) -> str:

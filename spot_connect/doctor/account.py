@@ -10,9 +10,9 @@ from spot_connect.aws.session import Cloud
 from spot_connect.aws.sources import Login
 from spot_connect.core.clocks import LIMIT_SECONDS, WARNING_SECONDS
 from spot_connect.core.errors import AwsError, NotAuthorized, Throttled
-from spot_connect.core.findings import Finding, State
+from spot_connect.core.findings import Finding, State, of_error
 from spot_connect.core.profiles import nearest
-from spot_connect.core.regions import enabling
+from spot_connect.core.regions import enabling, must_be_enabled
 from spot_connect.core.vcpu_quotas import quotas_of
 from spot_connect.store import tables
 
@@ -60,7 +60,10 @@ def _expiry(login: Login, now: datetime) -> tuple[State, str, str]:
 def region(cloud: Cloud, why: str) -> Finding:
     """Whether the account may use the Region."""
     name = cloud.region
-    status = account.opt_in_status(cloud)
+    try:
+        status = account.opt_in_status(cloud)
+    except NotAuthorized as error:
+        return _unasked(name, why, error)
     details = {"region": name, "chosen_by": why, "opt_in_status": status or None}
     if not status:
         close = nearest(name, tables.regions())
@@ -71,6 +74,16 @@ def region(cloud: Cloud, why: str) -> Finding:
         mend = f"Run `{enabling(name)}`, which takes minutes, or name another with -reg."
         return Finding("Region", State.FAULT, said, mend, details)
     return Finding("Region", State.OK, f"{name} ({why}) is enabled", "", details)
+
+
+def _unasked(name: str, why: str, error: NotAuthorized) -> Finding:
+    """What is known of a Region without asking, which may not be done."""
+    details = {"region": name, "chosen_by": why, "opt_in_status": None}
+    if not must_be_enabled(name):
+        return Finding("Region", State.OK, f"{name} ({why}) is one that every account may use", "", details)
+    found = of_error("Region", State.WARNING, error)
+    said = f"{name} ({why}) has to be enabled, and whether it is could not be looked at: {found.says}"
+    return Finding("Region", State.WARNING, said, f"If it is not, run `{enabling(name)}`.", details)
 
 
 def clock(cloud: Cloud) -> Finding:

@@ -19,15 +19,15 @@ from spot_connect.store import tables
 
 _USUAL = "t3.micro"
 _LAST_RESORT = "us-east-1"
-_LOGIN_SECONDS = 45.0
-"""A login that has to be renewed, or a chain of roles, takes several calls."""
+_VITAL_SECONDS = 45.0
+"""A login that has to be renewed, or a chain of roles, takes several calls; the local cloud is slow at its first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What was found, in the order in which it is worth reading; ``state`` is the worst of it.
 
-    ``region`` and ``profile`` are those that a launch would have; the Region is empty where nothing tells it.
+    ``region`` and ``profile`` are those that a launch would have.
     """
 
     region: str
@@ -59,7 +59,7 @@ def examined(realm: Realm, profile: str, region: str, key_directory: str, report
     checks = [
         *_of_account(realm, cloud, why),
         *_of_region(cloud, chosen.instance_type),
-        *_of_rights(cloud, chosen),
+        *_of_rights(realm, cloud, chosen),
         Check("key directory", partial(here.key_directory, realm, key_directory)),
         Check("state directory", partial(here.state_directory, realm)),
         Check("profiles", partial(here.profiles, realm), vital=True),
@@ -92,8 +92,14 @@ def _region(realm: Realm, profile: Profile) -> tuple[str, str]:
 
 def _of_account(realm: Realm, cloud: Cloud, why: str) -> list[Check]:
     return [
-        Check("credentials", partial(account.credentials, cloud), seconds=_LOGIN_SECONDS, vital=True),
-        Check("Region", partial(account.region, cloud, why), after="credentials", vital=True),
+        Check("credentials", partial(account.credentials, cloud), seconds=_VITAL_SECONDS, vital=True),
+        Check(
+            "Region",
+            partial(account.region, cloud, why),
+            seconds=_VITAL_SECONDS,
+            after="credentials",
+            vital=True,
+        ),
         Check("clock", partial(account.clock, cloud)),
         Check("own address", partial(network.own_address, realm, cloud)),
     ]
@@ -111,9 +117,9 @@ def _of_region(cloud: Cloud, instance_type: str) -> list[Check]:
     return [Check(name, look, after="Region") for name, look in looks.items()]
 
 
-def _of_rights(cloud: Cloud, profile: Profile) -> list[Check]:
+def _of_rights(realm: Realm, cloud: Cloud, profile: Profile) -> list[Check]:
     return [
-        Check(call, partial(rights.ask, cloud, call, profile), after="Region", about=f"what you {group.check}")
+        Check(call, partial(rights.ask, cloud, call, profile, realm), after="Region", about=f"what you {group.check}")
         for group in rights.GROUPS
         for call in group.calls
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spot_connect.aws import networks, rights
 from spot_connect.aws.rights import Ask
@@ -14,6 +14,7 @@ from spot_connect.core.names import MANAGED_TAG
 from spot_connect.core.profiles import Profile
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.launching.preparing import choose_image
+from spot_connect.launching.realm import Realm
 
 _ENCODED = "Encoded authorization failure message"
 _POLICY = "Ask for the policy of docs/permissions.md."
@@ -32,27 +33,28 @@ LOOK = Group("may look", tuple(rights.LOOK), "not all is found or told")
 PREPARE = Group(
     "may launch",
     ("ec2:RunInstances", "ec2:CreateSecurityGroup", *rights.PREPARE),
-    "not all can be launched",
+    "machines, or fleets of them, are not launched",
 )
 CHANGE = Group("may change", tuple(rights.CHANGE), "what was launched is not opened, named or ended")
 GROUPS = (LOOK, PREPARE, CHANGE)
 
 
-def ask(cloud: Cloud, call: str, profile: Profile) -> Finding:
-    """Whether one call is allowed; the finding is named after it."""
-    answer = rights.may(cloud, _question(cloud, call, profile), _ours(cloud, call))
+def ask(cloud: Cloud, call: str, profile: Profile, realm: Realm) -> Finding:
+    """Whether one call is allowed, with the tags that the user gives to all; the finding is named after it."""
+    ours = replace(_ours(cloud, call), tags=realm.tags)
+    answer = rights.may(cloud, _question(cloud, call, profile, realm.tags), ours)
     said, _, _ = answer.said.partition(_ENCODED)
     if answer.allowed:
         return Finding(call, State.OK, "allowed")
     return Finding(call, State.UNKNOWN if answer.allowed is None else State.FAULT, said.strip())
 
 
-def _question(cloud: Cloud, call: str, profile: Profile) -> Ask:
+def _question(cloud: Cloud, call: str, profile: Profile, tags: Mapping[str, str]) -> Ask:
     if call == "ec2:CreateSecurityGroup":
         return rights.create_group(networks.subnets(cloud)[0].vpc_id)
     if call == "ec2:RunInstances":
         subnet = networks.subnets(cloud)[0]
-        return rights.run_instances(_spec(cloud, profile), subnet)
+        return rights.run_instances(_spec(cloud, profile, tags), subnet)
     return {**rights.LOOK, **rights.PREPARE, **rights.CHANGE}[call]
 
 
@@ -61,7 +63,7 @@ def _ours(cloud: Cloud, call: str) -> rights.Ours:
     return rights.ours_in(cloud) if needs_one else rights.Ours()
 
 
-def _spec(cloud: Cloud, profile: Profile) -> LaunchSpec:
+def _spec(cloud: Cloud, profile: Profile, tags: Mapping[str, str]) -> LaunchSpec:
     image, username = choose_image(cloud, LaunchRequest("doctor", profile), profile, profile.instance_type)
     return LaunchSpec(
         name="doctor",
@@ -70,7 +72,7 @@ def _spec(cloud: Cloud, profile: Profile) -> LaunchSpec:
         image=image,
         key_name="",
         group_id="",
-        tags={MANAGED_TAG: "true"},
+        tags={**tags, MANAGED_TAG: "true"},
         username=username,
     )
 

@@ -1,7 +1,7 @@
 import pytest
 from botocore import exceptions as causes
 
-from spot_connect.aws.refusals import asking, code_of
+from spot_connect.aws.refusals import asking, code_of, note_place
 from spot_connect.core import errors
 
 
@@ -71,3 +71,45 @@ def test_a_dead_line_is_told_from_a_refusal():
 def test_our_own_errors_pass_through():
     with pytest.raises(errors.UsageError), asking("launch vm1"):
         raise errors.UsageError("mine")
+
+
+def refused_in(region, code, *, local=False):
+    error = client_error(code)
+    note_place(error.response, {"client_region": region}, local=local)
+    with pytest.raises(errors.AwsError) as caught, asking("launch vm1"):
+        raise error
+    return caught.value.advice
+
+
+@pytest.mark.parametrize(
+    "code", ["AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "OptInRequired"]
+)
+def test_a_region_that_may_not_be_enabled_is_told_of_by_whatever_service_refuses(code):
+    assert "`aws account enable-region --region-name eu-south-2`" in refused_in("eu-south-2", code)
+    assert "enable-region" not in refused_in("eu-west-1", code)
+    assert "enable-region" not in refused_in("cn-northwest-1", code)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_examined"),
+    [
+        ("AuthFailure", True),
+        ("UnauthorizedOperation", True),
+        ("MaxSpotInstanceCountExceeded", True),
+        ("DefaultVpcDoesNotExist", True),
+        ("InvalidAMIID.NotFound", False),
+        ("InsufficientInstanceCapacity", False),
+        ("InvalidParameterValue", False),
+        ("RequestLimitExceeded", False),
+    ],
+)
+def test_advice_ends_with_the_doctor_where_it_can_tell_more(code, is_examined):
+    assert refused_in("us-east-1", code).endswith("`spot_connect doctor` looks for the cause.") == is_examined
+    there = refused_in("us-east-1", code, local=True)
+    assert there.endswith("`spot_connect --local doctor` looks for the cause.") == is_examined
+
+
+def test_a_dead_line_and_missing_credentials_end_with_the_doctor():
+    for error in (causes.NoCredentialsError(), causes.EndpointConnectionError(endpoint_url="https://ec2.example")):
+        with pytest.raises(errors.AwsError, match="spot_connect doctor"), asking("launch vm1"):
+            raise error

@@ -15,7 +15,22 @@ _VCPUS = {
     "L-34B43A08": ("All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", 1024.0),
     "L-3819A6DF": ("All G and VT Spot Instance Requests", 256.0),
     "L-7212CCBC": ("All P Spot Instance Requests", 256.0),
+    "L-C4BD4855": ("All P5 Spot Instance Requests", 256.0),
+    "L-E3A00192": ("All X Spot Instance Requests", 256.0),
+    "L-B5D1601B": ("All Inf Spot Instance Requests", 256.0),
+    "L-6B0D517C": ("All Trn Spot Instance Requests", 256.0),
+    "L-88CF9481": ("All F Spot Instance Requests", 256.0),
+    "L-85EED4F7": ("All DL Spot Instance Requests", 256.0),
     "L-1216C47A": ("Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 1024.0),
+    "L-DB2E81BA": ("Running On-Demand G and VT instances", 256.0),
+    "L-417A185B": ("Running On-Demand P instances", 256.0),
+    "L-7295265B": ("Running On-Demand X instances", 256.0),
+    "L-1945791B": ("Running On-Demand Inf instances", 256.0),
+    "L-2C3B7624": ("Running On-Demand Trn instances", 256.0),
+    "L-74FC7D96": ("Running On-Demand F instances", 256.0),
+    "L-6E869C2A": ("Running On-Demand DL instances", 256.0),
+    "L-43DA4232": ("Running On-Demand High Memory instances", 512.0),
+    "L-F7808C92": ("Running On-Demand HPC instances", 256.0),
 }
 
 

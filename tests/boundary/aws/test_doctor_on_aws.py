@@ -165,6 +165,16 @@ def test_a_region_that_there_is_none_of_is_a_fault_with_the_nearest_name(custome
     assert "us-east-1" in found["mend"]
 
 
+@pytest.mark.parametrize(("name", "state"), [("us-east-1", "ok"), ("eu-south-2", "warning")])
+def test_who_may_not_ask_for_regions_is_told_what_is_known_of_them(customer, doctor, endpoints, name, state):
+    customer.writes(".aws/credentials", KEYS)
+    endpoints.instead["ec2"] = lambda _: refusal("UnauthorizedOperation", "You are not authorized.")
+    found = doctor("-reg", name)
+    assert (found["Region"]["state"], "enable-region" in str(found["Region"]["mend"])) == (state, state == "warning")
+    # What comes after the Region is looked at.
+    assert found["may look"]["state"] == "fault"
+
+
 @pytest.mark.parametrize(
     ("ahead", "state", "words"),
     [

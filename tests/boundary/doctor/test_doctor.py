@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import asdict
 from urllib.parse import parse_qs
 
 import pytest
@@ -13,9 +14,11 @@ from spot_connect.aws import rights as calls
 from spot_connect.aws.service_models import EC2_OPERATIONS
 from spot_connect.core.errors import AwsError, NotAuthorized, UnknownProfile
 from spot_connect.core.findings import State
+from spot_connect.core.vcpu_quotas import quotas_of
 from spot_connect.doctor.rights import GROUPS
 from spot_connect.instance_manager import InstanceManager
 from spot_connect.spotted import SpotInstance
+from spot_connect.store import tables
 from spot_connect.sutils import doctor
 
 READING = {
@@ -115,6 +118,23 @@ def test_a_call_that_is_refused_is_a_fault_that_names_it(look, busy, fault, grou
     assert found["credentials"].state is State.OK
 
 
+def test_tags_that_a_policy_may_demand_are_in_every_question_that_makes_something(look, monkeypatch):
+    monkeypatch.setenv("SPOT_CONNECT_TAGS", "team=ml")
+    made = []
+    send = URLLib3Session.send
+
+    def noted(self, request):
+        said = parse_qs(_text(request.body or b""))
+        if said.get("DryRun") and said["Action"][0].startswith(("Create", "Import", "Run")):
+            made.append(sum(value == ["team"] for key, value in said.items() if key.endswith(".Key")))
+        return send(self, request)
+
+    monkeypatch.setattr(URLLib3Session, "send", noted)
+    assert look()["may launch"].state is State.OK
+    # RunInstances tags the instance, its volume, its interface and its spot request.
+    assert sorted(made) == [1, 1, 1, 1, 4]
+
+
 def test_a_call_that_fails_otherwise_is_unknown_and_not_refused(look, fault):
     fault("RunInstances", "InvalidParameterValue", 400)
     found = look()["may launch"]
@@ -156,8 +176,16 @@ def test_a_default_vpc_that_leads_nowhere_is_a_fault(cloud, look):
 def test_the_quota_is_that_of_the_families_of_the_type(look):
     found = look("p4d.24xlarge")
     assert (found["spot quota"].details["code"], found["spot quota"].details["needed"]) == ("L-7212CCBC", 96)
-    assert "L-417A185B" in found["on-demand quota"].says
-    assert found["on-demand quota"].state is State.UNKNOWN
+    assert found["on-demand quota"].details["code"] == "L-417A185B"
+    nobody_knows = look("p6-b200.48xlarge")["spot quota"]
+    assert (nobody_knows.state, "Service Quotas" in nobody_knows.mend) == (State.UNKNOWN, True)
+
+
+def test_the_local_cloud_knows_every_quota_of_a_type(cloud):
+    codes = {code for row in tables.types() for code in asdict(quotas_of(row.instance_type)).values() if code}
+    quotas = cloud.client("service-quotas")
+    for code in codes:
+        assert quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"] > 0
 
 
 def test_what_runs_counts_against_the_quota(cloud, look):
