@@ -245,7 +245,7 @@ class Transport(paramiko.Transport):
         try:
             super()._check_banner()  # type: ignore[misc]
         except paramiko.SSHException as error:
-            if not self.packetizer.told:
+            if not self.packetizer.told or self.packetizer.told.startswith("SSH-"):
                 raise
             raise paramiko.SSHException(f"the server said {self.packetizer.told!r} and no more") from error
 

@@ -302,7 +302,7 @@ def test_an_instance_id_in_place_of_a_name_is_that_machine_and_nothing_is_launch
 
 
 def test_advice_on_a_rehearsal_leads_to_a_rehearsal(realm, request_for, keys, heard):
-    with pytest.raises(InstanceNotFound, match=r"spot_connect --local -n 'no such vm' -p t2\.micro"):
+    with pytest.raises(InstanceNotFound, match=r"spot_connect --local -n 'no such vm' -p t3\.micro"):
         connecting.reach(realm, request_for(None, name="no such vm"), keys, heard)
     with pytest.raises(InstanceNotFound, match=r"Nothing was changed. See `spot_connect --local list`"):
         ending.terminate_names(realm, ["i-notebook"], "us-east-1", heard)
