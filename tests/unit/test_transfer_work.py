@@ -166,6 +166,9 @@ def test_delay_asks_for_connections_and_little_work_for_few() -> None:
     assert shape(0.02, 1 << 29, alone=4, least_hands=8).hands >= 8 - 2
     assert shape(0.15, 1 << 29, alone=4, least_hands=8) == Shape(8, 2)
     assert shape(0.15, 1000, alone=4, least_hands=8) == Shape(1, 1)
+    assert shape(0.15, 16 * MEGABYTE, alone=4, least_hands=8).connections == 8
+    assert shape(0.15, 3 * MEGABYTE, alone=4, least_hands=8).connections == 1
+    assert shape(0.0, 16 * MEGABYTE, alone=4, least_hands=8).connections == 1
     assert shape(0.0, 1 << 29, alone=1) == Shape(1, 1)
     assert shape(0.15, 1 << 29, alone=1).channels == 2
 
