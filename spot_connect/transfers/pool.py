@@ -25,7 +25,8 @@ _MOST_CONNECTIONS = 8
 _WINDOW = 2 * 1024 * 1024
 """What OpenSSH takes on one channel before it waits for the program behind it."""
 _WANTED_RATE = 500_000_000
-_WORTH_A_CONNECTION = 8 * 1024 * 1024
+_WORTH_A_CONNECTION = 2 * 1024 * 1024
+"""What a stream that has just begun brings in about the time that it takes to open another one."""
 _LOOK_SECONDS = 0.5
 _TELL_SECONDS = 0.1
 _WORTH_TELLING = 1024 * 1024

@@ -23,12 +23,14 @@ BIG = 4 * 1024 * 1024
 """From here on a file is worth being cut into stripes."""
 _SMALLEST_STRIPE = 64 * 1024
 _FIRST_STRIPE = 256 * 1024
+_FAIR_STRIPE = 1024 * 1024
 _LARGEST_STRIPE = 16 * 1024 * 1024
 _MOST_STRIPES = 1024
 """Each is noted in a list, which is read again with every one of them."""
 _STRIDE_SECONDS = 0.25
 _STRIDE_ROUND_TRIPS = 2
 _MEASURED_SECONDS = 0.02
+_NEAR_SECONDS = 0.005
 _SMALLEST_PACK = 256 * 1024
 _LARGEST_PACK = 16 * 1024 * 1024
 _HEADER = 1024
@@ -61,7 +63,8 @@ class Stride:
     """How much of a file a hand takes at a time: what it moves in a moment, as far as is known.
 
     Hands are not alike: a TCP stream that has lost a packet is slow for a long time. One that took as much as the
-    others would still be at it when they have long ended.
+    others would still be at it when they have long ended. Without delay there is no such time, and a hand takes all
+    that it may.
 
     Args:
         round_trip: in seconds; a moment is long enough for the next task to arrive in.
@@ -73,7 +76,8 @@ class Stride:
         self._measured = max(_MEASURED_SECONDS, round_trip)
         self._since = SYSTEM_CLOCK.now()
         self._moved = 0
-        self._size = _FIRST_STRIPE
+        self._is_far = round_trip > _NEAR_SECONDS
+        self._size = _FIRST_STRIPE if self._is_far else _LARGEST_STRIPE
 
     def note(self, size: int) -> None:
         """``size`` more bytes have moved."""
@@ -83,7 +87,7 @@ class Stride:
     def size(self) -> int:
         """In bytes."""
         seconds = SYSTEM_CLOCK.now() - self._since
-        if seconds > self._measured and self._moved:
+        if self._is_far and self._moved and seconds > self._measured:
             self._size = int(self._moved / seconds * self._moment)
             self._since, self._moved = SYSTEM_CLOCK.now(), 0
         return self._size
@@ -252,8 +256,8 @@ class Heap(Generic[T]):
             return self._stripe(first)
 
     def _stripe_size(self, fit: int) -> int:
-        fair = self.left // (self._hands * _PARTS)
-        return max(self._smallest, min(_LARGEST_STRIPE, _rounded(min(fit, fair))))
+        fair = max(_FAIR_STRIPE, self.left // (self._hands * _PARTS))
+        return max(self._smallest, _rounded(min(fit, fair, _LARGEST_STRIPE)))
 
 
 def _rounded(size: int) -> int:

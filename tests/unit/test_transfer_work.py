@@ -73,7 +73,7 @@ class Clock:
 def test_a_hand_takes_what_it_moves_in_a_moment_or_in_two_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(work, "SYSTEM_CLOCK", clock)
-    for round_trip, moment in ((0.0, 0.25), (0.08, 0.25), (0.3, 0.6)):
+    for round_trip, moment in ((0.01, 0.25), (0.08, 0.25), (0.3, 0.6)):
         clock.time = 0.0
         stride = Stride(round_trip)
         first = stride.size
@@ -84,6 +84,18 @@ def test_a_hand_takes_what_it_moves_in_a_moment_or_in_two_round_trips(monkeypatc
         stride.note(MEGABYTE // 2)
         clock.time = 1.5
         assert stride.size == int(MEGABYTE / 2 * moment), "only what it has moved lately counts"
+
+
+def test_without_delay_a_hand_takes_as_much_as_there_is_room_for_whatever_it_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(work, "SYSTEM_CLOCK", clock)
+    stride = Stride(0.0005)
+    sizes = [stride.size]
+    stride.note(1)
+    clock.time = 10.0
+    assert [*sizes, stride.size] == [16 * MEGABYTE] * 2
 
 
 @given(st.lists(st.floats(0.01, 60), min_size=2, max_size=24), st.integers(8, 512))
@@ -154,6 +166,9 @@ def test_delay_asks_for_connections_and_little_work_for_few() -> None:
     assert shape(0.02, 1 << 29, alone=4, least_hands=8).hands >= 8 - 2
     assert shape(0.15, 1 << 29, alone=4, least_hands=8) == Shape(8, 2)
     assert shape(0.15, 1000, alone=4, least_hands=8) == Shape(1, 1)
+    assert shape(0.15, 16 * MEGABYTE, alone=4, least_hands=8).connections == 8
+    assert shape(0.15, 3 * MEGABYTE, alone=4, least_hands=8).connections == 1
+    assert shape(0.0, 16 * MEGABYTE, alone=4, least_hands=8).connections == 1
     assert shape(0.0, 1 << 29, alone=1) == Shape(1, 1)
     assert shape(0.15, 1 << 29, alone=1).channels == 2
 
