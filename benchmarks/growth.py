@@ -40,7 +40,7 @@ def measure(options: Options) -> list[Number]:
 def _transfers(options: Options) -> Iterator[Number]:
     folder = new_folder()
     try:
-        with server_in(folder) as door:
+        with server_in(folder / "server") as door:
             yield _files(door, folder, options.rounds or 3)
             yield _bytes(door, folder, options.rounds or 3)
     finally:

@@ -20,6 +20,8 @@ class Options:
     fleet: int = 100
     interruptions: int = 50
     isolation: str = ""
+    cells: str = ""
+    congestion: str = ""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="interruptions_in_a_row: how many (50)",
     )
     parser.add_argument("--isolation", choices=("ns", "plain"), default="", help="of the local cloud; the best here")
+    parser.add_argument(
+        "--cells",
+        default=usual.cells,
+        metavar="PATTERNS",
+        help="real_links: some of them, e.g. '1000/80/0.1' (Mbit/s, ms, %% lost) or '*/*/0/command,1000/80/*/up'",
+    )
+    parser.add_argument("--congestion", default=usual.congestion, help="real_links: TCP's congestion control (cubic)")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
 
 

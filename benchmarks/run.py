@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.options import INTERRUPTED, Options, add_options
@@ -22,6 +22,7 @@ MEASUREMENTS = {
     "command": "`spot_connect -c` over a long line against `ssh`, with and without a connection that is kept open",
     "prompt": "printing and pasting in the interactive shell against `ssh`",
     "transfers": "files up and down against scp, rsync and sftp, over lines with and without delay",
+    "real_links": "files up and down and a first command over lines of the kernel's own TCP, with rate, delay and loss",
     "to_many": "files to several instances at once against an rsync for each",
     "launch": "from the command to the first prompt, beyond boot and AWS",
     "reconnect": "AWS calls to come back by name",
@@ -36,7 +37,8 @@ MEASUREMENTS = {
     "interruptions_in_a_row": "one counting job through many interruptions",
 }
 ROOT = Path(__file__).parents[1]
-_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
+_COMMON = "measured"
+"""The place in a page for all that has no place of its own name there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,16 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no measurement is called {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
     flags = _flags(arguments)
-    numbers: list[Number] = []
+    if arguments.update and arguments.cells:
+        parser.error("a part of the cells cannot take the place of a table of all of them")
+    found: dict[str, list[Number]] = {}
     failed = 0
     for name in arguments.names or MEASUREMENTS:
         print(f"{name}: {MEASUREMENTS[name]} ...", file=sys.stderr)
-        found = _take(name, flags)
-        failed += found is None
-        numbers += found or []
+        taken = _take(name, flags)
+        failed += taken is None
+        found[name] = taken or []
+    numbers = [number for taken in found.values() for number in taken]
     show(numbers, as_json=arguments.json)
     if arguments.update and not failed:
-        _update(arguments.update, numbers)
+        update(arguments.update, found)
     if arguments.plot and not failed:
         draw(numbers, arguments.plot)
     return 1 if failed else 0
@@ -93,12 +98,28 @@ def _text(numbers: Sequence[Number]) -> str:
     return f"{computer()}\n\n{table(numbers)}"
 
 
-def _update(page: Path, numbers: Sequence[Number]) -> None:
-    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    _, found, after = rest.partition(_END)
-    if not found:
-        raise SystemExit(f"{page} has no place for the table: {_BEGIN} and {_END}")
-    page.write_text(f"{before}{_BEGIN}\n{_text(numbers)}\n{_END}{after}", encoding="utf-8")
+def update(page: Path, found: Mapping[str, Sequence[Number]]) -> None:
+    """Put the numbers of measurements into a page: each into the place of its name, or all others into the common one.
+
+    What was not measured, or could not be measured here, leaves its place as it is.
+    """
+    text = page.read_text(encoding="utf-8")
+    places: dict[str, list[Number]] = {}
+    for name, numbers in found.items():
+        if numbers:
+            places.setdefault(name if _marks(name)[0] in text else _COMMON, []).extend(numbers)
+    for name, numbers in places.items():
+        begin, end = _marks(name)
+        before, _, rest = text.partition(begin)
+        _, is_there, after = rest.partition(end)
+        if not is_there:
+            raise SystemExit(f"{page} has no place for the table: {begin} and {end}")
+        text = f"{before}{begin}\n{_text(numbers)}\n{end}{after}"
+    page.write_text(text, encoding="utf-8")
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
 def _flags(arguments: argparse.Namespace) -> list[str]:

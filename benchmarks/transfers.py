@@ -107,7 +107,7 @@ def measure(options: Options) -> list[Number]:
     """One number for each work, direction and round trip."""
     folder = new_folder()
     try:
-        with server_in(folder) as door:
+        with server_in(folder / "server") as door:
             return [
                 number
                 for take in (_big, _small, _few, _again, _command, _memory)
@@ -118,13 +118,12 @@ def measure(options: Options) -> list[Number]:
 
 
 @contextmanager
-def server_in(folder: Path) -> Iterator[Door]:
-    """An sshd of OpenSSH's own, with what it needs in that folder."""
+def server_in(place: Path, settings: str = "") -> Iterator[Door]:
+    """An sshd of OpenSSH's own, with what it needs in a folder that is not there yet; ``settings`` are more of its."""
     from tests.boundary.ssh.servers import openssh
 
-    place = folder / "server"
     place.mkdir()
-    with openssh(place, rekey="default none") as server:
+    with openssh(place, rekey="default none", settings=settings) as server:
         yield Door(server.address.host, str(server.address.port), server.username, server.key_file)
 
 
@@ -202,10 +201,11 @@ def _few(door: Door, folder: Path, options: Options) -> list[Number]:
 
 
 def _both_ways(line: Line, peer: str) -> list[tuple[str, Sides]]:
-    return [("up", _beside(line.up(), peer)), ("down", _beside(line.down(), peer))]
+    return [("up", beside(line.up(), peer)), ("down", beside(line.down(), peer))]
 
 
-def _beside(sides: Sides, peer: str) -> Sides:
+def beside(sides: Sides, peer: str) -> Sides:
+    """Ours and one peer."""
     return {label: side for label, side in sides.items() if label in ("spot-connect", peer)}
 
 
@@ -220,7 +220,7 @@ def _again(door: Door, folder: Path, options: Options) -> list[Number]:
     numbers = []
     for milliseconds, goal in _AGAIN_GOALS.items():
         with _line(door, milliseconds, source) as line:
-            chosen = _beside(line.up(), "rsync -a")
+            chosen = beside(line.up(), "rsync -a")
             what = f"10,000 files again, 1 % changed, {milliseconds} ms"
             numbers.append(_compared(what, chosen, line, options.rounds or 5, goal, before))
     return numbers

@@ -28,7 +28,7 @@ done
 def main() -> None:
     """Run six jobs on two instances, interrupt one, and look at what has come of it."""
     manager = InstanceManager(local=True)
-    run = manager.run_distributed_jobs("example", 6, SCRIPT, "t2.micro", "example-files", n_instances=2, linger=30)
+    run = manager.run_distributed_jobs("example", 6, SCRIPT, "t3.micro", "example-files", n_instances=2, linger=30)
     while not (busy := [job.instance for job in run.record().jobs if job.state == "running"]):
         SYSTEM_CLOCK.sleep(0.5)
     service.call(None, "POST", f"instances/{busy[0]}/interrupt", {"in": 10})

@@ -14,7 +14,7 @@ export SPOT_CONNECT_LOCAL=1
 spot_connect=.venv/bin/spot_connect
 
 "$spot_connect" local up
-"$spot_connect" -n quickstart -p t2.micro -u spot_connect/data/spot_instance_pricing.csv -r work
+"$spot_connect" -n quickstart -p t3.micro -u spot_connect/data/spot_instance_pricing.csv -r work
 "$spot_connect" -n quickstart -s examples/quickstart/cheapest.sh
 "$spot_connect" list
 echo

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import shlex
 
-from spot_connect.core import scripts
+from spot_connect.core import packages, scripts
 from spot_connect.core.errors import UsageError
 from spot_connect.core.repositories import Repository, repository
 from spot_connect.core.requests import USER_DATA_LIMIT
@@ -91,6 +91,8 @@ def compose_s3_sync_script(
 ) -> str:
     """Sync ``source`` to ``dest`` with the AWS CLI, in the directory ``instance_path``, which is made when missing.
 
+    The AWS CLI is installed where the image lacks it.
+
     Args:
         source: ``s3://bucket/prefix``, or a path on the instance; a relative one is below ``instance_path``.
         dest: the other side.
@@ -113,6 +115,7 @@ def compose_s3_sync_script(
     sides = f"{_path('a source', source)} {_path('a destination', dest)}"
     text = f"""(
 mkdir -p {where} && cd {where} || exit 1
+{packages.aws_cli(in_user_data=True)}spot_aws_cli 2>>{log} || echo "cannot copy: there is no AWS CLI" >>{log}
 aws s3 sync {sides} --no-progress >>{log} 2>&1 && status=0 || status=$?
 echo "s3 sync ended with status $status" >>{log}
 exit $status
@@ -140,10 +143,10 @@ def update_git_repo(
     if branch is not None:
         _no_option("a branch", branch)
     origin = None if repo_link is None else _without_login(repo_link)
-    update = scripts.update_repo(path, branch, origin)
+    update = scripts.update_repo(path, branch, origin, in_user_data=True)
     first = ""
     if origin:
-        clone = scripts.clone_repo(origin, path)
+        clone = scripts.clone_repo(origin, path, in_user_data=True)
         first = f"if ! [ -e {where}/.git ]; then\n{clone}fi\n"
     # Root may update what belongs to the login user, which git otherwise refuses.
     safe = "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'"

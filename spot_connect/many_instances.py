@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spot_connect import sutils
-from spot_connect.core.errors import InstanceNotFound, TransferFailed, UsageError
+from spot_connect.core.errors import InstanceNotFound, ScriptFailed, TransferFailed, UsageError
 from spot_connect.core.fleets import Fleet
 from spot_connect.core.models import Instance
 from spot_connect.core.names import FILE_SYSTEM_TAG, file_name, file_system_token
@@ -163,7 +163,8 @@ class ManyInstances:
             types: further instance types that will do; the more, the likelier that all are had and stay.
             maintain: AWS replaces instances that end, until :meth:`cancel_fleet`; they cost money until then.
             settings: ``region``, ``image_id``, ``price``, ``key_pair``, ``security_group``, ``firewall``,
-                ``instance_profile``, ``monitoring``, ``user_data`` as for a ``SpotInstance``.
+                ``instance_profile``, ``monitoring``, ``user_data``, ``subnet``, ``tags`` as for a ``SpotInstance``. In
+                one subnet there is one zone, and less capacity to be had.
             filesystem: creation token of the file system that :meth:`reach_fleet` mounts; by default the manager's own.
 
         Raises:
@@ -259,6 +260,8 @@ class ManyInstances:
         *,
         profile: str = "t3.small",
         region: str | None = None,
+        subnet: str | None = None,
+        tags: Mapping[str, str] | Sequence[str] | None = None,
     ) -> SpotInstance:
         """Copy between a bucket and a directory on an instance launched for it, in its background.
 
@@ -274,11 +277,14 @@ class ManyInstances:
             instance_name: name of the instance; by default ``s3-`` and the bucket's name.
             profile: settings for the launch.
             region: AWS Region, instead of the profile's.
+            subnet: id of the subnet to launch in.
+            tags: tags for all that is made, as for a ``SpotInstance``.
 
         Raises:
             UsageError: not exactly one side is in a bucket, or no instance profile is given; nothing was launched.
             AwsObjectMissing: no such bucket, prefix or instance profile; nothing was launched.
             TransferFailed: the instance has no such directory; if it was launched for this, it was terminated again.
+            ScriptFailed: the instance has no AWS CLI, and none could be installed; it was terminated again likewise.
 
         Example:
             >>> manager.instance_s3_transfer("s3://my-data/in", "~/efs/in", "s3-access")  # doctest: +SKIP
@@ -301,13 +307,24 @@ class ManyInstances:
         name = instance_name or f"s3-{transfer.bucket}"
         # Without a file system there are only files to copy from an instance that runs.
         settings = {"profile": profile, "filesystem": file_system} if file_system else {}
-        instance = self.launch_instance(name, instance_profile=instance_profile, region=region, **settings)
+        place = {"region": region, "subnet": subnet}
+        instance = self.launch_instance(name, instance_profile=instance_profile, tags=tags, **place, **settings)
         self._must_have(instance, transfer)
-        s3_transfers.start(instance.connection, transfer, _log_path(instance.name, instance.filesystem))
+        self._start(instance, transfer)
         self._reporter.note(f"{instance.name} copies {source} to {dest} and ends itself when it is done")
         afterwards = ", and from another instance of the file system when it has ended" if instance.filesystem else ""
         self._reporter.note(f"watch it with s3_transfer_log({instance.name!r}){afterwards}")
         return instance
+
+    def _start(self, instance: SpotInstance, transfer: S3Transfer) -> None:
+        log = _log_path(instance.name, instance.filesystem)
+        try:
+            s3_transfers.start(instance.connection, transfer, log, self._reporter)
+        except ScriptFailed:
+            if instance.launched:
+                self.terminate(instance)
+                self._reporter.note(f"{instance.name} was terminated again")
+            raise
 
     def _must_have(self, instance: SpotInstance, transfer: S3Transfer) -> None:
         if transfer.from_bucket or instance.dir_exists(transfer.directory):

@@ -76,6 +76,9 @@ class SpotInstance:
             does not show yet is accepted, and compared later: if it is another, the line is dropped at once.
         efs_tls: ``"require"`` refuses to mount a file system that cannot be encrypted in transit, ``"prefer"`` says so
             and mounts it; by default as ``SPOT_CONNECT_EFS_TLS`` says, or else ``"prefer"``.
+        subnet: id of the subnet to launch in, instead of the best one of each zone; launch only.
+        tags: tags, as a mapping or as texts like ``"team=ml"``, for all that the launch makes, beside those that
+            ``SPOT_CONNECT_TAGS`` names. A machine that takes the place of this one gets them, too.
         again: when nothing runs under that name, launch another machine like the one that had it last, with the same
             file system; EC2 remembers it for an hour or so.
         local: use the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
@@ -118,6 +121,8 @@ class SpotInstance:
         on_rebalance: str = "",
         strict_host_key: bool | None = None,
         efs_tls: str | None = None,
+        subnet: str | None = None,
+        tags: Mapping[str, str] | Sequence[str] | None = None,
         again: bool = False,
         local: bool | None = None,
         reporter: Reporter | None = None,
@@ -139,6 +144,8 @@ class SpotInstance:
             instance_profile=instance_profile,
             monitoring=monitoring,
             user_data=user_data,
+            subnet=subnet,
+            tags=tags,
         )
         first_scripts = existing_files(scripts or ())
         token = file_system_token(filesystem or name) if self._wants_mount(filesystem, efs_mount) else ""
@@ -347,7 +354,7 @@ class SpotInstance:
 
         Raises:
             ScriptFailed: one ended with a status other than 0; those after it were not run.
-            UsageError: a script does not exist here; nothing was run.
+            UsageError: a script does not exist here, or an argument is for ``detach=True`` alone; nothing was run.
 
         Example:
             >>> vm.run("cd efs\n python job.py", cmd=True, return_output=True)  # doctest: +SKIP
@@ -360,6 +367,15 @@ class SpotInstance:
             spec = RunSpec(given, on_interrupt, on_rebalance, environment or {}, limits, directory)
             self._check_lasting(spec)
             return detached.start(self._host, spec, self._reporter)
+        _refuse_unless_detached(
+            on_interrupt=on_interrupt,
+            on_rebalance=on_rebalance,
+            environment=environment,
+            resume=resume,
+            max_replacements=max_replacements,
+            max_cost=max_cost,
+            fallback=fallback,
+        )
         started = time.perf_counter()
         if cmd:
             texts, shown = map(str, as_paths(scripts)), None if return_output else to_stdout()
@@ -481,7 +497,8 @@ class SpotInstance:
             raise
 
     def _mount(self, token: str, *, new_target: bool) -> None:
-        mounted = mounting.mount(self._realm, self.seen, self.connection, token, self._reporter, new_target=new_target)
+        place = self._realm, self.seen, self.connection
+        mounted = mounting.mount(*place, token, self._reporter, new_target=new_target, tags=self._request.tags)
         self.filesystem_dns = mounted.dns
         self.mount_target = mounted.target.raw
 
@@ -534,3 +551,11 @@ class SpotInstance:
 
 def _text(output: bytes) -> str:
     return output.decode("utf-8", "replace")
+
+
+def _refuse_unless_detached(**arguments: object) -> None:
+    given = [name for name, value in arguments.items() if value]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} can be given with detach=True alone", advice="Add detach=True, or leave them out."
+        )

@@ -20,6 +20,8 @@ from spot_connect.core import images
 from spot_connect.core.errors import UsageError
 from spot_connect.core.instance_profiles import InstanceProfile
 from spot_connect.core.s3_transfers import bucket_name
+from spot_connect.doctor.examination import Report as DoctorReport
+from spot_connect.doctor.examination import examined
 from spot_connect.launching import clearing, finding, instance_profiles
 from spot_connect.launching.listing import usual_regions
 from spot_connect.launching.realm import Realm, choose_realm
@@ -42,6 +44,7 @@ __all__ = [
     "create_instance_profile",
     "default_region",
     "delete_from_bucket",
+    "doctor",
     "get_default_kp_dir",
     "list_bucket",
     "list_instance_profiles",
@@ -296,6 +299,30 @@ def show_instances(region: str | None = None, *, local: bool | None = None) -> d
     states = {instance.name: instance.state for instance in finding.everything(where, regions)}
     say(str(states))
     return states
+
+
+def doctor(profile: str | None = None, *, region: str | None = None, local: bool | None = None) -> DoctorReport:
+    """Whether a launch would go well, as ``spot_connect doctor`` tells it; nothing is made or changed by that.
+
+    Args:
+        profile: a profile or an instance type; ``t3.micro`` when left out.
+        region: where; by default where that profile is launched.
+        local: look at the local cloud; by default as ``SPOT_CONNECT_LOCAL`` says.
+
+    Returns:
+        ``state``, the worst of ``findings``; each of them has ``check``, ``state`` (``ok``, ``warning``, ``fault``,
+        ``unknown``), ``says``, ``mend`` and ``details``.
+
+    Raises:
+        UnknownProfile: there is no such profile or type.
+
+    Example:
+        >>> report = sutils.doctor("t3.micro")  # doctest: +SKIP
+        >>> [finding.mend for finding in report.findings if finding.state == "fault"]  # doctest: +SKIP
+        ['Run `aws sso login`.']
+    """
+    screen = Screen(local=local_is_chosen(local))
+    return examined(choose_realm(local, screen), profile or "", region or "", "", screen)
 
 
 def clear_key_pairs(yes: bool = False, *, region: str | None = None, local: bool | None = None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from spot_connect.launching import realm
 from spot_connect.local import service
+from tests import local_cloud
 from tests.recorded_calls import RecordedCalls
 
 # A busy computer is no error.
@@ -40,6 +41,12 @@ def pytest_addoption(parser):
     group = parser.getgroup("live", "tests of a real AWS account, in tests/live")
     group.addoption("--live", action="store_true", help="run them, with the environment's credentials; it costs cents")
     group.addoption("--live-endpoint", default="", metavar="URL", help="what stands in for AWS, such as a local cloud")
+    words = "local clouds are late: what was just made is unknown to other calls for up to so long"
+    parser.addoption("--lag", type=float, default=0.0, metavar="SECONDS", help=words)
+
+
+def pytest_configure(config):
+    local_cloud.lag_seconds = config.getoption("--lag")
 
 
 def pytest_unconfigure():

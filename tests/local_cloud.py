@@ -15,6 +15,8 @@ from spot_connect.local import service
 PATIENCE = 60
 TESTS_OWN = "sent-by-a-test"
 """What tells the requests of tests themselves, which may be wrong on purpose, from those of our code."""
+lag_seconds = 0.0
+"""How late calls to every cloud hear of what others have made; ``--lag`` sets it."""
 AMAZON_LINUX = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 
 
@@ -106,6 +108,8 @@ def somebody_else(region: str = service.DEFAULT_REGION) -> Any:
 def running_local_cloud(home: Path, **options: Any) -> Iterator[LocalCloud]:
     """A local cloud that ``service.up`` starts with ``options``, and that is gone afterwards."""
     report = service.up(home, **options)
+    if lag_seconds:
+        service.call(home, "POST", "faults", {"kind": "lag", "seconds": lag_seconds})
     try:
         yield LocalCloud(home, report.endpoint)
     finally:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from spot_connect.core.images import ARCHITECTURES, DEFAULT_IMAGE_NAME
+from spot_connect.core.images import ARCHITECTURES, DEFAULT_IMAGE_NAME, STARTS_ANYWHERE, starts_on
 from spot_connect.core.profiles import Profile, format_profiles
 
 SHIPPED = {
@@ -34,7 +34,6 @@ SHIPPED = {
 OPTIONAL = ("dates.csv",)
 
 HOME_REGION = "us-east-1"
-USERNAME = "ec2-user"
 
 Row = dict[str, str]
 
@@ -73,17 +72,18 @@ def write(path: Path, rows: list[Row], key: tuple[str, ...]) -> None:
 def profiles(prices: list[Row], types: list[Row], images: list[Row]) -> dict[str, Profile]:
     """One profile for each type that is sold as a Linux spot instance in the home Region."""
     known = {row["instance_type"]: row for row in types}
-    by_architecture = {
-        row["arch"]: row
-        for row in images
-        if row["region"] == HOME_REGION and row["image_name"] == DEFAULT_IMAGE_NAME and row["username"] == USERNAME
-    }
+    here = [row for row in images if row["region"] == HOME_REGION]
+    by_name = {(row["image_name"], row["arch"]): row for row in here}
     sold = [row for row in prices if row["region"] == HOME_REGION and row["os"] == "Linux"]
     usable = [row for row in sold if _is_usable(known.get(row["instance_type"], {}))]
     return {
-        row["instance_type"]: _profile(row, by_architecture[known[row["instance_type"]]["arch"]])
+        row["instance_type"]: _profile(row, by_name[_image(row["instance_type"]), known[row["instance_type"]]["arch"]])
         for row in sorted(usable, key=lambda row: row["instance_type"])
     }
+
+
+def _image(instance_type: str) -> str:
+    return DEFAULT_IMAGE_NAME if starts_on(DEFAULT_IMAGE_NAME, instance_type) else STARTS_ANYWHERE
 
 
 def _is_usable(kind: Mapping[str, str]) -> bool:

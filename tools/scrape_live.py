@@ -79,7 +79,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scrape_live.py", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("directory", type=Path, help="where the source tables go")
     parser.add_argument("--regions", type=_names, default=(), help="only these: us-east-1,eu-west-1")
-    parser.add_argument("--types", type=_names, default=(), help="only these: t2.micro,t3.micro")
+    parser.add_argument("--types", type=_names, default=(), help="only these: t3.micro,t3.micro")
     parser.add_argument("--local", action="store_true", default=None, help="ask the local cloud")
     return parser.parse_args(argv)
 

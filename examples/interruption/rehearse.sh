@@ -12,7 +12,7 @@ say() { printf '\n== %s\n' "$*"; }
 hook='echo "the hook ran, with $SPOT_CONNECT_SECONDS_LEFT seconds left" > ~/efs/hook.txt'
 
 # Begin to count, on a machine whose files outlive it.
-begin() { spot_connect -n rehearsal -p t2.micro -f rehearsal -s count.py --detach True "$@"; }
+begin() { spot_connect -n rehearsal -p t3.micro -f rehearsal -s count.py --detach True "$@"; }
 
 # Wait until the run has printed the number.
 has_counted_to() {

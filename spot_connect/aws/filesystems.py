@@ -5,9 +5,10 @@ https://docs.aws.amazon.com/efs/latest/ug/API_Reference.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from spot_connect.aws.consistency import FILE_SYSTEM, MOUNT_TARGET
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import once
@@ -22,8 +23,26 @@ _DEAD = frozenset({"deleting", "deleted", "error"})
 def find(cloud: Cloud, token: str) -> FileSystem | None:
     """The file system with that creation token, or ``None``; one that is being deleted counts as gone."""
     with asking(f"look for the file system {token} in {cloud.region}"):
-        found = cloud.client("efs").describe_file_systems(CreationToken=token)["FileSystems"]
-    return next((_file_system(raw) for raw in found if raw["LifeCycleState"] not in _DEAD), None)
+        shown = [
+            _file_system(raw) for raw in cloud.client("efs").describe_file_systems(CreationToken=token)["FileSystems"]
+        ]
+    for one in shown:
+        cloud.recent.tell(cloud.region, FILE_SYSTEM, one.id, one)
+    # One that was made moments ago EFS may not show yet.
+    young: Iterable[FileSystem] = filter(None, cloud.recent.told(cloud.region, FILE_SYSTEM).values())
+    known = [*shown, *(one for one in young if one.token == token)]
+    return next((one for one in known if one.state not in _DEAD), None)
+
+
+def check_reachable(cloud: Cloud) -> None:
+    """Ask EFS anything at all.
+
+    Raises:
+        AwsUnreachable: it does not answer.
+        NotAuthorized: ``elasticfilesystem:DescribeFileSystems`` is not allowed.
+    """
+    with asking(f"ask for file systems in {cloud.region}"):
+        cloud.client("efs").describe_file_systems(MaxItems=1)
 
 
 def create(cloud: Cloud, token: str, tags: Mapping[str, str]) -> FileSystem:
@@ -36,7 +55,7 @@ def create(cloud: Cloud, token: str, tags: Mapping[str, str]) -> FileSystem:
     marks = [{"Key": key, "Value": value} for key, value in tags.items()]
     try:
         with asking(f"create the file system {token} in {cloud.region}"):
-            return _file_system(
+            made = _file_system(
                 cloud.client("efs").create_file_system(
                     CreationToken=token,
                     PerformanceMode="generalPurpose",
@@ -47,10 +66,14 @@ def create(cloud: Cloud, token: str, tags: Mapping[str, str]) -> FileSystem:
                 )
             )
     except AwsError as error:
-        existing = find(cloud, token) if error.code == "FileSystemAlreadyExists" else None
+        if error.code != "FileSystemAlreadyExists":
+            raise
+        existing = cloud.recent.patiently(lambda: find(cloud, token), lambda found: found is None)
         if existing is None:
             raise
         return existing
+    cloud.recent.tell(cloud.region, FILE_SYSTEM, made.id, made)
+    return made
 
 
 @once
@@ -58,15 +81,20 @@ def mount_targets(cloud: Cloud, file_system_id: str) -> tuple[MountTarget, ...]:
     """The mount targets of a file system that are there or about to be; one a zone at most."""
     with asking(f"look for mount targets of {file_system_id}"):
         pages = cloud.client("efs").get_paginator("describe_mount_targets").paginate(FileSystemId=file_system_id)
-        found = [_mount_target(raw) for page in pages for raw in page["MountTargets"]]
-    return tuple(target for target in found if target.state not in _DEAD)
+        found = {raw["MountTargetId"]: _mount_target(raw) for page in pages for raw in page["MountTargets"]}
+    for target in found.values():
+        cloud.recent.tell(cloud.region, MOUNT_TARGET, target.id, target)
+    # One that was made moments ago EFS may not show yet.
+    young: Iterable[MountTarget] = filter(None, cloud.recent.told(cloud.region, MOUNT_TARGET).values())
+    known = {target.id: target for target in young if target.file_system_id == file_system_id} | found
+    return tuple(target for target in known.values() if target.state not in _DEAD)
 
 
 def create_mount_target(cloud: Cloud, file_system_id: str, subnet_id: str, group_id: str) -> MountTarget | None:
     """A mount target in the subnet at an address that EFS chooses; ``None`` if its zone already has one."""
     try:
         with asking(f"create a mount target of {file_system_id} in {subnet_id}"):
-            return _mount_target(
+            made = _mount_target(
                 cloud.client("efs").create_mount_target(
                     FileSystemId=file_system_id, SubnetId=subnet_id, SecurityGroups=[group_id]
                 )
@@ -75,6 +103,8 @@ def create_mount_target(cloud: Cloud, file_system_id: str, subnet_id: str, group
         if error.code == "MountTargetConflict":
             return None
         raise
+    cloud.recent.tell(cloud.region, MOUNT_TARGET, made.id, made)
+    return made
 
 
 @once

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spot_connect.aws.refusals import asking, refused
+from spot_connect.aws.consistency import FLEET, TEMPLATE
+from spot_connect.aws.refusals import asking, examined, refused
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsError, AwsUnreachable, NoCapacity, NotAuthorized, QuotaReached, Throttled
-from spot_connect.core.fleets import Pool, PoolRefusal
+from spot_connect.core.fleets import FLEET_ID_TAG, Pool, PoolRefusal
 from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
 
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0)
-# A template that was just made is not seen everywhere at once.
-_NOT_YET = frozenset({"InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"})
 _DELETED_ALREADY = frozenset({"fleetIdDoesNotExist", "fleetNotInDeletableState"})
 _TELLING = (NotAuthorized, QuotaReached)
 _SPOT = {"SpotOptions": {"AllocationStrategy": "price-capacity-optimized", "InstanceInterruptionBehavior": "terminate"}}
@@ -46,20 +45,41 @@ def launch(
     """Make the fleet of :func:`fleet_request`.
 
     A failed line or a server error is asked again with the same ClientToken, so that no second fleet can come of it;
-    with a ``token`` of the caller's own that holds for all who ask with it.
+    with a ``token`` of the caller's own that holds for all who ask with it. One that got nothing, because EC2 had not
+    heard of what its template names, is asked for anew, unless the token is the caller's.
     """
-    token = token or str(uuid.uuid4())
+    template = _template(request)
+
+    def ask() -> Answer:
+        return _asked(cloud, request, pools, token or str(uuid.uuid4()), clock)
+
+    def is_unheard_of(answer: Answer) -> bool:
+        return not (token or answer.instance_ids) and any(
+            cloud.recent.may_be_unheard_of(cloud.region, error.code, [template]) for error in answer.errors
+        )
+
+    answer = cloud.recent.patiently(ask, is_unheard_of)
+    if answer.instance_ids:
+        of_template = cloud.recent.told(cloud.region, TEMPLATE).get(template) or {}
+        cloud.recent.tag(cloud.region, answer.instance_ids, {**of_template, FLEET_ID_TAG: answer.fleet_id})
+    return answer
+
+
+def _asked(cloud: Cloud, request: Mapping[str, Any], pools: Sequence[Pool], token: str, clock: Clock) -> Answer:
     for pause in (*_BACK_OFF, None):
         try:
             with asking(f"launch a fleet in {cloud.region}"):
                 answer = cloud.ec2_once.create_fleet(**request, ClientToken=token)
             return _answer(answer, pools)
-        except AwsError as error:
-            passing = isinstance(error, Throttled | AwsUnreachable) or error.code in _NOT_YET
-            if pause is None or not passing:
+        except (Throttled, AwsUnreachable):
+            if pause is None:
                 raise
             clock.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _template(request: Mapping[str, Any]) -> str:
+    return str(request["LaunchTemplateConfigs"][0]["LaunchTemplateSpecification"].get("LaunchTemplateId", ""))
 
 
 def fleet_request(
@@ -97,12 +117,20 @@ def delete(cloud: Cloud, fleet_id: str) -> None:
     Raises:
         AwsError: EC2 did not delete it.
     """
-    with asking(f"delete the fleet {fleet_id}"):
-        answer = cloud.ec2.delete_fleets(FleetIds=[fleet_id], TerminateInstances=True)
-    for failure in answer.get("UnsuccessfulFleetDeletions", ()):
-        said = failure.get("Error", {})
-        if said.get("Code") not in _DELETED_ALREADY:
-            raise refused(f"delete the fleet {fleet_id}", str(said.get("Code", "")), str(said.get("Message", "")))
+
+    def ask() -> list[tuple[str, str]]:
+        with asking(f"delete the fleet {fleet_id}"):
+            answer = cloud.ec2.delete_fleets(FleetIds=[fleet_id], TerminateInstances=True)
+        said = [failure.get("Error", {}) for failure in answer.get("UnsuccessfulFleetDeletions", ())]
+        return [(str(one.get("Code", "")), str(one.get("Message", ""))) for one in said]
+
+    def is_unheard_of(failures: list[tuple[str, str]]) -> bool:
+        return any(cloud.recent.may_be_unheard_of(cloud.region, code, [fleet_id]) for code, _ in failures)
+
+    for code, message in cloud.recent.patiently(ask, is_unheard_of):
+        if code not in _DELETED_ALREADY:
+            raise examined(refused(f"delete the fleet {fleet_id}", code, message), local=cloud.is_local)
+    cloud.recent.ended(cloud.region, FLEET, [fleet_id])
 
 
 def describe(cloud: Cloud, fleet_id: str) -> Known | None:
@@ -117,14 +145,16 @@ def describe(cloud: Cloud, fleet_id: str) -> Known | None:
     return _known(found[0]) if found else None
 
 
-def worst(what: str, errors: Iterable[PoolRefusal]) -> AwsError:
+def worst(what: str, errors: Iterable[PoolRefusal], *, local: bool = False) -> AwsError:
     """The refusal that says most: what no other pool can help, before lack of capacity.
 
     UnfulfillableCapacity comes last, because EC2 says it of pools that it never tried.
     """
     found = [(refused(what, error.code, error.said), error) for error in errors]
     found.sort(key=lambda pair: _weight(*pair))
-    return found[0][0] if found else NoCapacity(f"cannot {what}", "EC2 gave neither instances nor a reason")
+    if not found:
+        return NoCapacity(f"cannot {what}", "EC2 gave neither instances nor a reason")
+    return examined(found[0][0], local=local)
 
 
 def _weight(error: AwsError, refusal: PoolRefusal) -> int:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spot_connect.aws.consistency import GROUP
+from spot_connect.aws.filters import exactly
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import batches, in_one_call, once
 from spot_connect.core.errors import AwsError
 from spot_connect.core.firewall import Rule
 from spot_connect.core.models import GroupRule
-from spot_connect.core.names import MANAGED_TAG
+from spot_connect.core.names import MANAGED_TAG, own_variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,63 @@ class Group:
 @once
 def find(cloud: Cloud, name: str, vpc_id: str = "") -> Group | None:
     """The group called ``name`` (or with that id), in ``vpc_id`` when it is given."""
-    wanted = {"group-id" if name.startswith("sg-") else "group-name": name, "vpc-id": vpc_id}
-    filters = [{"Name": key, "Values": [value]} for key, value in wanted.items() if value]
+    return next(iter(_called(cloud, (name,), vpc_id)), None)
+
+
+@once
+def find_own(cloud: Cloud, name: str, vpc_id: str) -> Group | None:
+    """The group that :func:`find_or_create` has made for ``name``."""
+    names = name, own_variant(name)
+    return min(_called(cloud, names, vpc_id), key=lambda group: names.index(group.name), default=None)
+
+
+def find_or_create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Group:
+    """The group ``name`` in ``vpc_id``, made when it is missing.
+
+    In a VPC EC2 does not tell ``SG-vm1`` from ``SG-VM1``. Where the other one is there already, this one gets a name of
+    its own: whoever lets an address in to one instance has not meant the other.
+    """
+    found = find_own(cloud, name, vpc_id)
+    if found:
+        return found
+    try:
+        return create(cloud, name, vpc_id, tags)
+    except AwsError as error:
+        if error.code != "InvalidGroup.Duplicate":
+            raise
+    return create(cloud, own_variant(name), vpc_id, tags)
+
+
+def _called(cloud: Cloud, names: Sequence[str], vpc_id: str) -> list[Group]:
+    key = "group-id" if names[0].startswith("sg-") else "group-name"
+    filters = [{"Name": key, "Values": exactly(names)}, *([{"Name": "vpc-id", "Values": [vpc_id]}] if vpc_id else [])]
+    with asking(f"look for the security group {names[0]} in {cloud.region}"):
+        shown = [_group(raw) for raw in cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]]
+    found = (*shown, *_late(cloud, shown, vpc_id))
+    return [group for group in found if names[0] == group.id or group.name in names]
+
+
+def _like(cloud: Cloud, name: str, vpc_id: str) -> list[Group]:
+    """The groups of the VPC whose names EC2 takes for ``name``."""
+    wanted = [{"Name": "vpc-id", "Values": [vpc_id]}]
     with asking(f"look for the security group {name} in {cloud.region}"):
-        found = cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-    return _group(found[0]) if found else None
+        shown = [_group(raw) for raw in cloud.ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]]
+    return [one for one in (*shown, *_late(cloud, shown, vpc_id)) if one.name.casefold() == name.casefold()]
+
+
+def _late(cloud: Cloud, shown: Sequence[Group], vpc_id: str) -> list[Group]:
+    """The groups that were made moments ago, and that EC2 does not show yet."""
+    made: Iterable[Group] = filter(None, cloud.recent.told(cloud.region, GROUP).values())
+    known = {one.id for one in shown}
+    return [one for one in made if one.id not in known and vpc_id in ("", one.vpc_id)]
 
 
 def create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Group:
-    """The group ``name`` in ``vpc_id``, made now, or the one somebody else has just made."""
+    """The group ``name`` in ``vpc_id``, made now, or the one somebody else has just made.
+
+    Raises:
+        AwsError: there is one whose name differs in upper and lower case alone.
+    """
     marks = [{"Key": key, "Value": value} for key, value in tags.items()]
     try:
         with asking(f"create the security group {name} in {cloud.region}"):
@@ -47,11 +97,18 @@ def create(cloud: Cloud, name: str, vpc_id: str, tags: Mapping[str, str]) -> Gro
                 TagSpecifications=[{"ResourceType": "security-group", "Tags": marks}],
             )
     except AwsError as error:
-        existing = find(cloud, name, vpc_id) if error.code == "InvalidGroup.Duplicate" else None
-        if existing is None:
+        if error.code != "InvalidGroup.Duplicate":
             raise
-        return existing
-    return Group(answer["GroupId"], name, vpc_id, ours=True)
+        like = cloud.recent.patiently(lambda: _like(cloud, name, vpc_id), lambda found: not found)
+        group = next((one for one in like if one.name == name), None)
+        if group is None:
+            how = "That name differs in upper and lower case, which EC2 does not tell apart: write it as it is there."
+            raise AwsError(error.what, error.said, how if like else "", error.code) from error
+        cloud.recent.made(cloud.region, GROUP, [group.id])
+    else:
+        group = Group(answer["GroupId"], name, vpc_id, ours=True)
+    cloud.recent.tell(cloud.region, GROUP, group.id, group)
+    return group
 
 
 @in_one_call

@@ -39,6 +39,18 @@ def newest_id(cloud: Cloud, parameter: str) -> str:
         raise
 
 
+def check_reachable(cloud: Cloud, parameter: str) -> None:
+    """Read a public SSM parameter, whatever it holds.
+
+    Raises:
+        AwsUnreachable: SSM does not answer.
+        NotAuthorized: ``ssm:GetParameter`` is not allowed.
+        AwsError: there is no such parameter.
+    """
+    with asking(f"read {parameter} in {cloud.region}"):
+        cloud.client("ssm").get_parameter(Name=parameter)
+
+
 def newest_ids(cloud: Cloud, parameters: Iterable[str]) -> dict[str, Newest]:
     """What several public SSM parameters hold now, ten in a call; those that do not exist are left out.
 

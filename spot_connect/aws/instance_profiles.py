@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from spot_connect.aws.consistency import PROFILE
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import AwsError
@@ -30,7 +31,9 @@ def find(cloud: Cloud, name_or_arn: str) -> InstanceProfile | None:
         if error.code == _MISSING:
             return None
         raise
-    return _profile(answer["InstanceProfile"])
+    found = _profile(answer["InstanceProfile"])
+    cloud.recent.seen(cloud.region, PROFILE, found.name, found.created.timestamp())
+    return found
 
 
 def every(cloud: Cloud) -> tuple[InstanceProfile, ...]:

@@ -6,10 +6,12 @@ import base64
 import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from spot_connect.aws.consistency import INSTANCE, REQUEST
+from spot_connect.aws.filters import exactly
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
 from spot_connect.aws.together import batches, in_one_call
@@ -22,6 +24,7 @@ from spot_connect.core.waiting import SYSTEM_CLOCK, Clock
 
 _TOKEN_SPENT = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
 _NO_REQUEST = "InvalidSpotInstanceRequestID.NotFound"
+_REQUEST_ID = "spot-instance-request-id"
 _TAGGED_AT_LAUNCH = ("instance", "volume", "network-interface", "spot-instances-request")
 """The last of them only for a spot launch."""
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0)
@@ -37,22 +40,21 @@ def named(cloud: Cloud, names: Collection[str]) -> dict[str, tuple[Instance, ...
     """
     carried = dict.fromkeys(tag for name in names for tag in name_tags(name))
     what = f"look for {', '.join(names)} in {cloud.region}"
-    found = [one for batch in batches(carried) for one in _find(cloud, what, {f"tag:{NAME_TAG}": _exactly(batch)})]
+    found = [one for batch in batches(carried) for one in _find(cloud, what, {f"tag:{NAME_TAG}": exactly(batch)})]
     return {name: tuple(one for one in found if one.name == name) for name in names}
 
 
 def of_fleet(cloud: Cloud, prefix: str) -> tuple[Instance, ...]:
     """Live instances called ``<prefix>_`` and something, oldest first; one call."""
-    [pattern] = _exactly([f"{prefix}_"])
+    [pattern] = exactly([f"{prefix}_"])
     return _find(cloud, f"look for {prefix}_* in {cloud.region}", {f"tag:{NAME_TAG}": [f"{pattern}*"]})
 
 
 def of_launch_group(cloud: Cloud, name: str) -> tuple[Instance, ...]:
     """Live instances of spot requests whose launch group is ``name``, as spot-connect 1.0 named them."""
     filters = _filters({"launch-group": [name], "state": ["active"]})
-    with asking(f"look for spot requests of {name} in {cloud.region}"):
-        answer = cloud.ec2.describe_spot_instance_requests(Filters=filters)
-    ids = [request["InstanceId"] for request in answer["SpotInstanceRequests"] if request.get("InstanceId")]
+    told = _requests(cloud, f"look for spot requests of {name} in {cloud.region}", Filters=filters)
+    ids = [request["InstanceId"] for request in told if request.get("InstanceId")]
     return _find(cloud, f"look for {name} in {cloud.region}", {"instance-id": ids}) if ids else ()
 
 
@@ -63,7 +65,7 @@ def managed(cloud: Cloud) -> tuple[Instance, ...]:
 
 def tagged(cloud: Cloud, key: str, values: Sequence[str]) -> tuple[Instance, ...]:
     """Live instances whose tag ``key`` has one of ``values`` (up to 200) and fits, oldest first."""
-    found = _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": _exactly(values)})
+    found = _find(cloud, f"look for {', '.join(values)} in {cloud.region}", {f"tag:{key}": exactly(values)})
     return tuple(one for one in found if one.tags.get(key) in values)
 
 
@@ -149,7 +151,7 @@ def run_request(spec: LaunchSpec, subnet: Subnet) -> dict[str, Any]:
 
 def ended(cloud: Cloud, name: str) -> Instance | None:
     """The instance of that name that was launched last and has ended; EC2 forgets it within an hour or so."""
-    wanted = {f"tag:{NAME_TAG}": _exactly(name_tags(name)), "instance-state-name": ("shutting-down", "terminated")}
+    wanted = {f"tag:{NAME_TAG}": exactly(name_tags(name)), "instance-state-name": ("shutting-down", "terminated")}
     found = _described(cloud, f"look for {name} in {cloud.region}", wanted)
     return max((one for one in found if one.name == name), key=lambda instance: instance.launched, default=None)
 
@@ -171,22 +173,27 @@ def spot_statuses(cloud: Cloud, request_ids: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for batch in batches(request_ids):
-        wanted = _filters({"spot-instance-request-id": batch})
-        with asking(f"ask for spot requests in {cloud.region}"):
-            answer = cloud.ec2.describe_spot_instance_requests(Filters=wanted)
-        found |= {one.get("InstanceId", ""): one["Status"]["Code"] for one in answer["SpotInstanceRequests"]}
+        told = _requests(cloud, f"ask for spot requests in {cloud.region}", Filters=_filters({_REQUEST_ID: batch}))
+        found |= {one.get("InstanceId", ""): one["Status"]["Code"] for one in told}
     return found
 
 
 def price_limit(cloud: Cloud, request_id: str) -> Decimal | None:
     """The most US dollars an hour that the spot request bids; ``None`` when EC2 has forgotten it."""
+    told = _requests(cloud, f"read the price limit of {request_id}", SpotInstanceRequestIds=[request_id])
+    limit = next((one["SpotPrice"] for one in told if one.get("SpotPrice")), "")
+    return Decimal(limit) if limit else None
+
+
+def _requests(cloud: Cloud, what: str, **which: Any) -> list[Mapping[str, Any]]:
+    """The spot requests as EC2 tells them; none where it knows none."""
     try:
-        with asking(f"read the price limit of {request_id}"):
-            answer = cloud.ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request_id])
-    except AwsObjectMissing:
-        return None
-    [told] = answer["SpotInstanceRequests"]
-    return Decimal(told["SpotPrice"]) if told.get("SpotPrice") else None
+        with asking(what):
+            return list(cloud.ec2.describe_spot_instance_requests(**which)["SpotInstanceRequests"])
+    except AwsError as error:
+        if error.code == _NO_REQUEST:
+            return []
+        raise
 
 
 def tag(cloud: Cloud, ids: Collection[str], tags: Mapping[str, str]) -> None:
@@ -194,6 +201,7 @@ def tag(cloud: Cloud, ids: Collection[str], tags: Mapping[str, str]) -> None:
     marks = [{"Key": key, "Value": value} for key, value in tags.items()]
     with asking(f"tag {', '.join(ids)}"):
         cloud.ec2.create_tags(Resources=list(ids), Tags=marks)
+    cloud.recent.tag(cloud.region, ids, tags)
 
 
 def terminate(cloud: Cloud, instances: Iterable[Instance]) -> None:
@@ -210,6 +218,8 @@ def terminate(cloud: Cloud, instances: Iterable[Instance]) -> None:
     trouble = _cancelled(cloud, requests, names) if requests else None
     with asking(f"terminate {names}"):
         cloud.ec2.terminate_instances(InstanceIds=[instance.id for instance in doomed])
+    for instance in doomed:
+        _note(cloud, replace(instance, state="shutting-down"))
     if trouble:
         raise trouble
 
@@ -254,7 +264,10 @@ def _console(cloud: Cloud, instance_id: str, **options: bool) -> str:
 def _run(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, request: dict[str, Any], token: str) -> Instance:
     with asking(f"launch {spec.name} ({spec.instance_type}) in {subnet.zone}"):
         answer = cloud.ec2_once.run_instances(**request, ClientToken=token)
-    return _instance(cloud.region, answer["Instances"][0])
+    made = _instance(cloud.region, answer["Instances"][0], {})
+    cloud.recent.tag(cloud.region, [made.id], spec.tags)
+    cloud.recent.tell(cloud.region, INSTANCE, made.id, made)
+    return made
 
 
 def _interface(subnet: Subnet, group_id: str) -> dict[str, Any]:
@@ -283,24 +296,87 @@ def _find(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]]) -> tuple
 
 
 def _described(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]]) -> Iterator[Instance]:
+    cloud.recent.recall(cloud.region)
+    shown = _shown(cloud, what, wanted)
+    yield from shown
+    yield from _late(cloud, what, wanted, {one.id for one in shown})
+
+
+def _shown(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]]) -> list[Instance]:
+    """What EC2 shows, with the tags that were given moments ago."""
+    given = cloud.recent.tags(cloud.region)
     with asking(what):
-        for page in cloud.ec2.get_paginator("describe_instances").paginate(Filters=_filters(wanted)):
-            for reservation in page["Reservations"]:
-                for raw in reservation["Instances"]:
-                    yield _instance(cloud.region, raw)
+        pages = list(cloud.ec2.get_paginator("describe_instances").paginate(Filters=_filters(wanted)))
+    found = [raw for page in pages for reservation in page["Reservations"] for raw in reservation["Instances"]]
+    shown = [_instance(cloud.region, raw, given.get(raw["InstanceId"], {})) for raw in found]
+    for one in shown:
+        _note(cloud, one)
+    return shown
 
 
-def _exactly(values: Iterable[str]) -> list[str]:
-    """The values as patterns of a filter, in which ``*`` and ``?`` stand for anything."""
-    return [re.sub(r"[\\*?]", r"\\\g<0>", value) for value in values]
+def _note(cloud: Cloud, shown: Instance) -> None:
+    """Remember a young instance: one server of EC2 knows it, and the next may not yet."""
+    since = shown.launched.timestamp()
+    cloud.recent.seen(cloud.region, INSTANCE, shown.id, since, shown)
+    if shown.spot_request_id:
+        cloud.recent.seen(cloud.region, REQUEST, shown.spot_request_id, since)
+
+
+def _late(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]], shown: Collection[str]) -> Iterator[Instance]:
+    """The instances that are meant, but left out because they, or their tags, are too young for EC2 to show them."""
+    young, given = cloud.recent.told(cloud.region, INSTANCE), cloud.recent.tags(cloud.region)
+    missing = [
+        one
+        for one in {**young, **given}
+        if one not in shown and _means(wanted, one, given.get(one, {}), young.get(one))
+    ]
+    if not missing:
+        return
+    found: dict[str, Instance] = {}
+
+    def unknown() -> list[str]:
+        asked = [one for one in missing if one not in found]
+        found.update({one.id: one for batch in batches(asked) for one in _shown(cloud, what, {"instance-id": batch})})
+        return [one for one in asked if one not in found and one in young and young[one] is None]
+
+    cloud.recent.patiently(unknown, bool)
+    states = wanted.get("instance-state-name", ())
+    for one in (found.get(one) or young.get(one) for one in missing):
+        if one is not None and (not states or one.state in states):
+            yield one
+
+
+def _means(wanted: Mapping[str, Sequence[str]], instance_id: str, tags: Mapping[str, str], told: Any) -> bool:
+    """Whether the filters would find the instance of which that much is known."""
+
+    def fits(name: str, values: Sequence[str]) -> bool:
+        if name == "instance-state-name":
+            return told is None or told.state in values
+        if name == "instance-id":
+            return instance_id in values
+        if name == "tag-key":
+            return any(key in tags for key in values)
+        if name.startswith("tag:"):
+            return any(_fits(value, tags.get(name.removeprefix("tag:"), "")) for value in values)
+        return name == "key-name" and (told is None or told.key_name in values)
+
+    return all(fits(name, values) for name, values in wanted.items())
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """Whether a filter's pattern, in which a backslash takes a sign as it is, fits the text."""
+    signs = re.findall(r"\\.|.", pattern, re.DOTALL)
+    anything = {"*": ".*", "?": "."}
+    return bool(re.fullmatch("".join(anything.get(sign) or re.escape(sign[-1]) for sign in signs), text, re.DOTALL))
 
 
 def _filters(wanted: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     return [{"Name": name, "Values": list(values)} for name, values in wanted.items()]
 
 
-def _instance(region: str, raw: Mapping[str, Any]) -> Instance:
-    tags, refused = fitting({tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())})
+def _instance(region: str, raw: Mapping[str, Any], given: Mapping[str, str]) -> Instance:
+    """The instance as EC2 tells it, and with the tags that were ``given`` to it moments ago."""
+    tags, refused = fitting({**{tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}, **given})
     return Instance(
         id=raw["InstanceId"],
         region=region,

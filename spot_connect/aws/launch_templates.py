@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from spot_connect.aws.consistency import TEMPLATE
 from spot_connect.aws.instances import run_request
 from spot_connect.aws.refusals import asking
 from spot_connect.aws.session import Cloud
@@ -26,7 +27,9 @@ def create(cloud: Cloud, name: str, spec: LaunchSpec, tags: Mapping[str, str]) -
             LaunchTemplateData=template_data(spec),
             TagSpecifications=[{"ResourceType": "launch-template", "Tags": marks}],
         )
-    return str(answer["LaunchTemplate"]["LaunchTemplateId"])
+    made = str(answer["LaunchTemplate"]["LaunchTemplateId"])
+    cloud.recent.tell(cloud.region, TEMPLATE, made, dict(spec.tags))
+    return made
 
 
 def tags_of(cloud: Cloud, template_id: str) -> dict[str, str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import configparser
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from spot_connect.aws.sources import NobodyToAsk, Source, SourceFailed, source_of
 from spot_connect.core.errors import (
@@ -26,6 +27,8 @@ from spot_connect.core.errors import (
     SpotConnectError,
     Throttled,
 )
+from spot_connect.core.findings import see_doctor
+from spot_connect.core.regions import enabling, must_be_enabled
 from spot_connect.core.untrusted import printable
 
 if TYPE_CHECKING:
@@ -52,6 +55,10 @@ _GARBLED = (
 _FREE_PLAN = (
     "If this account is on AWS's free plan, it may launch t3 and t4g in the sizes micro and small, c7i-flex.large and "
     "m7i-flex.large alone: for example -p t3.micro."
+)
+_ENABLE = (
+    "Enable the Region {region} for your account, which takes minutes: `{command}`; or name another with -reg. Where "
+    "it is enabled, your credentials are wrong. {otherwise}"
 )
 _WAIT = "AWS is limiting calls or has trouble of its own; wait a minute and try again."
 _SPOT_ROLE = "An administrator must run once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
@@ -115,6 +122,18 @@ _REFUSALS: dict[str, tuple[type[AwsError], str]] = {
 }
 
 _FORBIDDEN = ("AccessDenied", "AccessDeniedException", "ForbiddenException", "UnauthorizedOperation")
+_STRANGE_THERE = frozenset(
+    {
+        *("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"),
+        "OptInRequired",
+    }
+)
+"""What services of a Region say that the account has not enabled: they know nobody there."""
+_EXAMINED = (NoCredentials, NotAuthorized, QuotaReached, AwsUnreachable)
+_EXAMINED_CODES = frozenset({"DefaultVpcDoesNotExist", "VPCIdNotSpecified", "MissingInput"})
+"""What `spot_connect doctor` can tell more about; it knows nothing of a mistake in a command."""
+_PLACE = "CalledAt"
+
 _ASKED = {"GetRoleCredentials": "sso-role", "CreateToken": "sso", "CreateOAuth2Token": "login"}
 """What a source was asking for when AWS refused; the source itself without."""
 
@@ -152,14 +171,39 @@ def asking(what: str) -> Iterator[None]:
     try:
         yield
     except SourceFailed as error:
-        raise _not_logged_in(what, error.source, error.cause) from error
+        raise examined(_not_logged_in(what, error.source, error.cause)) from error
     except ClientError as error:
-        raise refusal(what, error) from error
+        raise examined(refusal(what, error), local=_place(error.response).local) from error
     except BotoCoreError as error:
-        raise _unasked(what, error) from error
+        raise examined(_unasked(what, error)) from error
     except ResponseParserError as error:
         # botocore's words hold all of the answer.
-        raise AwsUnreachable(f"cannot {what}", "what came is no answer of AWS", _GARBLED) from error
+        raise examined(AwsUnreachable(f"cannot {what}", "what came is no answer of AWS", _GARBLED)) from error
+
+
+def examined(error: AwsError, *, local: bool = False) -> AwsError:
+    """The same error; where `spot_connect doctor` may find its cause, the advice ends with that."""
+    if not isinstance(error, _EXAMINED) and error.code not in _EXAMINED_CODES:
+        return error
+    return type(error)(error.what, error.said, see_doctor(error.advice, local=local), error.code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    region: str = ""
+    local: bool = False
+
+
+def note_place(parsed: dict[str, Any], context: Mapping[str, Any], *, local: bool, **_: Any) -> None:
+    """Write into an answer that is a refusal where it comes from; botocore calls this after each call."""
+    if "Error" in parsed:
+        place = _Place(str(context.get("client_region") or ""), local)
+        parsed.setdefault("ResponseMetadata", {})[_PLACE] = place
+
+
+def _place(response: Mapping[str, Any]) -> _Place:
+    found = response.get("ResponseMetadata", {}).get(_PLACE)
+    return found if isinstance(found, _Place) else _Place()
 
 
 def code_of(error: SpotConnectError) -> str:
@@ -171,7 +215,11 @@ def refusal(what: str, error: ClientError) -> AwsError:
     """Our error for a call that AWS answered with an error code."""
     said = error.response.get("Error", {})
     found = refused(what, str(said.get("Code", "")), str(said.get("Message", "")))
+    region = _place(error.response).region
     source = source_of(error.response)
+    if found.code in _STRANGE_THERE and must_be_enabled(region):
+        advice = _ENABLE.format(region=region, command=enabling(region), otherwise=source.advice() if source else "")
+        return type(found)(found.what, found.said, advice, found.code)
     if source is None or not isinstance(found, NoCredentials):
         return found
     # EC2 says the same of a session that has ended and of a clock that is wrong.

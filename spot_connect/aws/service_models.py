@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-SERVICES = ("ec2", "efs", "iam", "pricing", "s3", "ssm", "sts")
+SERVICES = ("ec2", "efs", "iam", "pricing", "s3", "service-quotas", "ssm", "sts")
 """Every service that a client is made for."""
 
 _FOR_CREDENTIALS = ("signin", "sso", "sso-oidc", "sts")
@@ -34,6 +34,7 @@ EC2_OPERATIONS = frozenset(
         "DescribeKeyPairs",
         "DescribeLaunchTemplates",
         "DescribeRegions",
+        "DescribeRouteTables",
         "DescribeSecurityGroupRules",
         "DescribeSecurityGroups",
         "DescribeSpotInstanceRequests",

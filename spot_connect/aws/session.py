@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from spot_connect.aws.refusals import asking
+from spot_connect.aws.consistency import Recent, patient
+from spot_connect.aws.refusals import asking, note_place
 from spot_connect.aws.service_models import Cache, quick_session
-from spot_connect.aws.sources import watch
+from spot_connect.aws.sources import Login, login_of, watch
 from spot_connect.core.errors import AwsError
 from spot_connect.core.sharing import Shared
 from spot_connect.core.untrusted import printable
@@ -28,15 +29,17 @@ class Endpoint:
 class _Clients:
     """The clients of one session, made once each; boto3 sessions are not thread-safe, their clients are."""
 
-    def __init__(self, endpoint: Endpoint | None, cache: Cache | None) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint | None, cache: Cache | None, *, is_signing: bool = True) -> None:
+        self.endpoint = endpoint
         self._cache = cache
+        self._is_signing = is_signing
         self._lock = threading.Lock()
         self._session: Any = None
         self._maker: Any = None
         self._is_logged_in = False
         self._made: dict[tuple[str, str, int], Any] = {}
         self._shared: dict[Hashable, Shared[Any, Any]] = {}
+        self.recent = Recent(endpoint.url if endpoint else "", cache)
 
     def get(self, service: str, region: str, attempts: int) -> Any:
         key = (service, region, attempts)
@@ -58,6 +61,14 @@ class _Clients:
         with self._lock:
             self._log_in(region)
 
+    def login(self, region: str) -> Login:
+        with self._lock:
+            self._log_in(region)
+            return login_of(self._opened().get_credentials())
+
+    def unsigned(self) -> _Clients:
+        return _Clients(self.endpoint, self._cache, is_signing=False)
+
     def _log_in(self, region: str) -> None:
         if self._is_logged_in:
             return
@@ -66,7 +77,7 @@ class _Clients:
         try:
             with _heeding("log in to AWS"):
                 session = self._opened()
-                if self._endpoint is None:
+                if self.endpoint is None:
                     watch(session, region)
                 credentials = session.get_credentials()
                 if credentials is None:
@@ -81,25 +92,33 @@ class _Clients:
     def _opened(self) -> Any:
         """The botocore session."""
         if self._session is None:
-            session = quick_session(self._cache, None if self._endpoint is None else _nobodys_settings())
-            if self._endpoint is not None:
-                session.set_credentials(self._endpoint.access_key, self._endpoint.secret_key)
+            session = quick_session(self._cache, None if self.endpoint is None else _nobodys_settings())
+            if self.endpoint is not None:
+                session.set_credentials(self.endpoint.access_key, self.endpoint.secret_key)
+            session.register("after-call", lambda **said: note_place(local=self.endpoint is not None, **said))
+            session.register("creating-client-class", self._make_patient)
             self._session = session
         return self._session
 
+    def _make_patient(self, base_classes: list[type], **_: Any) -> None:
+        base_classes.insert(0, patient(self.recent))
+
     def _make(self, service: str, region: str, attempts: int) -> Any:
+        from botocore import UNSIGNED
         from botocore.config import Config
 
-        self._log_in(region)
+        if self._is_signing:
+            self._log_in(region)
         config = Config(
+            signature_version=None if self._is_signing else UNSIGNED,
             # The local cloud is on this computer: there is no proxy on the way.
-            proxies=None if self._endpoint is None else {},
+            proxies=None if self.endpoint is None else {},
             connect_timeout=10,
             read_timeout=60,
             max_pool_connections=32,
             retries={"mode": "standard", "total_max_attempts": attempts},
         )
-        url = self._endpoint.url if self._endpoint else None
+        url = self.endpoint.url if self.endpoint else None
         with _heeding(f"open the {service} service in {region}"):
             return self._boto3().client(service, region_name=region, endpoint_url=url, config=config)
 
@@ -162,9 +181,23 @@ class Cloud:
         """The same account in another Region."""
         return self if region == self.region else Cloud(region, clients=self._clients)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is not AWS itself that is called."""
+        return self._clients.endpoint is not None
+
+    def unsigned(self) -> Cloud:
+        """The same Region without credentials: it waits for none, and is answered with a refusal."""
+        return Cloud(self.region, clients=self._clients.unsigned())
+
     def client(self, service: str) -> Any:
         """The boto3 client of ``service``; made once, usable from any thread."""
         return self._clients.get(service, self.region, 5)
+
+    @property
+    def recent(self) -> Recent:
+        """What was made moments ago, of which some of AWS's servers may not have heard."""
+        return self._clients.recent
 
     @property
     def ec2(self) -> Any:
@@ -189,6 +222,14 @@ class Cloud:
             NoCredentials: there are none, or they have expired; the advice fits their source.
         """
         self._clients.log_in(self.region)
+
+    def login(self) -> Login:
+        """Where the credentials come from, and until when they hold.
+
+        Raises:
+            NoCredentials: there are none, or they have expired; the advice fits their source.
+        """
+        return self._clients.login(self.region)
 
     def ca_bundle(self) -> str:
         """The file with the certificates that AWS calls are checked against; empty for botocore's own."""

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from spot_connect.core import terminal
@@ -36,6 +37,21 @@ _ADVICE = {
 """What to do when the keys of a source are missing or refused, by botocore's name of the source."""
 
 
+_PLACES = {
+    "env": "AWS_ACCESS_KEY_ID and the variables beside it",
+    "shared-credentials-file": "the profile {profile} in {credentials_file}",
+    "config-file": "the profile {profile} in {config_file}",
+    "sso": "the login of `aws sso login`, profile {login_profile}",
+    "login": "the login of `aws login`, profile {login_profile}",
+    "custom-process": "the credential_process of the profile {profile}",
+    "assume-role": "the role of the profile {profile}",
+    "assume-role-with-web-identity": "the role of a web identity, AWS_WEB_IDENTITY_TOKEN_FILE or the profile {profile}",
+    "container-role": "the container's role",
+    "iam-role": "the role of this instance",
+}
+"""Where keys of a source come from, by botocore's name of the source."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One place that credentials come from.
@@ -52,7 +68,15 @@ class Source:
 
     def advice(self, method: str = "") -> str:
         """What makes the credentials of this source, or of another ``method`` on the same way, work again."""
-        return _ADVICE.get(method or self.method, "").format(
+        return self._filled(_ADVICE.get(method or self.method, ""))
+
+    @property
+    def place(self) -> str:
+        """Where its keys come from, in words."""
+        return self._filled(_PLACES.get(self.method, f"botocore's source {self.method}"))
+
+    def _filled(self, text: str) -> str:
+        return text.format(
             profile=self.profile,
             login_profile=self.login_profile,
             option=self._option,
@@ -63,6 +87,18 @@ class Source:
     @property
     def _option(self) -> str:
         return "" if self.login_profile == "default" else f" --profile {shlex.quote(self.login_profile)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The keys in use: where they come from (``None`` where they were given by us), and until when they hold.
+
+    ``expires`` is ``None`` where nothing says when, or never; keys that are ``temporary`` end sometime all the same.
+    """
+
+    source: Source | None
+    expires: datetime | None
+    temporary: bool
 
 
 class SourceFailed(Exception):
@@ -91,6 +127,14 @@ def watch(session: Any, region: str) -> None:
     resolver = create_credential_resolver(session, cache=_kept_keys(), region_name=region)
     resolver.get_provider("assume-role")._prompter = _ask
     session.register_component("credential_provider", _Watched(session, resolver))
+
+
+def login_of(credentials: Any) -> Login:
+    """What is known of a botocore session's credentials, which have been asked for once."""
+    source = credentials.source if isinstance(credentials, _Credentials) else None
+    # botocore tells nowhere else when keys that it can renew are to end.
+    expires = getattr(credentials, "_expiry_time", None)
+    return Login(source, expires, bool(credentials.get_frozen_credentials().token))
 
 
 def source_of(response: Mapping[str, Any]) -> Source | None:
@@ -125,13 +169,13 @@ class _Credentials:
 
     def __init__(self, inner: Any, source: Source) -> None:
         self._inner = inner
-        self._source = source
+        self.source = source
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def get_frozen_credentials(self) -> Any:
-        with _naming(self._source):
+        with _naming(self.source):
             return self._inner.get_frozen_credentials()
 
 
@@ -168,13 +212,16 @@ def _ask(question: str) -> str:
     import getpass
     import warnings
 
-    with terminal.alone(), warnings.catch_warnings():
-        # Without a terminal getpass warns, and would then take the code from what is piped into a command.
-        warnings.simplefilter("error", getpass.GetPassWarning)
-        try:
-            return getpass.getpass(question)
-        except (getpass.GetPassWarning, EOFError) as error:
-            raise NobodyToAsk from error
+    def ask() -> str:
+        with warnings.catch_warnings():
+            # Without a terminal getpass warns, and would then take the code from what is piped into a command.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            try:
+                return getpass.getpass(question)
+            except (getpass.GetPassWarning, EOFError) as error:
+                raise NobodyToAsk from error
+
+    return terminal.put(ask)
 
 
 def _kept_keys() -> Any:

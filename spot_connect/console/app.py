@@ -47,31 +47,31 @@ def _dispatch(words: list[str]) -> int:
     return _doer(verb)(arguments)
 
 
+_DOERS = {
+    "list": ("listing", "show"),
+    "prices": ("pricing", "show_prices"),
+    "find": ("finding_types", "show_types"),
+    "logs": ("logs", "show_logs"),
+    "runs": ("runs", "show_runs"),
+    "resume": ("runs", "resume_run"),
+    "stop": ("runs", "stop_run"),
+    "sync": ("syncing", "sync"),
+    "ssh-config": ("ssh_config", "show_include"),
+    "doctor": ("doctor", "show_findings"),
+    "completion": ("completing", "show_script"),
+    "jobs": ("jobs", "act"),
+    "local": ("local", "act"),
+}
+"""The module in this room, and the function in it, that does a verb."""
+
+
 def _doer(verb: str) -> Callable[[argparse.Namespace], int]:
     """What does the verb; only its own module is imported."""
-    if verb == "list":
-        from spot_connect.console.listing import show as doer
-    elif verb == "prices":
-        from spot_connect.console.pricing import show_prices as doer
-    elif verb == "find":
-        from spot_connect.console.finding_types import show_types as doer
-    elif verb == "logs":
-        from spot_connect.console.logs import show_logs as doer
-    elif verb in ("runs", "resume", "stop"):
-        from spot_connect.console import runs
+    from importlib import import_module
 
-        doer = {"runs": runs.show_runs, "resume": runs.resume_run, "stop": runs.stop_run}[verb]
-    elif verb == "sync":
-        from spot_connect.console.syncing import sync as doer
-    elif verb == "ssh-config":
-        from spot_connect.console.ssh_config import show_include as doer
-    elif verb == "completion":
-        from spot_connect.console.completing import show_script as doer
-    elif verb == "jobs":
-        from spot_connect.console.jobs import act as doer
-    else:
-        from spot_connect.console.local import act as doer
-    return doer
+    module, name = _DOERS[verb]
+    found: Callable[[argparse.Namespace], int] = getattr(import_module(f"spot_connect.console.{module}"), name)
+    return found
 
 
 def _flags_first(words: list[str]) -> list[str]:

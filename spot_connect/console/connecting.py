@@ -183,6 +183,8 @@ def _machine(arguments: argparse.Namespace, name: str, screen: Screen) -> SpotIn
         on_rebalance="" if arguments.detach or arguments.resume else arguments.on_rebalance,
         strict_host_key=arguments.strict_host_key,
         efs_tls=arguments.efs_tls,
+        subnet=arguments.subnet,
+        tags=arguments.tag,
         local=arguments.use_local,
         reporter=screen,
     )

@@ -39,11 +39,13 @@ def tell(error: BaseException, *, debug: bool) -> int:
 
 
 def _tell_end(error: KeyboardInterrupt) -> int:
-    from spot_connect.console.ended import TERMINATED, Terminated
+    from spot_connect.console.ended import Terminated
 
-    terminated = isinstance(error, Terminated)
-    _write(f"spot_connect: {'terminated' if terminated else 'interrupted'}")
-    return TERMINATED if terminated else INTERRUPTED
+    if isinstance(error, Terminated):
+        _write("spot_connect: terminated")
+        return 128 + int(error.args[0])
+    _write("spot_connect: interrupted")
+    return INTERRUPTED
 
 
 def _write(text: str) -> None:

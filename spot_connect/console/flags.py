@@ -26,6 +26,7 @@ VERBS = {
     "sync": "bring a directory there up to date with one here, as git sees it",
     "ssh-config": "what OpenSSH needs to know your machines by name",
     "jobs": "many scripts side by side: run, ls, status, watch, attach, logs, results, retry, cancel, scale, close",
+    "doctor": "whether a launch would go well: credentials, Region, network, quotas, permissions, keys",
     "completion": "what bash or zsh needs to complete names, verbs and flags at TAB",
     "local": "the local cloud: up, down, status, env, reset, logs, interrupt, fault",
 }
@@ -61,12 +62,13 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-nm", "--newmount", "boolean", False, "BOOL", "make a mount target even if there is one"),
     ),
     "for a launch": (
-        ("-p", "--profile", "text", "", "PROFILE", "settings by name, e.g. t2.micro"),
+        ("-p", "--profile", "text", "", "PROFILE", "settings by name, e.g. t3.micro"),
         ("-m", "--monitoring", "boolean", False, "BOOL", "detailed CloudWatch monitoring (it costs money)"),
         ("-ip", "--instanceprofile", "text", "", "NAME|ARN", "IAM instance profile"),
         ("-kp", "--keypair", "text", "", "NAME", "key pair instead of KP-NAME"),
         ("-kd", "--keydir", "text", "", "DIR", "directory of private keys"),
         ("-sg", "--securitygroup", "text", "", "NAME|ID", "security group instead of SG-NAME"),
+        ("", "--subnet", "text", "", "ID", "subnet instead of the best one of each zone"),
         ("-fw", "--firewall", "repeated", [], "tcp,22,22,CIDR", "who may connect; may be repeated"),
         ("-ami", "--imageid", "text", "", "AMI", "image instead of the profile's"),
         ("-prc", "--price", "price", None, "USD", "most US dollars per hour; you are billed the current price"),
@@ -74,6 +76,7 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
         ("-un", "--username", "text", "", "USER", "login name instead of the image's"),
         ("-it", "--instancetype", "text", "", "TYPE", "instance type instead of the profile's"),
         ("-ud", "--userdata", "text", "", "FILE", "script that root runs at first boot"),
+        ("", "--tag", "repeated", [], "KEY=VALUE", "tag for all that is made; may be repeated"),
     ),
     "general": (
         ("", "--local", "switch", None, "", "use the local cloud"),
@@ -85,12 +88,12 @@ FLAGS: dict[str, tuple[tuple[str, str, str, object, str, str], ...]] = {
 
 _EXAMPLES = """\
 examples:
-  spot_connect -n vm1 -p t2.micro -a True    launch vm1 and open a prompt on it
+  spot_connect -n vm1 -p t3.micro -a True    launch vm1 and open a prompt on it
   spot_connect vm1                           come back to its prompt
   spot_connect -n vm1 -u data.csv -s job.sh  upload a file and run a script
   spot_connect -n vm1 -c 'nvidia-smi'        run one command, over the same line again and again
   spot_connect -n vm1 -t True                terminate it
-  spot_connect --local -n vm1 -p t2.micro    rehearse on this computer, without AWS
+  spot_connect --local -n vm1 -p t3.micro    rehearse on this computer, without AWS
 """
 _COLUMN = 34
 

@@ -66,6 +66,8 @@ def _run(arguments: argparse.Namespace, manager: InstanceManager) -> int:
         max_cost=arguments.max_cost,
         on_demand_after=arguments.on_demand_after,
         instance_profile=arguments.instanceprofile,
+        subnet=arguments.subnet,
+        tags=arguments.tag,
         **({"region": arguments.region} if arguments.region else {}),
     )
     if arguments.detach:

@@ -74,4 +74,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-demand-after", type=int, default=None, metavar="N", help=on_demand)
     profile = "instance profile; if its role may launch instances, they replace one another while nobody stays, too"
     parser.add_argument("-ip", "--instanceprofile", default="", metavar="NAME", help=profile)
+    parser.add_argument("--subnet", default="", metavar="ID", help="subnet instead of the best one of each zone")
+    tag = "tag for all that is made; may be repeated"
+    parser.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help=tag)
     parser.add_argument("--detach", type=read("boolean"), default=False, metavar="BOOL", help="begin them and leave")

@@ -27,6 +27,7 @@ _FAULT_FIELDS = {
     "code": "code",
     "status": "status",
     "seconds": "seconds",
+    "seed": "seed",
     "times": "times",
     "right": "action",
     "role": "role",

@@ -83,7 +83,7 @@ def _add(parser: Parser, words: list[str], kind: str, default: Any) -> None:
 
 def verb_parser(verb: str) -> Parser:
     """The parser of one verb."""
-    own = {"prices": _prices, "find": _find, "logs": _logs, "sync": _sync, "local": _local}
+    own = {"prices": _prices, "find": _find, "logs": _logs, "sync": _sync, "doctor": _doctor, "local": _local}
     parser = Parser(prog=f"{PROGRAM} {verb}", description=VERBS[verb], allow_abbrev=False)
     if verb == "list":
         _regions(parser, "every Region of the account")
@@ -141,6 +141,13 @@ def _find(parser: Parser) -> None:
     _regions(parser, "all Regions")
     parser.add_argument("-n", "--number", type=read("count"), default=10, metavar="N", help="how many (default: 10)")
     parser.add_argument("--live", action="store_true", help="prices of now, from AWS, not those of the shipped table")
+
+
+def _doctor(parser: Parser) -> None:
+    parser.add_argument("-p", "--profile", default="", metavar="PROFILE", help="what is launched (default: t3.micro)")
+    parser.add_argument("-reg", "--region", default="", help="where (default: where that profile is launched)")
+    parser.add_argument("-kd", "--keydir", default="", metavar="DIR", help="directory of private keys")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
 def _regions(parser: Parser, everywhere: str) -> None:
@@ -223,6 +230,9 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     for limited in (deny, only):
         whom = "for instances with this role (default: for you)"
         limited.add_argument("--role", default="", metavar="R", help=whom)
+    lag = kinds.add_parser("lag", help="calls do not know for a while what others have just made, as in AWS")
+    lag.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="for up to so long, e.g. 2")
+    lag.add_argument("--seed", type=read("count"), default=1, metavar="N", help="which calls (default: 1)")
     line = kinds.add_parser("line", help="break every SSH connection of an instance now; what runs in it goes on")
     line.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
     line.add_argument("-reg", "--region", default="", help="the Region it runs in")

@@ -11,6 +11,9 @@ DEFAULT_FAMILY = "amazon-linux-2023"
 DEFAULT_IMAGE_NAME = "Amazon Linux 2023 AMI (kernel 6.1)"
 """The stable kernel; the name is the same in every Region and for both architectures."""
 
+STARTS_ANYWHERE = "Ubuntu Server 24.04 LTS (HVM), SSD Volume Type"
+"""What the first ARM types get, which Amazon Linux 2023 does not start on. Amazon Linux 2 would, but is at its end."""
+
 _IMAGE_ID = re.compile(r"ami-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 
 ARCHITECTURES = ("x86_64", "arm64")
@@ -106,6 +109,33 @@ def preferred_architecture(supported: Iterable[str]) -> str:
     """
     known = set(supported)
     return next((architecture for architecture in ARCHITECTURES if architecture in known), "")
+
+
+def starts_on(image_name: str, instance_type: str) -> bool:
+    """Whether images of that name start on the type, as far as the name tells.
+
+    Amazon Linux 2023 for ARM needs Graviton2; it is launched on an ``a1`` type, but never comes up.
+    https://docs.aws.amazon.com/linux/al2023/ug/system-requirements.html
+
+    Example:
+        >>> starts_on(DEFAULT_IMAGE_NAME, "t4g.nano"), starts_on(DEFAULT_IMAGE_NAME, "a1.medium")
+        (True, False)
+    """
+    return not (instance_type.startswith("a1.") and re.search(r"al2023|amazon[ -]linux[ -]2023", image_name.lower()))
+
+
+def check_starts(image: str, image_name: str, instance_type: str) -> None:
+    """Refuse an image that the instance type does not start, though it is of the type's architecture.
+
+    Raises:
+        UsageError: the two do not fit.
+    """
+    if not starts_on(image_name, instance_type):
+        raise UsageError(
+            f"image {image} does not start on {instance_type}",
+            "Amazon Linux 2023 needs a later ARM processor than that of the a1 types",
+            "Leave -ami out to have a fitting image chosen, or choose another type.",
+        )
 
 
 def check_architecture(image: str, architecture: str, instance_type: str, supported: Iterable[str]) -> None:

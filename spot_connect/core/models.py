@@ -91,11 +91,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet of the VPC that launches go to."""
+    """A subnet of the VPC that launches go to; ``is_public`` where an internet gateway leads to it and from it."""
 
     id: str
     zone: str
     vpc_id: str
+    is_public: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,8 @@ class LaunchSpec:
     group_id: str
     tags: Mapping[str, str]
     username: str
+    users_tags: Mapping[str, str] = field(default_factory=dict)
+    """Those of ``tags`` that the user gives to whatever is made."""
     max_price: Decimal | None = None
     volume_gib: int = 30
     instance_profile: str = ""

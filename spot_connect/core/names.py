@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from spot_connect.core.errors import UsageError
@@ -15,11 +16,18 @@ FILE_SYSTEM_TAG = "spot-connect:filesystem"
 """Creation token of the file system that is mounted at ``~/efs``."""
 SUCCESSOR_TAG = "spot-connect:successor"
 """On an instance that AWS takes away: the id of the one that has its name from now on."""
+GROUP_TAG = "spot-connect:group"
+"""Id of the security group that was named at the launch; EC2 forgets the groups of an ended instance."""
+SUBNET_TAG = "spot-connect:subnet"
+"""Id of the subnet that was named at the launch."""
+INSTANCE_PROFILE_TAG = "spot-connect:instance-profile"
+"""Name of the instance profile that was named at the launch."""
 SSH_TAG = "spot-connect:ssh"
 """``host:port`` of an SSH server that is not at the public address, port 22."""
 
-# Security group names are the narrowest of the names we derive; the length leaves room for "SG-".
+# Security group names are the narrowest of the names we derive; the length leaves room for "SG-" and a variant.
 _ALLOWED = re.compile(r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,240}")
+_OF_FILE_SYSTEMS = "SG-EFS-"
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 _LONGEST_FILE_NAME = 220
 """File systems take 255 bytes; the rest is for ``KP-``, ``.pem`` and what SSH and a safe write put after them."""
@@ -65,8 +73,19 @@ def key_pair_name(name: str) -> str:
 
 
 def security_group_name(name: str) -> str:
-    """The security group made for the instance ``name``."""
-    return f"SG-{name}"
+    """The security group made for the instance ``name``; never that of a file system."""
+    group = f"SG-{name}"
+    return own_variant(group) if group.lower().startswith(_OF_FILE_SYSTEMS.lower()) else group
+
+
+def own_variant(name: str) -> str:
+    """A name like ``name`` that nothing else has, where ``name`` itself is taken.
+
+    Example:
+        >>> own_variant("SG-VM1")
+        'SG-VM1.0cb566c0'
+    """
+    return f"{name}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def file_system_token(text: str) -> str:
@@ -79,14 +98,26 @@ def file_system_token(text: str) -> str:
         >>> file_system_token("data")
         'data'
     """
-    if len(text) > 64 or not _ALLOWED.fullmatch(text):
+    if len(text) > 64 or not _ALLOWED.fullmatch(text) or text != text.strip():
         raise UsageError(f"{text!r} is not a file system name", advice="Use up to 64 letters, digits and ._-:/")
     return text
 
 
+def file_system_label(token: str) -> str:
+    """The Name tag of the file system ``token``: EFS takes fewer signs in its tags than in creation tokens.
+
+    https://docs.aws.amazon.com/efs/latest/ug/API_Tag.html
+
+    Example:
+        >>> file_system_label("data (old)")
+        'data _old_'
+    """
+    return re.sub(r"[^A-Za-z0-9 _.:/=+\-@]", "_", token)
+
+
 def file_system_group_name(token: str) -> str:
     """The security group made for the mount targets of the file system ``token``."""
-    return f"SG-EFS-{token}"
+    return f"{_OF_FILE_SYSTEMS}{token}"
 
 
 def file_name(name: str) -> str:

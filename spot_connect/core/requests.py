@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from spot_connect.core.errors import UsageError
 from spot_connect.core.firewall import Rule
 from spot_connect.core.profiles import Profile
+from spot_connect.core.tags import file_system_tags, require_room
 
 USER_DATA_LIMIT = 16 * 1024
 """Bytes EC2 takes, before base64 (EC2 User Guide, "Run commands at launch")."""
@@ -67,6 +69,10 @@ class LaunchRequest:
     """Creation token of the file system that is going to be mounted, so that whoever finds the machine can tell."""
     last_zone: str = ""
     """The zone to try last: AWS has just taken a machine away there."""
+    subnet: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    standing_tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags that a setting gives to all that is made."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_data", plain_user_data(self.user_data))
@@ -76,6 +82,14 @@ class LaunchRequest:
                 f"its user data is over {USER_DATA_LIMIT} bytes",
                 "Keep it short and upload the rest with -u or -s.",
             )
+        require_room(self.all_tags)
+        if self.filesystem:
+            file_system_tags(self.all_tags)
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        """The user's tags on all that the launch makes."""
+        return {**self.standing_tags, **self.tags}
 
     @property
     def launch_only(self) -> tuple[str, ...]:
@@ -86,6 +100,8 @@ class LaunchRequest:
             "image": bool(self.image_id),
             "price": self.price is not None,
             "instance profile": bool(self.instance_profile),
+            "subnet": bool(self.subnet),
+            "tags": bool(self.tags),
             "monitoring": self.monitoring,
             "user data": bool(self.user_data),
         }

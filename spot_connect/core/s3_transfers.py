@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 from spot_connect.core.errors import UsageError
+from spot_connect.core.packages import aws_cli
 from spot_connect.core.scripts import remote_path
 
 _SCHEME = "s3://"
@@ -99,6 +100,7 @@ def sync_script(transfer: S3Transfer, log: str) -> str:
 #!/bin/bash
 exec >> {remote_path(log)} 2>&1
 echo "started $(date -u +%FT%TZ)"
+{aws_cli()}spot_aws_cli
 {prepare}
 aws s3 sync {words} --no-progress
 status=$?

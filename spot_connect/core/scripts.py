@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 
+from spot_connect.core import packages
 from spot_connect.core.errors import UsageError
 from spot_connect.core.repositories import Repository
 
 _NEED_GIT = """\
 if ! command -v git >/dev/null; then
-  if command -v dnf >/dev/null; then sudo dnf install -y -q git
-  elif command -v yum >/dev/null; then sudo yum install -y -q git
-  else sudo apt-get update -qq && sudo apt-get install -y -qq git; fi
+{installer}spot_install git git git
 fi
 """
 
@@ -54,29 +53,17 @@ if mountpoint -q "$efs_directory"; then
   efs_fail "something is mounted there already, and not encrypted in transit; unmount it first"
 fi
 """
-# The list lock of apt has no time limit of its own, unlike the lock of dpkg.
 _MOUNT_CLIENT = """\
-efs_apt() { sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@"; }
-efs_client() {
-  if command -v dnf; then sudo dnf install -y -q nfs-utils
-  elif command -v yum; then sudo yum install -y -q nfs-utils
-  elif command -v zypper; then sudo zypper --non-interactive install nfs-client
-  elif command -v apt-get; then
-    WAIT
-    for efs_try in 1 2 3 4 5 6; do efs_apt update && break; sleep 10; done
-    efs_apt install -y nfs-common
-  else echo "there is no package manager that we know" >&2; return 1; fi
-}
-command -v mount.nfs4 >/dev/null || efs_client >/dev/null || efs_fail "the NFS client could not be installed"
+command -v mount.nfs4 >/dev/null || efs_words=$(spot_install nfs-common nfs-utils nfs-client 2>&1) || \
+  efs_fail "the NFS client could not be installed: ${efs_words##*: }"
 """
-_MOUNT_WAIT = "command -v cloud-init && timeout 600 cloud-init status --wait"
 _MOUNT_DIRECTORY = """\
 mkdir -p "$efs_directory" 2>/dev/null || sudo mkdir -p "$efs_directory" || efs_fail "there is no such directory"
 """
 _MOUNT_TLS = """\
 efs_tls() {{
   if ! command -v mount.efs && grep -q '^ID="*amzn' /etc/os-release; then
-    sudo dnf install -y -q amazon-efs-utils || sudo yum install -y -q amazon-efs-utils
+    spot_install '' amazon-efs-utils ''
   fi
   if ! command -v mount.efs; then
     echo "there is no efs-utils, which outside Amazon Linux has to be compiled" >&2
@@ -162,10 +149,10 @@ def mount_efs(
     if must_encrypt:
         begin, how = _ENCRYPTED_ALREADY, _tls(source, file_system_id) + _MOUNT_ENCRYPTED
     else:
-        client = _MOUNT_CLIENT.replace("WAIT", ":" if in_user_data else _MOUNT_WAIT)
-        plain = f'if ! mountpoint -q "$efs_directory"; then\n{client}{_MOUNT_ITSELF.format(options=NFS_OPTIONS)}fi\n'
+        itself = _MOUNT_ITSELF.format(options=NFS_OPTIONS)
+        plain = f'if ! mountpoint -q "$efs_directory"; then\n{_MOUNT_CLIENT}{itself}fi\n'
         begin, how = _MOUNTED_ALREADY, (_tls(source, file_system_id) + _MOUNT_BEST if file_system_id else "") + plain
-    return head + begin + _MOUNT_DIRECTORY + how + _MOUNT_RIGHTS
+    return head + packages.installer(in_user_data=in_user_data) + begin + _MOUNT_DIRECTORY + how + _MOUNT_RIGHTS
 
 
 def _tls(address: str, file_system_id: str) -> str:
@@ -187,27 +174,30 @@ def remote_path(path: str) -> str:
     return shlex.quote(path)
 
 
-def clone_repo(repository: Repository, directory: str) -> str:
+def clone_repo(repository: Repository, directory: str, *, in_user_data: bool = False) -> str:
     """Clone into ``directory`` on the instance, installing git where the image lacks it.
 
-    What is secret stands neither in the text nor in the clone: the script reads ``repository.login`` from its input.
+    ``in_user_data`` says that it runs while cloud-init does, for which it must then not wait. What is secret stands
+    neither in the text nor in the clone: the script reads ``repository.login`` from its input.
 
     Example:
         >>> clone_repo(Repository("https://example.com/a.git"), "a").splitlines()[-1]
         'git clone -- https://example.com/a.git a'
     """
-    head, git = _git(repository)
+    head, git = _git(repository, in_user_data=in_user_data)
     return f"{head}{git} clone -- {shlex.quote(repository.link)} {remote_path(directory)}\n"
 
 
-def update_repo(directory: str, branch: str | None = None, repository: Repository | None = None) -> str:
+def update_repo(
+    directory: str, branch: str | None = None, repository: Repository | None = None, *, in_user_data: bool = False
+) -> str:
     """Bring the clone in ``directory`` up to date, on ``branch`` and from ``repository`` where they are given.
 
     Example:
         >>> print(update_repo("a", branch="main").splitlines()[-1])
         git pull --ff-only
     """
-    head, git = _git(repository)
+    head, git = _git(repository, in_user_data=in_user_data)
     lines = [f"{head}cd -- {remote_path(directory)}"]
     if repository:
         lines.append(f"git remote set-url origin {shlex.quote(repository.link)}")
@@ -218,13 +208,14 @@ def update_repo(directory: str, branch: str | None = None, repository: Repositor
     return "\n".join(lines) + "\n"
 
 
-def _git(repository: Repository | None) -> tuple[str, str]:
+def _git(repository: Repository | None, *, in_user_data: bool) -> tuple[str, str]:
     """What has to come first, and what git is called then."""
+    need = _NEED_GIT.format(installer=packages.installer(in_user_data=in_user_data))
     if repository is None or not repository.has_login:
-        return f"set -e\n{_NEED_GIT}", "git"
+        return f"set -e\n{need}", "git"
     key = f"credential.{repository.site}.helper"
     told = "username" if repository.password is None else "username password"
     # Where there is a password no other helper is to hear it and to keep it.
     forget = "" if repository.password is None else f"-c {shlex.quote(f'{key}=')} "
     helper = shlex.quote(f"{key}=!{_HELPER[told]}")
-    return f"set -e\n{_READ_LOGIN}{_NEED_GIT}", f"git {forget}-c {helper}"
+    return f"set -e\n{_READ_LOGIN}{need}", f"git {forget}-c {helper}"

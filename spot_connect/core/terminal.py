@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 from weakref import WeakSet
@@ -35,3 +35,35 @@ def alone() -> Iterator[None]:
         for drawing in list(_drawings):
             paused.enter_context(drawing.paused())
         yield
+
+
+Question = Callable[[], str]
+"""Asks a person something at the terminal, and returns what they type."""
+
+_askers: list[Callable[[Question], str]] = []
+
+
+@contextmanager
+def asked_by(asker: Callable[[Question], str]) -> Iterator[None]:
+    """Whatever thread has a question hands it to ``asker`` for as long as the context is open.
+
+    Ctrl-C reaches the main thread alone: a question that another thread puts would leave a terminal without echo.
+    """
+    _askers.append(asker)
+    try:
+        yield
+    finally:
+        _askers.remove(asker)
+
+
+def put(question: Question) -> str:
+    """The answer to ``question``, put by whoever asks for all just now, or else by this thread; nobody draws meanwhile.
+
+    Example:
+        >>> put(lambda: "123456")
+        '123456'
+    """
+    if _askers:
+        return _askers[-1](question)
+    with alone():
+        return question()

@@ -16,6 +16,8 @@ _LONGEST_DAYS = 90
 """How long EC2 keeps spot prices (DescribeSpotPriceHistory, EC2 API Reference)."""
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
+_SUBNET_ID = re.compile(r"subnet-[0-9a-f]{8}(?:[0-9a-f]{9})?")
+_GROUP_ID = re.compile(r"sg-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 
 
 def boolean(text: str | bool) -> bool:
@@ -112,6 +114,39 @@ def instance_id(text: str) -> str:
     """
     if not _INSTANCE_ID.fullmatch(text):
         raise UsageError(f"{text!r} is not an instance id", advice="It looks like i-0123456789abcdef0.")
+    return text
+
+
+def subnet_id(text: str) -> str:
+    """The id of a subnet, ``subnet-`` and 8 or 17 hexadecimal digits.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> subnet_id("subnet-0123456789abcdef0")
+        'subnet-0123456789abcdef0'
+    """
+    if not _SUBNET_ID.fullmatch(text):
+        advice = "It looks like subnet-0123456789abcdef0; `aws ec2 describe-subnets` lists them."
+        raise UsageError(f"{text[:100]!a} is not the id of a subnet", advice=advice)
+    return text
+
+
+def group_id(text: str) -> str:
+    """The id of a security group, ``sg-`` and 8 or 17 hexadecimal digits.
+
+    Raises:
+        UsageError: anything else.
+
+    Example:
+        >>> group_id("sg-0123456789abcdef0")
+        'sg-0123456789abcdef0'
+    """
+    if not _GROUP_ID.fullmatch(text):
+        raise UsageError(
+            f"{text[:100]!a} is not the id of a security group", advice="It looks like sg-0123456789abcdef0."
+        )
     return text
 
 

@@ -12,14 +12,14 @@ from typing import Any
 from spot_connect.crew import asking, door, enlisting
 from spot_connect.crew.batch import directory, everything, find
 from spot_connect.crew.capacity import DISMISSED, Capacity
-from spot_connect.interruption.__main__ import UNKNOWN, show_log, start_watching
+from spot_connect.interruption.__main__ import UNKNOWN, handed_in, show_log, start_watching
 from spot_connect.interruption.ledger import base, home
 from spot_connect.interruption.metadata import Metadata
 
 
 def make(asked: dict[str, Any]) -> int:
     """Make the jobs' directory under a name that nobody looks at, and tell where. Scripts come on standard input."""
-    texts = [(name, sys.stdin.buffer.read(size)) for name, size in asked["scripts"]]
+    texts = [(name, handed_in(size)) for name, size in asked["scripts"]]
     batch = asking.made(base() if asked["spec"]["shared"] else home(), asked, texts)
     return _tell({"directory": str(batch.directory)})
 

@@ -17,12 +17,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Mapping  # noqa: UP035 - what it is subscripted for below, Python 3.7 does at the import
 
+from spot_connect.core.booting import boot_seconds
 from spot_connect.crew.batch import Batch
 from spot_connect.interruption import files
 
 INTERRUPTED, LOST, DISMISSED = "interrupted", "lost", "dismissed"
 """Why a machine is gone: AWS said so, it fell silent, or somebody has ended it, who is not to be contradicted."""
-_BOOT_SECONDS = 300.0
 _AGAIN_SECONDS = 20
 _HOUR = 3600.0
 
@@ -103,7 +103,7 @@ class Capacity:
         living = [worker.partition("/")[0] for worker in workers]
         booting = [
             one for one in placed.values()
-            if one["instance"] not in (*living, *gone) and time.time() - one["since"] < _BOOT_SECONDS
+            if one["instance"] not in (*living, *gone) and _may_boot(one)
         ]  # fmt: skip
         slots = max(1, int(self._batch.spec.get("slots") or 1))
         room = sum(one not in gone for one in living) + slots * len(booting)
@@ -136,6 +136,10 @@ class Capacity:
 
     def _placed(self) -> dict[str, dict[str, Any]]:
         return _records(self._batch.directory / "orders")
+
+
+def _may_boot(machine: Machine) -> bool:
+    return time.time() - float(machine["since"]) < boot_seconds(str(machine.get("type") or ""))
 
 
 def _cost(machine: Machine, until: float) -> Decimal:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spot_connect.core.packages import install
 from spot_connect.crew.batch import find
 from spot_connect.interruption import modes
 from spot_connect.interruption.__main__ import detach, hand_in
@@ -28,10 +29,6 @@ _NAMES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
 _FITS = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))"
 _HAS_DASK = "import distributed"
 _HAS_BOTO = "import distributed, boto3"
-_INSTALLERS = (
-    ("dnf", ["dnf", "-y", "-q", "install", "python3.11", "python3.11-pip"]),
-    ("apt-get", ["apt-get", "-y", "-q", "install", "python3-venv", "python3-pip"]),
-)
 
 
 def start(asked: dict[str, Any]) -> None:
@@ -125,11 +122,12 @@ def _own_python() -> Path:
 
 def _installed() -> str:
     """A Python from the distribution's packages."""
-    for program, command in _INSTALLERS:
-        if shutil.which(program):
-            _call(["sudo", "-n", *command])
-            break
-    return next(found for found in map(shutil.which, reversed(_NAMES)) if found and _succeeds([found, "-c", _FITS]))
+    script = install(apt="python3-venv python3-pip", dnf="python3.11 python3.11-pip", zypper="python311")
+    _call(["sh", "-s", "Python"], script)
+    found = likely()
+    if not found:
+        raise RuntimeError("this distribution has no Python 3.10 or later; use a newer image, or one that has it")
+    return found
 
 
 def _download(wheels: Path, wanted: Sequence[str]) -> None:
@@ -155,9 +153,9 @@ def _succeeds(command: list[str]) -> bool:
         return False
 
 
-def _call(command: list[str]) -> None:
+def _call(command: list[str], script: str = "") -> None:
     sys.stderr.write(f"{time.strftime('%FT%T')} {' '.join(command)}\n")
     with modes.for_the_user():
         subprocess.run(  # noqa: S603 - commands of this module alone
-            command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+            command, check=True, input=script, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
         )

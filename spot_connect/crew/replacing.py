@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from spot_connect.crew.capacity import LOST, Capacity
@@ -12,6 +13,8 @@ from spot_connect.crew.capacity import LOST, Capacity
 NAME_TAGS = ("Name", "spot-connect:name")
 _ENDED = ("shutting-down", "terminated")
 _AGAIN_SECONDS = 5.0
+_UNHEARD_OF_SECONDS = 120.0
+"""So long EC2 may not have heard of an instance that it has just launched."""
 
 
 class Replacer:
@@ -21,10 +24,12 @@ class Replacer:
         self._capacity = capacity
         self._ec2: Any = None
         self._asked: dict[str, float] = {}
+        self._undone: list[tuple[str, float, Callable[[], object]]] = []
         self.trouble = ""
 
     def look(self, left: int, workers: Collection[str]) -> None:
         """Place the orders that are wanted now; what keeps us from it is in ``trouble``."""
+        self._finish()
         wanted = self._capacity.wanted(left, workers)
         for one in wanted:
             if time.monotonic() - self._asked.get(one["lost"], float("-inf")) < _AGAIN_SECONDS:
@@ -33,10 +38,24 @@ class Replacer:
             try:
                 self._place(one)
             except Exception as error:  # noqa: BLE001 - boto3's errors are known only where there is boto3
-                # What EC2 adds to a denial is hundreds of characters that only AWS can read.
-                said = str(error).partition("Encoded authorization failure message:")[0].rstrip()
-                self.trouble = f"no instance in the place of {one['lost']}: {said}"
-                sys.stderr.write(f"{time.strftime('%FT%T')} {self.trouble}\n")
+                self._say(f"no instance in the place of {one['lost']}: {error}")
+
+    def _finish(self) -> None:
+        """Do what could not be done yet to machines that were launched moments ago."""
+        undone, self._undone = self._undone, []
+        for what, until, do in undone:
+            try:
+                do()
+            except Exception as error:  # noqa: BLE001 - the same
+                if time.monotonic() < until:
+                    self._undone.append((what, until, do))
+                else:
+                    self._say(f"cannot {what}: {error}")
+
+    def _say(self, trouble: str) -> None:
+        # What EC2 adds to a denial is hundreds of characters that only AWS can read.
+        self.trouble = trouble.partition("Encoded authorization failure message:")[0].rstrip()
+        sys.stderr.write(f"{time.strftime('%FT%T')} {self.trouble}\n")
 
     def _place(self, wanted: Mapping[str, str]) -> None:
         order = self._capacity.order() or {}
@@ -60,11 +79,18 @@ class Replacer:
         pool = made.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
         price = order["prices"].get(market, {}).get(f"{made['InstanceType']}/{pool.get('SubnetId', '')}", "")
         name = str(self._capacity.machines().get(lost, {}).get("name") or "")
-        machine = {"instance": instance, "name": name, "price": price, "market": market}
+        kind = str(made["InstanceType"])
+        machine = {"instance": instance, "name": name, "type": kind, "price": price, "market": market}
         if self._capacity.say_placed(lost, machine)["instance"] != instance:
-            ec2.terminate_instances(InstanceIds=[instance])
+            self._do(f"terminate {instance}", partial(ec2.terminate_instances, InstanceIds=[instance]))
         elif name:
-            ec2.create_tags(Resources=[instance], Tags=[{"Key": key, "Value": name} for key in NAME_TAGS])
+            tags = [{"Key": key, "Value": name} for key in NAME_TAGS]
+            self._do(f"name {instance} {name}", partial(ec2.create_tags, Resources=[instance], Tags=tags))
+
+    def _do(self, what: str, do: Callable[[], object]) -> None:
+        """Do it now, or at one of the next looks: EC2 may not have heard yet of what it has launched."""
+        self._undone.append((what, time.monotonic() + _UNHEARD_OF_SECONDS, do))
+        self._finish()
 
     def _client(self, region: str) -> Any:
         if self._ec2 is None:

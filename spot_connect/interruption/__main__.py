@@ -35,15 +35,27 @@ _STEP = 0.05
 _NOTICE_STEP = 0.5
 _PIECE = 256 * 1024
 UNKNOWN = 66  # EX_NOINPUT
+INTERRUPTED = 130
 
 
 Verb = Callable[[dict[str, Any]], int]
 
 
 def do(verb: str, verbs: dict[str, Verb]) -> int:
-    """Do one of the verbs; the exit status."""
+    """Do one of the verbs; the exit status. An interrupt comes from who listens, and is no failure to be shown."""
     modes.keep_private()
-    return verbs[verb](json.loads(sys.stdin.buffer.readline()))
+    try:
+        return verbs[verb](json.loads(sys.stdin.buffer.readline()))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def handed_in(size: int) -> bytes:
+    """The next ``size`` bytes of standard input, all of them: a caller that died on the way has sent fewer."""
+    content = sys.stdin.buffer.read(size)
+    if len(content) < size:
+        sys.exit(f"only {len(content)} of {size} bytes of a script have arrived; nothing was begun")
+    return content
 
 
 def start(asked: dict[str, Any]) -> int:
@@ -214,12 +226,13 @@ def _is_over(run: Run, chosen: Attempt, instance: str) -> bool:
 
 def _make(run: Run, asked: dict[str, Any]) -> None:
     run.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    texts = [(name, handed_in(size)) for name, size in asked["scripts"]]
     temporary = run.directory.with_name(f".{run.id}.{os.getpid()}")
     (temporary / "scripts").mkdir(mode=0o700, parents=True)
     (temporary / "state").mkdir()
-    for index, (name, size) in enumerate(asked["scripts"]):
+    for index, (name, content) in enumerate(texts):
         path = temporary / "scripts" / f"{index}-{name}"
-        path.write_bytes(sys.stdin.buffer.read(size))
+        path.write_bytes(content)
         path.chmod(0o700)
     kept = {key: asked[key] for key in asked if key not in ("instance", "run", "scripts")}
     files.write(temporary / "spec.json", {**kept, "created": time.time()})

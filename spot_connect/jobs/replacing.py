@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spot_connect.core.answers import Answer
+from spot_connect.core.booting import boot_seconds
 from spot_connect.core.errors import SpotConnectError, UnreadableAnswer
 from spot_connect.core.models import Instance
 from spot_connect.core.orders import ON_DEMAND, SPOT, Order
@@ -19,7 +20,7 @@ from spot_connect.jobs.supply import machine
 
 INTERRUPTED, DISMISSED = "interrupted", "dismissed"
 _LOOK_SECONDS = 5.0
-_BOOT_SECONDS = 600.0
+_JOIN_SECONDS = 300.0
 _AGAIN_SECONDS = 20
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _MARKET = re.compile(f"{SPOT}|{ON_DEMAND}")
@@ -71,7 +72,8 @@ class Replacing:
     @property
     def has_hope(self) -> bool:
         """Whether, though no machine lives, one may come yet."""
-        return not self._alone_since or time.monotonic() - self._alone_since < _BOOT_SECONDS
+        boots = max((boot_seconds(one.type) for one in self._seen.values()), default=boot_seconds(""))
+        return not self._alone_since or time.monotonic() - self._alone_since < boots + _JOIN_SECONDS
 
     def _keep(self) -> None:
         while True:

@@ -49,6 +49,7 @@ def machine(one: Instance, market: str, price: object) -> dict[str, Any]:
     return {
         "instance": one.id,
         "name": one.name,
+        "type": one.type,
         "since": one.launched.timestamp(),
         "price": str(price or ""),
         "market": market,

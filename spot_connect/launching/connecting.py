@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from spot_connect.aws import instances
+from spot_connect.core.booting import boot_seconds
 from spot_connect.core.endings import why_it_ended
 from spot_connect.core.errors import (
     AwsError,
+    DeadlinePassed,
     InstanceNotFound,
     RunInterrupted,
     SpotConnectError,
+    SshError,
+    SshLost,
+    SshRefused,
     SshUnreachable,
     StateError,
     TagRefused,
@@ -24,7 +30,7 @@ from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.core.ssh_config import SshAlias
 from spot_connect.core.waiting import Seen, wait_for
-from spot_connect.launching import doors, ending, finding, trust
+from spot_connect.launching import doors, ending, finding, running_on, trust
 from spot_connect.launching.launch import launch
 from spot_connect.launching.realm import Realm, typed
 from spot_connect.ssh.connection import Connection
@@ -33,7 +39,7 @@ from spot_connect.store.keys import KeyFiles
 
 _DEFAULT_USER = "ec2-user"
 _ADDRESS_SECONDS = 180.0
-_BOOT_SECONDS = 300.0
+_LAUNCH_SECONDS = 300.0
 _RECONNECT_SECONDS = 20.0
 _FIRST_LOGIN_SECONDS = 60.0
 
@@ -84,7 +90,7 @@ def last_of(realm: Realm, request: LaunchRequest) -> Instance | None:
 def _absent(realm: Realm, request: LaunchRequest) -> SpotConnectError:
     """Why nothing runs under that name, as far as AWS still knows."""
     what = f"cannot connect to {request.name}"
-    launch_it = f"Launch it with a profile: {typed(realm, '-n', request.name, '-p', 't2.micro')}"
+    launch_it = f"Launch it with a profile: {typed(realm, '-n', request.name, '-p', 't3.micro')}"
     last = last_of(realm, request)
     if last is None:
         return InstanceNotFound(what, "no instance of that name runs in any Region", launch_it)
@@ -145,20 +151,36 @@ def _line(
 ) -> Connection:
     key = doors.key_file(files, instance, request.key_pair)
     check = trust.HostKeyCheck(realm, instance, reporter, fresh=fresh)
-    check.await_console()
-    address = _address(realm, instance)
-    connection = _connection(realm, instance, address, request, key, check)
-    if not fresh and _answers(realm, instance, connection, request, reporter):
-        return connection
-    warm_up()
-    with reporter.step(f"waiting for {instance.name} at {address}"):
-        wait_until_ready(
-            address,
-            seconds=_BOOT_SECONDS if fresh or instance.state == "pending" else _RECONNECT_SECONDS,
-            alive=lambda: _must_live(realm, instance),
-        )
-        wait_for_login(connection, seconds=_FIRST_LOGIN_SECONDS if fresh else 0)
+    with running_on.told(realm, instance):
+        check.await_console()
+        address = _address(realm, instance)
+        connection = _connection(realm, instance, address, request, key, check)
+        left = boot_seconds(instance.type) if fresh else _left_to_boot(instance)
+        if not fresh and _answers(realm, instance, connection, request, reporter, boots=left > 0):
+            return connection
+        warm_up()
+        slowly = f", which takes {instance.type} up to 20 minutes" if left > _LAUNCH_SECONDS else ""
+        with reporter.step(f"waiting for {instance.name} at {address}{slowly}"):
+            wait_until_ready(
+                address,
+                seconds=max(left, _RECONNECT_SECONDS),
+                alive=lambda: _must_live(realm, instance),
+                for_login=connection,
+            )
+            wait_for_login(connection, seconds=_FIRST_LOGIN_SECONDS if left else 0)
     return connection
+
+
+def _left_to_boot(instance: Instance) -> float:
+    """How long the machine may still be booting, whoever launched it; 0 when it should be up.
+
+    EC2 calls it running as soon as it has a host, whatever its clock and ours say.
+    """
+    whole = boot_seconds(instance.type)
+    if instance.state == "pending":
+        return whole
+    age = (datetime.now(timezone.utc) - instance.launched).total_seconds()
+    return min(whole, max(0.0, whole - age))
 
 
 def _alias(realm: Realm, instance: Instance, connection: Connection) -> SshAlias:
@@ -174,9 +196,17 @@ def _alias(realm: Realm, instance: Instance, connection: Connection) -> SshAlias
 
 
 def _answers(
-    realm: Realm, instance: Instance, connection: Connection, request: LaunchRequest, reporter: Reporter
+    realm: Realm,
+    instance: Instance,
+    connection: Connection,
+    request: LaunchRequest,
+    reporter: Reporter,
+    *,
+    boots: bool,
 ) -> bool:
     """Whether the machine lets us in at once; its door is opened to our address meanwhile.
+
+    One that boots may have no key of ours yet.
 
     A closed door drops packets, and TCP sends its first one again after a second: by then the door is open.
     """
@@ -184,7 +214,9 @@ def _answers(
         door = pool.submit(doors.refresh, realm, instance, request.firewall, reporter)
         try:
             connection.open()
-        except SshUnreachable:
+        except (SshUnreachable, SshRefused, SshLost) as error:
+            if not (boots or isinstance(error, SshUnreachable)):
+                raise
             door.result()
             return False
     try:
@@ -207,7 +239,7 @@ def _launch_or_open(realm: Realm, request: LaunchRequest, files: KeyFiles, repor
 
     made: list[Instance] = []
     try:
-        with realm.state.lock(f"launch-{request.name}", wait_seconds=_BOOT_SECONDS, on_wait=waiting):
+        with realm.state.lock(f"launch-{request.name}", wait_seconds=_LAUNCH_SECONDS, on_wait=waiting):
             found = _find(realm, request, reporter, everywhere=False)
             if found is None:
                 launch(realm, request, files, reporter, hear=made.append)
@@ -238,7 +270,7 @@ def _open_new(realm: Realm, made: Instance, request: LaunchRequest, files: KeyFi
             ending.terminate(realm, [made])
         connection = open_line(realm, chosen, request, files, reporter, fresh=chosen.id == made.id)
         return Reached(_up_to_date(realm, chosen), connection, launched=chosen.id == made.id)
-    except InstanceNotFound:
+    except (InstanceNotFound, SshError, DeadlinePassed):
         raise
     except SpotConnectError:
         how = typed(realm, "terminate", request.name)
@@ -260,7 +292,7 @@ def settled(realm: Realm, made: Instance, reporter: Reporter) -> Instance:
             _must_live(realm, made)
         return Seen(first if first.address else None, f"it is {first.state}")
 
-    with reporter.step(f"starting {made.name} ({made.id}) in {made.zone}"):
+    with reporter.step(f"starting {made.name} ({made.id}) in {made.zone}"), running_on.told(realm, made):
         return wait_for(f"address for {made.name}", look, seconds=_ADDRESS_SECONDS, every=0.5)
 
 

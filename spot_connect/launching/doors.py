@@ -16,7 +16,7 @@ from spot_connect.core.errors import AwsError, AwsObjectMissing, KeyMissing
 from spot_connect.core.firewall import Rule, ssh_from, wide_openings
 from spot_connect.core.fleets import FLEET_TAG
 from spot_connect.core.models import Instance
-from spot_connect.core.names import MANAGED_TAG, key_pair_name, security_group_name
+from spot_connect.core.names import MANAGED_TAG, key_pair_name, own_variant, security_group_name
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
 from spot_connect.launching.realm import Realm
@@ -49,14 +49,14 @@ def key_pair(cloud: Cloud, files: KeyFiles, request: LaunchRequest, reporter: Re
         return name
     if existing is None:
         public = mine.public_line if mine else files.create(name).public_line
-        return _imported(cloud, name, public)
+        return _imported(cloud, name, public, request)
     if request.key_pair:
         raise KeyMissing(
             f"cannot use the key pair {name}",
             f"its private half is not {files.path(name)}",
             "Copy it there, or leave -kp out to have a key pair made.",
         )
-    return _own_variant(cloud, files, name, reporter)
+    return _own_variant(cloud, files, name, request, reporter)
 
 
 def security_group(cloud: Cloud, request: LaunchRequest, vpc_id: str) -> groups.Group:
@@ -65,16 +65,29 @@ def security_group(cloud: Cloud, request: LaunchRequest, vpc_id: str) -> groups.
     Raises:
         AwsObjectMissing: the user named a group by id that does not exist.
     """
+    named = named_group(cloud, request, vpc_id)
+    if named is not None:
+        return named
     name = request.security_group or security_group_name(request.name)
-    found = groups.find(cloud, name, vpc_id)
-    if found is not None:
-        return found
-    if name.startswith("sg-"):
+    if request.security_group:
+        return groups.create(cloud, name, vpc_id, {**request.all_tags, **MANAGED})
+    return groups.find_or_create(cloud, name, vpc_id, {**request.all_tags, **MANAGED})
+
+
+def named_group(cloud: Cloud, request: LaunchRequest, vpc_id: str = "") -> groups.Group | None:
+    """The group that the user named, if there is one, in that VPC or in whichever has one.
+
+    Raises:
+        AwsObjectMissing: it was named by an id that does not exist.
+    """
+    name = request.security_group
+    found = groups.find(cloud, name, vpc_id) if name else None
+    if found is None and name.startswith("sg-"):
         raise AwsObjectMissing(
             f"cannot find the security group {name} in {cloud.region}",
             advice="Security groups belong to one Region; leave -sg out to let us make one.",
         )
-    return groups.create(cloud, name, vpc_id, MANAGED)
+    return found
 
 
 def open_group(realm: Realm, cloud: Cloud, group_id: str, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
@@ -129,7 +142,8 @@ def open_among(cloud: Cloud, group_ids: Iterable[str]) -> None:
 def refresh(realm: Realm, instance: Instance, firewall: tuple[Rule, ...], reporter: Reporter) -> None:
     """Open the door of a running machine to our address of today, if the door is ours."""
     names = (instance.name, instance.tags.get(FLEET_TAG, instance.name))
-    expected = {security_group_name(name) for name in names}
+    made = [security_group_name(name) for name in names]
+    expected = {*made, *map(own_variant, made), *(f"SG-{name}" for name in names)}
     ours = next((group_id for group_id, name in instance.groups.items() if name in expected), "")
     if not ours:
         if firewall:
@@ -156,14 +170,14 @@ def key_file(files: KeyFiles, instance: Instance, chosen: str = "") -> Path:
     return files.path(name)
 
 
-def _own_variant(cloud: Cloud, files: KeyFiles, name: str, reporter: Reporter) -> str:
+def _own_variant(cloud: Cloud, files: KeyFiles, name: str, request: LaunchRequest, reporter: Reporter) -> str:
     # The computer's name keeps the variant the same from call to call, so that its key is made once.
     variant = f"{name}.{hashlib.sha256(own_mark().encode()).hexdigest()[:8]}"
     mine = files.read(variant) or files.create(variant)
     existing = keys.find(cloud, variant)
     if existing is None:
         reporter.note(f"the key pair {name} belongs to another computer; using {variant}")
-        return _imported(cloud, variant, mine.public_line)
+        return _imported(cloud, variant, mine.public_line, request)
     if keys.same_key(existing.public_key, mine.public_line):
         return variant
     raise KeyMissing(
@@ -173,9 +187,9 @@ def _own_variant(cloud: Cloud, files: KeyFiles, name: str, reporter: Reporter) -
     )
 
 
-def _imported(cloud: Cloud, name: str, public_line: str) -> str:
+def _imported(cloud: Cloud, name: str, public_line: str, request: LaunchRequest) -> str:
     try:
-        keys.put(cloud, name, public_line, MANAGED)
+        keys.put(cloud, name, public_line, {**request.all_tags, **MANAGED})
     except AwsError as error:
         existing = keys.find(cloud, name) if error.code == "InvalidKeyPair.Duplicate" else None
         if existing is None or not keys.same_key(existing.public_key, public_line):

@@ -25,15 +25,16 @@ from spot_connect.core.fleets import (
     member_names,
     reassign,
 )
+from spot_connect.core.images import check_starts, starts_on
 from spot_connect.core.members import member_tags
 from spot_connect.core.models import LIVE_STATES, Instance, LaunchSpec
 from spot_connect.core.names import MANAGED_TAG, NAME_TAG, instance_name
 from spot_connect.core.prices import money
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.tags import require_room
 from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.launching import ending, finding
-from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare, region_of
 from spot_connect.launching.realm import Realm
 from spot_connect.launching.shielding import to_the_end
@@ -78,7 +79,7 @@ def launch_fleet(
         >>> launch_fleet(realm, request, files, reporter, count=5).ids  # doctest: +SKIP
         ('i-0123456789abcdef0', ...)
     """
-    _check(request.name, count)
+    _check(request, count)
     with realm.state.lock(f"launch-{request.name}", wait_seconds=_MAINTAINED_SECONDS):
         cloud = realm.cloud(region_of(realm, request))
         _must_be_free(cloud, request.name, count)
@@ -175,10 +176,11 @@ def cancel_fleet(realm: Realm, fleet: Fleet, reporter: Reporter) -> tuple[Instan
     return alive
 
 
-def _check(prefix: str, count: int) -> None:
+def _check(request: LaunchRequest, count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
         raise UsageError(f"cannot launch {count!r} instances", advice=f"Give a whole number from 1 to {MOST}.")
-    instance_name(f"{prefix}_{count - 1}")
+    instance_name(f"{request.name}_{count - 1}")
+    require_room(request.all_tags, count)
 
 
 def _must_be_free(cloud: Cloud, prefix: str, count: int) -> None:
@@ -221,7 +223,7 @@ def further_pools(realm: Realm, fleet: Fleet, types: Collection[str]) -> tuple[P
     return tuple(
         Pool(quote.instance_type, subnets[quote.zone], limit, quote.price)
         for quote in prices.spot_prices(realm.cloud(fleet.region), types)
-        if quote.zone in subnets and quote.price <= limit
+        if quote.zone in subnets and quote.price <= limit and starts_on(fleet.spec.image.name, quote.instance_type)
     )
 
 
@@ -240,11 +242,13 @@ def _must_fit(cloud: Cloud, spec: LaunchSpec, types: Collection[str]) -> None:
             f"its image is for {spec.image.architecture}, not for {', '.join(odd)}",
             "Choose types of one architecture.",
         )
+    for kind in types:
+        check_starts(spec.image.id, spec.image.name, kind)
 
 
 def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int, *, maintain: bool) -> Fleet:
     cloud = realm.cloud(spec.region)
-    marks = {MANAGED_TAG: "true", FLEET_TAG: spec.name}
+    marks = {**spec.users_tags, MANAGED_TAG: "true", FLEET_TAG: spec.name}
     common = replace(spec, tags=common_tags(spec.name, spec.tags))
     template = launch_templates.create(cloud, template_name(spec.name), common, marks)
     keeps = False
@@ -252,7 +256,7 @@ def _launched(realm: Realm, spec: LaunchSpec, pools: Sequence[Pool], count: int,
     try:
         request = fleets.fleet_request(template, pools, count, marks, maintain=maintain)
         ask = partial(_answered, cloud, spec.name, request, pools, heard)
-        answer = patiently(cloud, spec.instance_profile, lambda: to_the_end(ask))
+        answer = to_the_end(ask)
         fleet = Fleet(
             answer.fleet_id, spec.name, spec.region, count, (), answer.errors, maintain, spec=spec, pools=tuple(pools)
         )
@@ -277,14 +281,14 @@ def _answered(
     answer = fleets.launch(cloud, request, pools)
     heard.append(answer)
     if request["Type"] == "instant" and not answer.instance_ids:
-        raise fleets.worst(f"launch the fleet {name}", answer.errors)
+        raise fleets.worst(f"launch the fleet {name}", answer.errors, local=cloud.is_local)
     return answer
 
 
 def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) -> Fleet:
     found = arrived(cloud, ids) if ids else _maintained(realm, fleet)
     if not found:
-        raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors)
+        raise fleets.worst(f"launch the fleet {fleet.name}", fleet.errors, local=cloud.is_local)
     given = [one.id for one in found]
     return replace(fleet, instances=_in_order(_numbered(cloud, given)))
 

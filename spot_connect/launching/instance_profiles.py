@@ -1,26 +1,18 @@
-"""Instance profiles: made, checked before a launch, and waited for while IAM settles."""
+"""Instance profiles: made, and checked before a launch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
-from typing import TypeVar
 
 from spot_connect.aws import instance_profiles
 from spot_connect.aws.session import Cloud
-from spot_connect.core.errors import AwsError, AwsObjectMissing, DeadlinePassed, NotAuthorized
+from spot_connect.core.errors import AwsError, AwsObjectMissing, NotAuthorized
 from spot_connect.core.instance_profiles import InstanceProfile, bare_name, checked_name, nearest, own_role_name
 from spot_connect.core.names import MANAGED_TAG
-from spot_connect.core.waiting import SYSTEM_CLOCK, Clock, Seen, wait_for
-
-T = TypeVar("T")
+from spot_connect.core.waiting import Seen, wait_for
 
 _MANAGED = {MANAGED_TAG: "true"}
 _SETTLING_SECONDS = 120.0
-_NEW = timedelta(minutes=10)
-_NOT_KNOWN_YET = "InvalidParameterValue"
-"""What EC2 says of a profile that IAM has not told it about yet, and of other things too."""
 
 
 def create(cloud: Cloud, name: str, role_or_policy: str) -> InstanceProfile:
@@ -84,39 +76,6 @@ def must_exist(cloud: Cloud, name_or_arn: str) -> None:
         "this account has none of that name",
         nearest(name, known) or "See sutils.list_instance_profiles(); sutils.create_instance_profile() makes one.",
     )
-
-
-def patiently(cloud: Cloud, name_or_arn: str, attempt: Callable[[], T], clock: Clock = SYSTEM_CLOCK) -> T:
-    """What ``attempt`` gives; tried again for two minutes while EC2 does not know a new instance profile yet.
-
-    Raises:
-        AwsError: what ``attempt`` raises, at once unless the profile was made in the last ten minutes.
-    """
-    refusals: list[AwsError] = []
-
-    def look() -> Seen[T]:
-        try:
-            return Seen(attempt())
-        except AwsError as error:
-            if error.code != _NOT_KNOWN_YET or not (refusals or _is_new(cloud, name_or_arn)):
-                raise
-            refusals.append(error)
-            return Seen(None, error.said)
-
-    try:
-        return wait_for("launch", look, seconds=_SETTLING_SECONDS, every=5.0, clock=clock)
-    except DeadlinePassed:
-        raise refusals[-1] from None
-
-
-def _is_new(cloud: Cloud, name_or_arn: str) -> bool:
-    if not name_or_arn:
-        return False
-    try:
-        found = instance_profiles.find(cloud, name_or_arn)
-    except AwsError:
-        return False
-    return found is not None and datetime.now(timezone.utc) - found.created < _NEW
 
 
 def _role_for(cloud: Cloud, name: str, role_or_policy: str) -> tuple[str, str]:

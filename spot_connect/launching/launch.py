@@ -11,7 +11,6 @@ from spot_connect.core.models import Instance, LaunchSpec, Subnet
 from spot_connect.core.prices import money, order_zones
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest
-from spot_connect.launching.instance_profiles import patiently
 from spot_connect.launching.preparing import Prepared, prepare
 from spot_connect.launching.realm import Realm
 from spot_connect.launching.shielding import to_the_end
@@ -72,4 +71,4 @@ def _launched(cloud: Cloud, spec: LaunchSpec, subnet: Subnet, hear: Hear) -> Ins
         hear(made)
         return made
 
-    return patiently(cloud, spec.instance_profile, lambda: to_the_end(ask))
+    return to_the_end(ask)

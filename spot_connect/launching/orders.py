@@ -36,7 +36,7 @@ def write(
     """
     if fleet.spec is None:
         raise ValueError(f"{fleet.name} was not launched here")
-    marks = {MANAGED_TAG: "true", FLEET_TAG: fleet.name}
+    marks = {**fleet.spec.users_tags, MANAGED_TAG: "true", FLEET_TAG: fleet.name}
     spec = replace(fleet.spec, tags=common_tags(fleet.name, {**fleet.spec.tags, **tags}), user_data=user_data)
     templates = _templates(realm.cloud(fleet.region), fleet.name, spec, marks)
     pools = {SPOT: (*fleet.pools, *further_pools(realm, fleet, others)), ON_DEMAND: fleet.pools}
@@ -70,7 +70,7 @@ def place(
     with reporter.step(f"launching {', '.join(names)}: {market}"):
         answer = to_the_end(ask)
         if not answer.instance_ids:
-            raise aws_fleets.worst(f"launch {', '.join(names)}", answer.errors)
+            raise aws_fleets.worst(f"launch {', '.join(names)}", answer.errors, local=cloud.is_local)
         found = arrived(cloud, answer.instance_ids)
     by_id = dict(zip(sorted(answer.instance_ids), names, strict=False))
     made = renamed(cloud, [one for one in found if one.id in by_id], by_id)

@@ -7,16 +7,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 
-from spot_connect.aws import groups, images, instance_types, networks, prices
+from spot_connect.aws import images, instance_types, networks, prices
 from spot_connect.aws.session import Cloud
 from spot_connect.core.errors import PriceTooLow, UsageError
+from spot_connect.core.images import check_starts, starts_on
+from spot_connect.core.instance_profiles import bare_name
 from spot_connect.core.models import Image, LaunchSpec, SpotPrice, Subnet
-from spot_connect.core.names import FILE_SYSTEM_TAG, LOGIN_TAG, MANAGED_TAG, NAME_TAG, PROFILE_TAG, USER_TAG
+from spot_connect.core.names import (
+    FILE_SYSTEM_TAG,
+    GROUP_TAG,
+    INSTANCE_PROFILE_TAG,
+    LOGIN_TAG,
+    MANAGED_TAG,
+    NAME_TAG,
+    PROFILE_TAG,
+    SUBNET_TAG,
+    USER_TAG,
+)
 from spot_connect.core.prices import money
 from spot_connect.core.profiles import Profile
 from spot_connect.core.reporting import Reporter
 from spot_connect.core.requests import LaunchRequest, is_run_at_boot
-from spot_connect.launching import doors, instance_profiles
+from spot_connect.launching import doors, instance_profiles, mounting
 from spot_connect.launching.realm import Realm
 from spot_connect.store import tables
 from spot_connect.store.keys import KeyFiles
@@ -62,6 +74,7 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
         ground = _look_up(cloud, request, profile, instance_type)
     limit = _price_limit(request, profile, region, instance_type)
     _check_price(request.name, ground.prices, limit)
+    _warn_if_unreachable(request, ground.subnets, reporter)
     with reporter.step(f"opening the door of {request.name}"):
         key_name, group_id = _open_doors(realm, cloud, files, request, profile, ground.subnets, reporter)
     spec = LaunchSpec(
@@ -71,7 +84,8 @@ def prepare(realm: Realm, request: LaunchRequest, files: KeyFiles, reporter: Rep
         image=ground.image,
         key_name=key_name,
         group_id=group_id,
-        tags=_tags(request, profile, ground.username),
+        tags=_tags(request, profile, ground.username, group_id),
+        users_tags=request.all_tags,
         username=ground.username,
         max_price=limit,
         instance_profile=request.instance_profile,
@@ -89,31 +103,63 @@ def region_of(realm: Realm, request: LaunchRequest) -> str:
 
 def _profile_of(request: LaunchRequest) -> Profile:
     if request.profile is None:
-        raise UsageError(f"cannot launch {request.name}", "no profile was given", "Name one with -p, e.g. -p t2.micro.")
+        raise UsageError(f"cannot launch {request.name}", "no profile was given", "Name one with -p, e.g. -p t3.micro.")
     return request.profile
 
 
 def _look_up(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> _Ground:
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor(max_workers=5) as pool:
         rights = pool.submit(instance_profiles.must_exist, cloud, request.instance_profile)
-        image = pool.submit(_choose_image, cloud, request, profile, instance_type)
-        subnets = pool.submit(networks.subnets, cloud, _vpc_of_group(cloud, request))
+        image = pool.submit(choose_image, cloud, request, profile, instance_type)
+        subnets = pool.submit(_choose_subnets, cloud, request)
         quotes = pool.submit(prices.current, cloud, instance_type)
+        file_system = pool.submit(mounting.vpc_of, cloud, request.filesystem)
         chosen, username = image.result()
         rights.result()
+        there = file_system.result()
+        mounting.require_same_vpc(request.filesystem, request.name, there, subnets.result()[0].vpc_id)
         return _Ground(chosen, request.username or username, subnets.result(), quotes.result())
 
 
-def _vpc_of_group(cloud: Cloud, request: LaunchRequest) -> str:
-    found = groups.find(cloud, request.security_group) if request.security_group else None
-    return found.vpc_id if found else ""
+def _choose_subnets(cloud: Cloud, request: LaunchRequest) -> tuple[Subnet, ...]:
+    """The subnet that the user named, or one a zone: in the VPC of the group that he named, or in the default one."""
+    group = doors.named_group(cloud, request)
+    if not request.subnet:
+        return networks.subnets(cloud, group.vpc_id if group else "")
+    chosen = networks.subnet(cloud, request.subnet)
+    if group is not None and group.vpc_id != chosen.vpc_id:
+        # Names are unique in one VPC alone.
+        group = None if group.id == request.security_group else doors.named_group(cloud, request, chosen.vpc_id)
+        if group is None:
+            raise UsageError(
+                f"cannot launch {request.name} in the subnet {chosen.id}",
+                f"it is in {chosen.vpc_id}, and the security group {request.security_group} is in another VPC",
+                "Name a group of that VPC, or leave -sg out to have one made there.",
+            )
+    return (chosen,)
 
 
-def _choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> tuple[Image, str]:
-    """The image and its user name: the one asked for, else the newest of the profile's kind for the type."""
+def _warn_if_unreachable(request: LaunchRequest, subnets: Sequence[Subnet], reporter: Reporter) -> None:
+    if any(subnet.is_public for subnet in subnets):
+        return
+    where = f"the subnet {request.subnet}" if request.subnet else f"every subnet of {subnets[0].vpc_id}"
+    reporter.warn(
+        f"{request.name} can hardly be reached: {where} is private, without a route to an internet gateway; "
+        "name a public one with --subnet, or give its route table a route of 0.0.0.0/0 to an internet gateway"
+    )
+
+
+def choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str) -> tuple[Image, str]:
+    """The image and its user name: the one asked for, else the newest of the profile's kind for the type.
+
+    Raises:
+        UsageError: image and type do not fit.
+        AwsObjectMissing: the Region has no such image or type.
+    """
     architecture = instance_types.architecture(cloud, instance_type)
-    image_id, username = _image_id(cloud, request, profile, architecture)
+    image_id, username = _image_id(cloud, request, profile, instance_type, architecture)
     image = images.describe(cloud, image_id)
+    check_starts(image_id, image.name, instance_type)
     if image.architecture != architecture:
         raise UsageError(
             f"cannot launch {request.name}",
@@ -123,15 +169,20 @@ def _choose_image(cloud: Cloud, request: LaunchRequest, profile: Profile, instan
     return image, username
 
 
-def _image_id(cloud: Cloud, request: LaunchRequest, profile: Profile, architecture: str) -> tuple[str, str]:
+def _image_id(
+    cloud: Cloud, request: LaunchRequest, profile: Profile, instance_type: str, architecture: str
+) -> tuple[str, str]:
     if request.image_id:
         known = tables.image_by_id(request.image_id)
         return request.image_id, known.username if known else profile.username
     row = tables.image(cloud.region, architecture, profile.image_name) if profile.image_name else None
+    row = tables.fitting(row, instance_type)
     if row is None or not _is_ours(profile):
         return _own_image(cloud, request, profile), profile.username
     newest = images.newest_id(cloud, row.ssm_parameter) if row.ssm_parameter else ""
-    return newest or _next_best(cloud, request, profile) or row.id, row.username
+    # The profile's own image is of another kind where another one had to be chosen.
+    own = _next_best(cloud, request, profile) if starts_on(profile.image_name, instance_type) else ""
+    return newest or own or row.id, row.username
 
 
 def _is_ours(profile: Profile) -> bool:
@@ -197,13 +248,21 @@ def _open_doors(
         return key.result(), group.id
 
 
-def _tags(request: LaunchRequest, profile: Profile, username: str) -> dict[str, str]:
+def _tags(request: LaunchRequest, profile: Profile, username: str, group_id: str) -> dict[str, str]:
+    """What the machine is told by later, also when it has ended and EC2 has forgotten its network and its rights."""
+    named = {
+        FILE_SYSTEM_TAG: request.filesystem,
+        GROUP_TAG: request.security_group and group_id,
+        SUBNET_TAG: request.subnet,
+        INSTANCE_PROFILE_TAG: bare_name(request.instance_profile),
+    }
     return {
+        **request.all_tags,
         "Name": request.name,
         NAME_TAG: request.name,
         MANAGED_TAG: "true",
         USER_TAG: doors.own_mark().removeprefix("spot-connect ")[:256],
         PROFILE_TAG: profile.name,
         LOGIN_TAG: username,
-        **({FILE_SYSTEM_TAG: request.filesystem} if request.filesystem else {}),
+        **{key: value for key, value in named.items() if value},
     }

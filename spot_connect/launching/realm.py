@@ -22,7 +22,7 @@ from spot_connect.store.regions import RegionHints
 from spot_connect.store.settings import Settings
 from spot_connect.store.ssh_aliases import SshAliases
 from spot_connect.store.state import State, home, realm
-from spot_connect.store.where import efs_must_encrypt, is_strict, local_is_chosen
+from spot_connect.store.where import efs_must_encrypt, is_strict, local_is_chosen, standing_tags
 
 _LOOPBACK = "127.0.0.1"
 _OWN_FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
@@ -69,6 +69,10 @@ class Realm:
         cloud.log_in()
         return cloud
 
+    def unopened_cloud(self, region: str) -> Cloud:
+        """The same, before anybody has looked for credentials: the first call does that."""
+        return self._anywhere.in_region(region)
+
     @cached_property
     def default_region(self) -> str:
         """Where to work if nothing says otherwise.
@@ -92,6 +96,15 @@ class Realm:
     def own_address(self) -> str:
         """The address that instances see us come from; the local cloud never asks the network."""
         return _LOOPBACK if self.is_local else _own_address(self._anywhere)
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """The tags that everything gets that is made, as ``SPOT_CONNECT_TAGS`` says.
+
+        Raises:
+            UsageError: one of them is none that a user may give.
+        """
+        return standing_tags()
 
     def keys(self, directory: str, reporter: Reporter) -> KeyFiles:
         """Private keys in ``directory``, or in the realm's own place."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,9 @@ from spot_connect.core.firewall import parse_rules
 from spot_connect.core.names import instance_name
 from spot_connect.core.profiles import Profile
 from spot_connect.core.requests import LaunchRequest
+from spot_connect.core.tags import given_tags
 from spot_connect.core.values import price as checked_price
+from spot_connect.core.values import subnet_id
 from spot_connect.core.values import username as checked_username
 from spot_connect.launching.realm import Realm
 
@@ -31,6 +33,8 @@ def launch_request(
     instance_profile: str = "",
     monitoring: bool = False,
     user_data: str = "",
+    subnet: str | None = None,
+    tags: Mapping[str, str] | Iterable[str] | None = None,
 ) -> LaunchRequest:
     """The machine asked for, from arguments as :class:`spot_connect.spotted.SpotInstance` documents them.
 
@@ -51,6 +55,9 @@ def launch_request(
         instance_profile=instance_profile or "",
         monitoring=monitoring,
         user_data=user_data,
+        subnet=subnet_id(subnet) if subnet else "",
+        tags=given_tags(tags),
+        standing_tags=realm.tags,
     )
 
 

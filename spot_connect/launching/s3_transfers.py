@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from spot_connect.aws import buckets
 from spot_connect.core.errors import AwsObjectMissing, ScriptFailed
+from spot_connect.core.packages import aws_cli
+from spot_connect.core.reporting import Reporter
 from spot_connect.core.s3_transfers import S3Transfer, in_background, sync_script
 from spot_connect.launching.realm import Realm
 from spot_connect.ssh.command import run_commands
@@ -26,12 +28,22 @@ def check(realm: Realm, transfer: S3Transfer, region: str) -> None:
         )
 
 
-def start(connection: Connection, transfer: S3Transfer, log: str) -> None:
+def start(connection: Connection, transfer: S3Transfer, log: str, reporter: Reporter) -> None:
     """Start the copy in the background of the instance, which ends itself when it is done.
 
+    The AWS CLI, which does the work, is installed first where the image lacks it.
+
     Raises:
-        ScriptFailed: it could not be started; the instance still runs.
+        ScriptFailed: it could not be started, or there is no AWS CLI to be had; the instance still runs.
     """
+    with reporter.step("looking for the AWS CLI on the instance"):
+        there = run_commands(connection, f"{aws_cli()}spot_aws_cli")
+    if there.exit_status:
+        words = there.stderr.decode("utf-8", "replace").strip()
+        raise ScriptFailed(
+            f"the transfer did not start: {connection} has no AWS CLI, and it could not be installed",
+            *(there.exit_status, words, f"{words.splitlines()[-1] if words else ''} Use an image that has it (-ami)."),
+        )
     finished = run_commands(connection, in_background(sync_script(transfer, log), _SCRIPT))
     if finished.exit_status:
         words = finished.stderr.decode("utf-8", "replace")

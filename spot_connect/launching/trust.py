@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 
 from spot_connect.aws import instances
+from spot_connect.core.booting import boot_seconds
 from spot_connect.core.errors import (
     AwsError,
     AwsUnreachable,
@@ -81,7 +82,8 @@ class HostKeyCheck:
         name = self._instance.name
         with self._reporter.step(f"waiting for the console of {name} to show its host key"):
             try:
-                told = wait_for("host key on the console", self._look_patiently, seconds=_STRICT_SECONDS, every=2.0)
+                seconds = max(_STRICT_SECONDS, boot_seconds(self._instance.type))
+                told = wait_for("host key on the console", self._look_patiently, seconds=seconds, every=2.0)
             except (DeadlinePassed, AwsError) as error:
                 raise self._unknown(error.said) from error
         self._pin(told)

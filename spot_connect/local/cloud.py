@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spot_connect.core.models import Address
 from spot_connect.local.faults import Faults
+from spot_connect.local.lag import Lag
 from spot_connect.local.places import read_json, write_json
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class Cloud:
         self.addresses = Addresses(settings.ssh_port)
         self.launching = RLock()
         self.faults = Faults()
+        self.lag = Lag(self.faults, self.now)
         self.notes: list[str] = []
         self.restored: list[str] = []
         self.started = time.time()

@@ -89,7 +89,20 @@ class PolicyFault:
         return f"{self.statements[0]['Action']} is denied for {whom}"
 
 
-Fault = PoolFault | CallFault | BootFault | ConsoleFault | PolicyFault
+@dataclass(frozen=True, slots=True)
+class LagFault:
+    """What was just made is unknown to other calls for up to that long; the seed decides to which."""
+
+    kind: str
+    seconds: float
+    seed: int
+
+    def __str__(self) -> str:
+        return f"what was just made unknown to other calls for up to {self.seconds:g} s (seed {self.seed})"
+
+
+Fault = PoolFault | CallFault | BootFault | ConsoleFault | LagFault | PolicyFault
+_ONE_OF_A_KIND = BootFault | ConsoleFault | LagFault
 
 
 @dataclass(slots=True)
@@ -125,7 +138,7 @@ class Faults:
         """
         plan = _Plan(_fault(body), float(body.get("times") or math.inf))
         with self._lock:
-            if isinstance(plan.fault, BootFault | ConsoleFault):
+            if isinstance(plan.fault, _ONE_OF_A_KIND):
                 self._plans = [one for one in self._plans if type(one.fault) is not type(plan.fault)]
             self._plans.append(plan)
             return _record(plan)
@@ -185,6 +198,12 @@ class Faults:
             plan = self._next(lambda fault: isinstance(fault, ConsoleFault))
         return plan.fault.seconds if plan and isinstance(plan.fault, ConsoleFault) else 0.0
 
+    def lag(self) -> LagFault | None:
+        """How late other calls hear of what was made."""
+        with self._lock:
+            plan = self._next(lambda fault: isinstance(fault, LagFault))
+        return plan.fault if plan and isinstance(plan.fault, LagFault) else None
+
     def _strike(self, suits: Callable[[Fault], bool]) -> Fault | None:
         with self._lock:
             plan = self._next(suits)
@@ -221,6 +240,7 @@ def _fault(body: Body) -> Fault:
         "allow-only": lambda kind, body: PolicyFault(
             kind, statements(body.get("policy")), str(body.get("role") or ""), only=True
         ),
+        "lag": lambda kind, body: LagFault(kind, float(body["seconds"]), int(body.get("seed") or 1)),
     }
     if kind not in makers:
         raise LocalCloudError(f"cannot plan {kind}", f"the faults are {', '.join(makers)}")

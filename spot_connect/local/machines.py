@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from spot_connect.core import untrusted
 from spot_connect.core.errors import LocalCloudError
+from spot_connect.core.models import Address
 from spot_connect.core.names import LOGIN_TAG, SSH_TAG
+from spot_connect.local import routes
 from spot_connect.local.images import login_name
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class Machines:
 
     def adopt(self, instance: Any) -> None:
         """Give a new instance its address and its box."""
-        address = self._cloud.addresses.with_port(instance.public_ip or self._cloud.addresses.take())
+        address = self._place_of(instance)
         pair = instance.ec2_backend.key_pairs.get(instance.key_name)
         instance.machine = Machine(
             login=_login(instance),
@@ -130,7 +132,7 @@ class Machines:
             token=secrets.token_urlsafe(24),
             secret=secrets.token_urlsafe(24),
         )
-        _advertise(instance)
+        self._advertise(instance)
         self.keep(instance)
         self.settle(instance)
 
@@ -140,9 +142,9 @@ class Machines:
 
     def readdress(self, instance: Any) -> None:
         """A stopped instance comes back elsewhere, as in EC2."""
-        address = self._cloud.addresses.with_port(instance.public_ip or self._cloud.addresses.take())
+        address = self._place_of(instance)
         instance.machine.host, instance.machine.port = address.host, address.port
-        _advertise(instance)
+        self._advertise(instance)
 
     def mount(self, instance: Any, source: str, target: str) -> None:
         """Mount ``source``, a file system's id and a path in it, until the instance ends or boots again.
@@ -252,6 +254,7 @@ class Machines:
             self._move(instance, "stopping", "stopped")
         elif state == "shutting-down":
             self._remove(instance.id)
+            routes.lose(instance)
             self._move(instance, "shutting-down", "terminated")
         else:
             return False
@@ -270,7 +273,7 @@ class Machines:
             return
         if (box.host, box.port) != (machine.host, machine.port):
             machine.host, machine.port = box.host, box.port
-            _advertise(instance)
+            self._advertise(instance)
         machine.booted_before = True
         self._mount_again(instance)
         self._up.add(instance.id)
@@ -304,6 +307,19 @@ class Machines:
                 set_state(instance, after)
         if after == "terminated":
             instance.machine.ended = self._cloud.now()
+
+    def _place_of(self, instance: Any) -> Address:
+        """Where its machine listens: at the public address, if packets come in there, or else where nobody looks."""
+        addresses = self._cloud.addresses
+        return addresses.with_port(instance.public_ip if routes.leads_out(instance) else addresses.take())
+
+    def _advertise(self, instance: Any) -> None:
+        """Tell where SSH is to be tried. At the public address of one that cannot be reached nobody listens there."""
+        machine = instance.machine
+        if routes.leads_out(instance):
+            instance.add_tags({SSH_TAG: f"{machine.host}:{machine.port}"})
+        elif instance.public_ip:
+            instance.add_tags({SSH_TAG: str(self._cloud.addresses.with_port(instance.public_ip))})
 
     def _spec(self, instance: Any) -> Any:
         from spot_connect.local.boxes.supervisor import BoxSpec
@@ -347,11 +363,6 @@ def set_state(instance: Any, name: str) -> None:
 def user_data(instance: Any) -> bytes:
     """The user data as it was before base64."""
     return base64.b64decode(str(instance.user_data)) if instance.user_data else b""
-
-
-def _advertise(instance: Any) -> None:
-    if instance.public_ip:
-        instance.add_tags({SSH_TAG: f"{instance.machine.host}:{instance.machine.port}"})
 
 
 def _login(instance: Any) -> str:

@@ -25,7 +25,7 @@ from spot_connect.local.places import write_private
 from spot_connect.store import private
 
 # Raise it when a class of ours that is saved changes; what was saved before is then discarded with a word.
-_FORMAT = 4
+_FORMAT = 5
 _PLAIN = {
     "builtins": {"bool", "bytearray", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"},
     "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},

@@ -39,6 +39,7 @@ class Router:
         self._extra = extra_services.handlers(cloud)
         self._faults = cloud.faults
         self._rights = cloud.rights
+        self._lag = cloud.lag
         self._saver = saver
         self._record = Record()
         self._moto = _moto()
@@ -56,6 +57,13 @@ class Router:
         handler = self._extra.get(service)
         if handler:
             return handler(environ, start_response)
+        with self._lag.call():
+            unknown_yet = self._lag.refusal(service, region, environ)
+            if unknown_yet:
+                return refuse(environ, *unknown_yet)(environ, start_response)
+            return self._answered(environ, start_response)
+
+    def _answered(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self._ask_moto(environ, start_response)
         with self._saver.changing():

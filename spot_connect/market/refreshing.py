@@ -150,7 +150,7 @@ def _row(profile: Profile, memory: Refreshed) -> ImageRow | str:
     if not name:
         return f"{profile.image_id} is an image of your own"
     architecture = known.architecture if known else tables.architecture(profile.instance_type) or ""
-    row = _image(profile.region, architecture, name)
+    row = tables.fitting(_image(profile.region, architecture, name), profile.instance_type)
     if row is None or not row.ssm_parameter:
         return f"AWS does not publish the newest {name!r} in {profile.region}"
     return row

@@ -22,8 +22,8 @@ UNKNOWN = 66
 """The program knows no such run."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom spot_connect.crew.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
-_SHARED = "untrusted"
-"""Of what can be decided without an instance, the one module that is needed on one, too."""
+_SHARED = ("booting", "packages", "untrusted")
+"""Of what can be decided without an instance, the modules that are needed on one, too."""
 # What a user has installed on the instance must stay importable beside it.
 _PACKAGE = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 
@@ -37,7 +37,8 @@ def program() -> bytes:
             if source.name.endswith(".py"):
                 texts[f"spot_connect/{room}/{source.name}"] = source.read_text(encoding="utf-8")
     texts["spot_connect/core/__init__.py"] = _PACKAGE
-    texts[f"spot_connect/core/{_SHARED}.py"] = files("spot_connect.core").joinpath(f"{_SHARED}.py").read_text("utf-8")
+    for name in _SHARED:
+        texts[f"spot_connect/core/{name}.py"] = files("spot_connect.core").joinpath(f"{name}.py").read_text("utf-8")
     # For scripts that train with Keras; nothing else imports it.
     texts["spot_connect/keras_callback.py"] = files("spot_connect").joinpath("keras_callback.py").read_text("utf-8")
     archive = io.BytesIO()
@@ -94,20 +95,29 @@ class Agent:
     ) -> str:
         # Every user of the machine can read the arguments of every process.
         stdin = json.dumps({**asked, "instance": self._instance_id}).encode() + b"\n" + stdin
-        for _ in range(2):
+        for may_send in (True, False):
             done = run(
                 *(self._connection, _call(verb)),
                 stdin=stdin, on_stdout=show, on_stderr=show_errors, capture=show is None,
             )  # fmt: skip
-            if done.exit_status != _ABSENT:
+            if not may_send or not self._lacks_program(done.exit_status):
                 break
             self._send()
         if done.exit_status:
             raise self._failure(verb, done.exit_status, done.stderr.decode("utf-8", "replace").strip())
         return done.stdout.decode("utf-8", "replace")
 
+    def _lacks_program(self, status: int) -> bool:
+        """Whether a verb that ended with ``status`` was not done for want of the program, or of a part of it."""
+        if status in (0, UNKNOWN, _NO_PYTHON):
+            return False
+        if status == _ABSENT:
+            return True
+        file = f"~/.spot-connect/{program_name()}"
+        return run(self._connection, _IS_WHOLE.format(file=file, **_told())).exit_status != 0
+
     def _send(self) -> None:
-        done = run(self._connection, _SEND.format(name=program_name()), stdin=program())
+        done = run(self._connection, _SEND.format(name=program_name(), **_told()), stdin=program())
         if done.exit_status:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise SshError(f"cannot put our program on {self._connection}", said, "Is the disk full?")
@@ -120,10 +130,20 @@ class Agent:
         )
 
 
-_SEND = """
-umask 077 && mkdir -p ~/.spot-connect && cat > ~/.spot-connect/{name}.$$ &&
-mv ~/.spot-connect/{name}.$$ ~/.spot-connect/{name}
+_IS_WHOLE = """[ "$(wc -c < {file})" -eq {size} ] && {{
+    ! command -v sha256sum > /dev/null || [ "$(sha256sum < {file} | cut -c 1-64)" = {digest} ]; }}"""
+# Where this side dies on the way, cat sees the end of its input as if that were all.
+_SEND = f"""
+umask 077 && mkdir -p ~/.spot-connect && cd ~/.spot-connect || exit
+find . -maxdepth 1 -name 'agent-*.zip.*' -mmin +60 -exec rm -f {{{{}}}} +
+cat > {{name}}.$$ && {_IS_WHOLE.replace("{file}", "{name}.$$")} && mv {{name}}.$$ {{name}} && exit
+rm -f {{name}}.$$
+exit 1
 """
+
+
+def _told() -> dict[str, str]:
+    return {"size": str(len(program())), "digest": program_hash()}
 
 
 def program_name() -> str:
@@ -138,4 +158,4 @@ def program_hash() -> str:
 
 def _call(verb: str) -> str:
     file = f"$HOME/.spot-connect/{program_name()}"
-    return f'[ -f "{file}" ] || exit {_ABSENT}; exec python3 "{file}" {verb}'
+    return f'[ -s "{file}" ] || exit {_ABSENT}; exec python3 "{file}" {verb}'

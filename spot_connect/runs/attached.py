@@ -46,6 +46,7 @@ def _end(run: Run, title: str, shown: Shown, reporter: Reporter) -> None:
             run.stop(interrupt=True)
             run.follow_into(shown)
             run.forget()
+        reporter.note(f"stopped {title} on {run.name}")
     except SpotConnectError as error:
         reporter.warn(f"cannot end {title} on {run.name}, where it goes on: {error.what}")
         reporter.note("The same command comes back to it.")

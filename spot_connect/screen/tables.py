@@ -12,7 +12,7 @@ from spot_connect.screen.streams import say
 _GAP = "  "
 _WHOLE = frozenset(
     {
-        *("name", "id", "state", "type", "zone", "region", "age", "cost"),
+        *("run", "job", "name", "id", "state", "type", "zone", "region", "age", "cost"),
         *("now", "low", "high", "price/h", "on-demand", "saving"),
     }
 )
@@ -73,8 +73,11 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> 
 
 
 def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    # A letter of Chinese takes two columns of a terminal.
+    from rich.cells import cell_len
+
     widths = [
-        width if column in _WHOLE else max((len(word) for cell in cells for word in cell.split()), default=0)
-        for column, width, cells in zip(columns, _widths(columns, rows), zip(columns, *rows, strict=True), strict=True)
+        max(cell_len(part) for cell in cells for part in ([cell] if column in _WHOLE else cell.split() or [""]))
+        for column, cells in zip(columns, zip(columns, *rows, strict=True), strict=True)
     ]
     return sum(widths) + len(_GAP) * len(widths)

@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import paramiko
 from paramiko.common import (
@@ -31,8 +31,11 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 # The first is begun before the server has spoken. OpenSSH does it with OpenSSL, which costs the server 2 ms less than
 # its own code for the next. No group exchange: it costs a round trip and some 40 ms more than any of these.
+_CURVE = "curve25519-sha256"
+"""RFC 8731's name for what paramiko knows by the older one alone."""
 _EXCHANGES = (
     "ecdh-sha2-nistp256",
+    _CURVE,
     "curve25519-sha256@libssh.org",
     "ecdh-sha2-nistp384",
     "ecdh-sha2-nistp521",
@@ -141,6 +144,11 @@ def _known(names: Iterable[str], table: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in known)
 
 
+def _with_curve(exchanges: Mapping[str, type]) -> dict[str, type]:
+    older = exchanges.get(f"{_CURVE}@libssh.org")
+    return {**exchanges, **({_CURVE: older} if older else {})}
+
+
 class Transport(paramiko.Transport):
     """An SSH client's transport over a ``Line``, not yet started."""
 
@@ -151,7 +159,8 @@ class Transport(paramiko.Transport):
     }
     _preferred_ciphers = _known(_CIPHERS, vars(paramiko.Transport)["_cipher_info"])
     _preferred_macs = _known(_MACS, vars(paramiko.Transport)["_mac_info"])
-    _preferred_kex = _known(_EXCHANGES, vars(paramiko.Transport)["_kex_info"])
+    _kex_info = _with_curve(vars(paramiko.Transport)["_kex_info"])
+    _preferred_kex = _known(_EXCHANGES, _kex_info)
     packetizer: Packetizer
 
     def __init__(self, line: Line, *, host_key_algorithms: Iterable[str], seconds: float, hasty: bool) -> None:

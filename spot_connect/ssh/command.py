@@ -436,6 +436,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 head -c {size} > "$directory/commands" || exit 125
+[ "$(wc -c < "$directory/commands")" -eq {size} ] || exit 125
 bash "$directory/commands"
 """
 

@@ -22,7 +22,7 @@ from spot_connect.core.errors import (
 from spot_connect.core.models import Address
 from spot_connect.core.waiting import SYSTEM_CLOCK, Seen, wait_for
 from spot_connect.ssh._pieces import Pieces
-from spot_connect.ssh.dialling import Dialling
+from spot_connect.ssh.dialling import Dialled, Dialling
 from spot_connect.ssh.doubt import Doubt
 from spot_connect.ssh.host_keys import HostKey
 from spot_connect.ssh.key_files import load_key
@@ -80,7 +80,7 @@ class Connection:
         verify: Callable[[HostKey], None],
         known: tuple[HostKey, ...] = (),
         connect_seconds: float = 10.0,
-        begun: Dialling | None = None,
+        begun: Dialling | Dialled | None = None,
         doubt: Doubt | None = None,
     ) -> None:
         self.address = address
@@ -142,6 +142,13 @@ class Connection:
                 return
             self.close()
             self._transport = self._connect(early)
+
+    def go_on_with(self, connected: socket.socket) -> None:
+        """Log in over this connection to the server, at the next opening; nothing was read from it or written."""
+        with self._lock:
+            before, self._begun = self._begun, Dialled(connected, self._seconds)
+            if before:
+                before.hang_up()
 
     def open_soon(self, command: str = "") -> None:
         """Begin to open it in the background; what goes wrong is raised by the next use, which tries again.
@@ -209,7 +216,7 @@ class Connection:
 
     def another(self) -> Connection:
         """A second line to the same server, not yet opened."""
-        return Connection(
+        made = Connection(
             self.address,
             self.username,
             self.key_file,
@@ -218,6 +225,9 @@ class Connection:
             connect_seconds=self._seconds,
             doubt=self.doubt,
         )
+        # What the server has not taken once it does not take again, and OpenSSH counts the lines that are given up.
+        made._is_hasty = self._is_hasty
+        return made
 
     def channel(self) -> paramiko.Channel:
         """A new session channel, for this package's own use.
@@ -381,7 +391,7 @@ class Connection:
         except OSError as error:
             raise unreachable(self.address, reason(error)) from error
 
-    def _begun_to_dial(self) -> Dialling | None:
+    def _begun_to_dial(self) -> Dialling | Dialled | None:
         begun, self._begun = self._begun, None
         if begun or "paramiko" in sys.modules:
             # A thread for each of a hundred instances only makes all of them wait for each other.

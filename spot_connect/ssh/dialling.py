@@ -1,4 +1,4 @@
-"""A TCP connection that is made while everything else is still being loaded; so this loads next to nothing."""
+"""TCP connections that are made while everything else is still being loaded; so this loads next to nothing."""
 
 from __future__ import annotations
 
@@ -56,3 +56,24 @@ class Dialling:
             self._outcome = connected
             if not self._is_wanted:
                 connected.close()
+
+
+class Dialled:
+    """A TCP connection that is there already, in the place of one that is being made.
+
+    Args:
+        connected: the connection.
+        seconds: the longest that the other side may be silent.
+    """
+
+    def __init__(self, connected: socket.socket, seconds: float) -> None:
+        connected.settimeout(seconds)
+        self._connected = connected
+
+    def connected(self) -> socket.socket:
+        """The connection, which is the caller's from then on."""
+        return self._connected
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        self._connected.close()

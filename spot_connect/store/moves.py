@@ -61,7 +61,7 @@ def with_image(profiles: Mapping[str, Settings], row: ImageRow) -> tuple[dict[st
 
     Each profile gets the image of that name in its own Region and for its own architecture.
     """
-    return _with_images(profiles, lambda profile: _image(profile.region or row.region, _runs(profile), row.name))
+    return _with_images(profiles, lambda profile: _like(row, profile))
 
 
 def with_own_image(profiles: Mapping[str, Settings], row: ImageRow) -> tuple[dict[str, Settings], tuple[str, ...]]:
@@ -91,7 +91,10 @@ def fresh(region: str, image: str, price_increase: Decimal) -> dict[str, Setting
         raise UsageError(f"cannot cap prices at {price_increase} of the spot price", advice="Give a number above 1.")
     images = _images_for(region, image)
     fitting = {kind.instance_type: images.get(kind.architecture) for kind in tables.types() if kind.spot}
-    rows = [(price, fitting.get(price.instance_type)) for price in tables.prices_in(region)]
+    rows = [
+        (price, tables.fitting(fitting.get(price.instance_type), price.instance_type))
+        for price in tables.prices_in(region)
+    ]
     return {price.instance_type: _fresh(price, row, price_increase) for price, row in rows if row}
 
 
@@ -142,7 +145,11 @@ def _moved_cap(profile: Profile, there: PriceRow | None) -> Decimal | None:
 def _counterpart(profile: Profile, region: str) -> ImageRow | None:
     row = _image_by_id(profile.image_id)
     name = row.name if row else profile.image_name
-    return _image(region, row.architecture if row else _runs(profile), name)
+    return tables.fitting(_image(region, row.architecture if row else _runs(profile), name), profile.instance_type)
+
+
+def _like(row: ImageRow, profile: Profile) -> ImageRow | None:
+    return tables.fitting(_image(profile.region or row.region, _runs(profile), row.name), profile.instance_type)
 
 
 def _with_images(

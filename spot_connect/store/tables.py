@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spot_connect.core.errors import StateError
-from spot_connect.core.images import DEFAULT_IMAGE_NAME
+from spot_connect.core.images import DEFAULT_IMAGE_NAME, STARTS_ANYWHERE, starts_on
 
 DATA = Path(__file__).parent.parent / "data"
 _PRICES = DATA / "spot_instance_pricing.csv"
@@ -169,6 +169,18 @@ def default_image(region: str, architecture: str) -> ImageRow | None:
         'ec2-user'
     """
     return image(region, architecture, DEFAULT_IMAGE_NAME)
+
+
+def fitting(row: ImageRow | None, instance_type: str) -> ImageRow | None:
+    """The image itself, or another one of its Region where images like it do not start on the type.
+
+    Example:
+        >>> fitting(default_image("eu-west-1", "arm64"), "a1.medium").family
+        'ubuntu-24.04'
+    """
+    if row is None or starts_on(row.name, instance_type):
+        return row
+    return image(row.region, row.architecture, STARTS_ANYWHERE)
 
 
 def images(region: str) -> Iterator[ImageRow]:

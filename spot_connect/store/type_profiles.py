@@ -34,13 +34,13 @@ def of_type(instance_type: str, region: str) -> Profile | None:
             "`spot_connect find --vcpus N --memory GIB` lists types that will do.",
         )
     price = tables.price(instance_type, region)
-    image = tables.default_image(region, kind.architecture)
+    image = tables.fitting(tables.default_image(region, kind.architecture), instance_type)
     return Profile(
         name=instance_type,
         instance_type=instance_type,
         region=region,
         image_id=image.id if image else "",
-        image_name=DEFAULT_IMAGE_NAME,
+        image_name=image.name if image else DEFAULT_IMAGE_NAME,
         username=image.username if image else "ec2-user",
         price=price.on_demand if price else None,
         min_price=price.spot if price else None,

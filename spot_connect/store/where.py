@@ -11,6 +11,7 @@ HOME_VARIABLE = "SPOT_CONNECT_HOME"
 LOCAL_VARIABLE = "SPOT_CONNECT_LOCAL"
 EFS_TLS_VARIABLE = "SPOT_CONNECT_EFS_TLS"
 STRICT_VARIABLE = "SPOT_CONNECT_STRICT_HOST_KEY"
+TAGS_VARIABLE = "SPOT_CONNECT_TAGS"
 
 
 def home_directory() -> str:
@@ -54,6 +55,24 @@ def efs_must_encrypt(choice: str | None = None) -> bool:
     from spot_connect.core.values import efs_tls
 
     return efs_tls(word) == "require"
+
+
+def standing_tags() -> dict[str, str]:
+    """The tags that everything gets that is made: ``SPOT_CONNECT_TAGS``, ``key=value`` with commas between them.
+
+    Raises:
+        UsageError: one of them is none that a user may give.
+    """
+    text = os.environ.get(TAGS_VARIABLE, "")
+    if not text:
+        return {}
+    from spot_connect.core.errors import UsageError
+    from spot_connect.core.tags import listed_tags
+
+    try:
+        return listed_tags(text)
+    except UsageError as error:
+        raise UsageError(error.what, error.said, f"It is in {TAGS_VARIABLE}. {error.advice}") from error
 
 
 def _chosen(choice: bool | None, variable: str) -> bool:

@@ -14,9 +14,13 @@ from spot_connect.core.errors import SshError
 from spot_connect.core.waiting import SYSTEM_CLOCK
 from spot_connect.ssh.connection import Connection
 from spot_connect.transfers.far import Far
-from spot_connect.transfers.work import Advance, Task
+from spot_connect.transfers.work import Advance, Stride, Task
 
-_AHEAD = 2
+_AHEAD = {True: 2, False: 1}
+"""How many tasks a hand has asked for beside the one that it waits for, where it writes and where it reads.
+
+What is written is under way by then; what was asked for no other hand can take.
+"""
 _MOST_CONNECTIONS = 8
 _WINDOW = 2 * 1024 * 1024
 """What OpenSSH takes on one channel before it waits for the program behind it."""
@@ -38,8 +42,8 @@ class Source(Protocol):
     def is_empty(self) -> bool:
         """Whether all is taken."""
 
-    def take(self) -> Task | None:
-        """The next task; none when nothing is left."""
+    def take(self, fit: int) -> Task | None:
+        """The next task, of about ``fit`` bytes if it can be cut; none when nothing is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +215,22 @@ class Pool:
 
     def _work_off(self, far: Far, heap: Source) -> None:
         asked: deque[Task] = deque()
+        stride = Stride(self._connection.round_trip)
+
+        def note(size: int) -> None:
+            stride.note(size)
+            self._note(size)
+
         while True:
-            task = None if self._stopped.is_set() else heap.take()
+            task = None if self._stopped.is_set() else heap.take(stride.size)
             if task:
-                task.ask(far, self._note)
+                task.ask(far, note)
                 asked.append(task)
             elif not asked:
                 self._count(-1)
                 return
-            if not task or len(asked) > _AHEAD:
-                asked.popleft().hear(far, self._note)
+            if not task or len(asked) > _AHEAD[self._writes]:
+                asked.popleft().hear(far, note)
 
     def _note(self, size: int) -> None:
         if self._stopped.is_set():

@@ -21,8 +21,14 @@ Advance = Callable[[int], None]
 
 BIG = 4 * 1024 * 1024
 """From here on a file is worth being cut into stripes."""
-_SMALLEST_STRIPE = 1024 * 1024
+_SMALLEST_STRIPE = 64 * 1024
+_FIRST_STRIPE = 256 * 1024
 _LARGEST_STRIPE = 16 * 1024 * 1024
+_MOST_STRIPES = 1024
+"""Each is noted in a list, which is read again with every one of them."""
+_STRIDE_SECONDS = 0.25
+_STRIDE_ROUND_TRIPS = 2
+_MEASURED_SECONDS = 0.02
 _SMALLEST_PACK = 256 * 1024
 _LARGEST_PACK = 16 * 1024 * 1024
 _HEADER = 1024
@@ -49,6 +55,38 @@ class Rate:
         """Whether the link is known to be slower than compression."""
         seconds = SYSTEM_CLOCK.now() - self._began
         return seconds > _KNOWN_SECONDS and self._moved < seconds * _SLOW_RATE
+
+
+class Stride:
+    """How much of a file a hand takes at a time: what it moves in a moment, as far as is known.
+
+    Hands are not alike: a TCP stream that has lost a packet is slow for a long time. One that took as much as the
+    others would still be at it when they have long ended.
+
+    Args:
+        round_trip: in seconds; a moment is long enough for the next task to arrive in.
+    """
+
+    def __init__(self, round_trip: float) -> None:
+        self._moment = max(_STRIDE_SECONDS, _STRIDE_ROUND_TRIPS * round_trip)
+        # A line brings nothing for most of a round trip, and then very much.
+        self._measured = max(_MEASURED_SECONDS, round_trip)
+        self._since = SYSTEM_CLOCK.now()
+        self._moved = 0
+        self._size = _FIRST_STRIPE
+
+    def note(self, size: int) -> None:
+        """``size`` more bytes have moved."""
+        self._moved += size
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        seconds = SYSTEM_CLOCK.now() - self._since
+        if seconds > self._measured and self._moved:
+            self._size = int(self._moved / seconds * self._moment)
+            self._since, self._moved = SYSTEM_CLOCK.now(), 0
+        return self._size
 
 
 class Task(Protocol):
@@ -191,14 +229,15 @@ class Heap(Generic[T]):
         self._hands = hands
         packed = sum(item.entry.size for item in items)
         self.left = packed + sum(one.length for one in self._ranges)
+        self._smallest = max(_SMALLEST_STRIPE, _rounded(self.left // _MOST_STRIPES))
 
     @property
     def is_empty(self) -> bool:
         """Whether all is taken."""
         return not self._packs and not self._ranges
 
-    def take(self) -> T | None:
-        """The next piece; none when all are taken."""
+    def take(self, fit: int = _LARGEST_STRIPE) -> T | None:
+        """The next piece, which has about ``fit`` bytes if it is a stripe; none when all are taken."""
         with self._lock:
             if self._packs:
                 taken = self._packs.popleft()
@@ -206,15 +245,19 @@ class Heap(Generic[T]):
                 return self._pack(taken)
             if not self._ranges:
                 return None
-            first, rest = self._ranges.popleft().split(self._fair_stripe())
+            first, rest = self._ranges.popleft().split(self._stripe_size(fit))
             if rest:
                 self._ranges.appendleft(rest)
             self.left -= first.length
             return self._stripe(first)
 
-    def _fair_stripe(self) -> int:
-        fair = self.left // (self._hands * _PARTS) // _SMALLEST_STRIPE * _SMALLEST_STRIPE
-        return max(_SMALLEST_STRIPE, min(_LARGEST_STRIPE, fair))
+    def _stripe_size(self, fit: int) -> int:
+        fair = self.left // (self._hands * _PARTS)
+        return max(self._smallest, min(_LARGEST_STRIPE, _rounded(min(fit, fair))))
+
+
+def _rounded(size: int) -> int:
+    return size // _SMALLEST_STRIPE * _SMALLEST_STRIPE
 
 
 def packs(items: Sequence[Item], hands: int) -> list[tuple[Item, ...]]:

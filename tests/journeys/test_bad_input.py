@@ -78,7 +78,7 @@ def test_a_name_that_matches_nothing_never_launches(person):
     before = person.types("list", "--json").stdout
     result = person.types("-n", "nobody-of-that-name")
     assert result.returncode == 1
-    assert "-p t2.micro" in result.stderr
+    assert "-p t3.micro" in result.stderr
     assert json.loads(person.types("list", "--json").stdout) == json.loads(before) or "nobody" not in before
 
 

@@ -9,6 +9,7 @@ import subprocess
 import pexpect
 import pytest
 
+from spot_connect.core.waiting import Seen, wait_for
 from tests.journeys.conftest import SCRIPT
 
 LAUNCHED = re.compile(r"launched .* spot in (\S+)")
@@ -152,3 +153,17 @@ def test_a_console_that_shows_host_keys_late_is_said_and_waited_for_where_that_i
     result = person.types("-n", name, "--strict-host-key", "True", "-c", "true")
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     assert "first sight" not in result.stderr
+
+
+def test_closing_the_terminal_during_a_launch_ends_what_was_launched(person, name, fault):
+    fault("boot", "600")
+    terminal = person.sits_at("-n", name, "-p", "t2.micro")
+    terminal.expect(rf"launched {name} \((i-\w+)\)")
+    instance = terminal.match.group(1)
+    # As a window that is closed: the kernel sends SIGHUP, and nothing can be written any more.
+    terminal.ptyproc.fileobj.close()
+
+    def look() -> Seen[bool]:
+        return Seen(True if instance not in person.types("list").stdout else None, "it is listed")
+
+    assert wait_for("end of the instance", look, seconds=60, every=0.5)

@@ -172,14 +172,17 @@ def test_ctrl_c_while_a_script_runs_ends_it_there_too(person, machine):
     terminal = person.sits_at("-n", machine, "-s", "long.sh")
     terminal.expect("started")
     terminal.sendintr()
+    terminal.expect(f"stopped long.sh on {machine}")
+    said = terminal.before
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130
+    assert "Traceback" not in said + terminal.before
     check = person.writes("check.sh", "for i in $(seq 100); do [ -s stopped ] && exit 0; sleep 0.1; done; exit 1\n")
     assert person.types("-n", machine, "-s", str(check)).returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=["KILL", "TERM", "HUP"])
 def test_the_same_words_come_back_to_a_script_whose_caller_was_killed(person, machine, number):
     person.writes("long.sh", "echo begun; while ! test -e go-on; do sleep 0.1; done; echo ended; exit 9\n")
     terminal = person.sits_at("-n", machine, "-s", "long.sh")

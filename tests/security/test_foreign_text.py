@@ -137,6 +137,19 @@ def test_any_text_is_one_row_of_a_table(text, title):
         assert harmless(stream.getvalue())
 
 
+@given(TEXT)
+@example("ab " * 60)
+@example("\u4e2d\u6587 " * 60)
+def test_no_part_of_a_folded_cell_stands_where_a_row_begins(text):
+    stream = Terminal()
+    with redirect_stdout(stream):
+        show_table(["run", "state", "what"], [["r1", "failed", text], ["r2", "failed", "x"]])
+    _, *lines = stream.getvalue().split("\n")[:-1]
+    assert [line for line in lines if not line.startswith(" ")] == [lines[0], lines[-1]]
+    assert lines[0].startswith("r1 ")
+    assert lines[-1].startswith("r2 ")
+
+
 @pytest.mark.parametrize("text", ["a[/b]", "[link=http://x]vm1[/link]", "[bold", ":smile:", "[red]x[/red]"])
 def test_markup_in_a_cell_is_shown_as_it_is(text):
     stream = Terminal()

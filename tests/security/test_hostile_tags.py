@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import datetime, timezone
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ def test_whatever_stands_in_tags_an_instance_is_what_it_may_be_or_says_what_is_r
         assert one.name == ID or instance_name(one.name)
 
 
+ADDRESSES = st.ip_addresses() | st.sampled_from(
+    ["127.0.0.2", "::1", "::ffff:203.0.113.9", "0.0.0.0", "localhost", "a.example"]
+)
+
+
+@given(ADDRESSES)
+def test_no_tag_leads_ssh_to_another_computer_than_the_instance_or_this_one(there):
+    one = seen(**{SSH_TAG: f"{there}:2222"})
+    if one.refused:
+        assert one.address == Address("203.0.113.7")
+    else:
+        assert ip_address(one.address.host).is_loopback
+
+
 @given(st.sampled_from(OURS), ANYTHING)
 def test_what_is_refused_is_used_nowhere(key, value):
     one = seen(**{key: value})
@@ -97,6 +112,7 @@ def test_what_is_refused_is_used_nowhere(key, value):
         (SSH_TAG, "203.0.113.7:22x"),
         (SSH_TAG, "-oProxyCommand=x:22"),
         (SSH_TAG, "203.0.113.7:99999"),
+        (SSH_TAG, "127.0.0.2:99999"),
         (NAME_TAG, 'vm"\nProxyCommand x'),
         (NAME_TAG, "vm1 "),
         (FILE_SYSTEM_TAG, "a\nb"),

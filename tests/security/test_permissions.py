@@ -21,7 +21,7 @@ from spot_connect.launching.preparing import _tags
 
 ROOT = Path(__file__).parents[2]
 MAKER = "session.py"
-IAM_PREFIX = {"efs": "elasticfilesystem"}
+IAM_PREFIX = {"efs": "elasticfilesystem", "service-quotas": "servicequotas"}
 CLIENT_OF = {"ec2": "ec2", "ec2_once": "ec2"}
 NO_CALL_OF_OURS = {
     "ec2:CreateNetworkInterface",
@@ -186,8 +186,10 @@ def test_an_instance_can_give_no_name_outside_its_run_and_no_other_tag():
 
 def test_what_an_instance_launches_has_the_tags_that_its_policy_lets_it_have():
     """All keys that a machine of jobs is launched with, and the one of the run on whatever is made."""
-    request = LaunchRequest("w", filesystem="data")
-    tags = common_tags("w", _tags(request, Profile("t3.small", instance_type="t3.small"), "ec2-user"))
+    named = {"security_group": "web", "subnet": "subnet-0123456789abcdef0", "instance_profile": "spot-connect-w"}
+    request = LaunchRequest("w", filesystem="data", **named)
+    given = _tags(request, Profile("t3.small", instance_type="t3.small"), "ec2-user", "sg-0123456789abcdef0")
+    tags = common_tags("w", given)
     [one] = [one for one in statements(of_instances(), "ec2:CreateTags") if one["Sid"] == "TagWhatIsBeingMade"]
     assert set(one["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"]) == set(tags)
     assert tags[FLEET_TAG] == "w"

@@ -7,7 +7,6 @@ import os
 import pickle
 import pickletools
 import subprocess
-from importlib.metadata import version
 
 import pytest
 from hypothesis import given
@@ -17,7 +16,7 @@ from spot_connect.core.errors import LocalCloudError, StateError
 from spot_connect.local import saved, service
 from spot_connect.local.places import Places
 
-HEAD = json.dumps({"format": 4, "moto": version("moto")}).encode() + b"\n"
+HEAD = json.dumps(saved._head()).encode() + b"\n"
 
 
 class Calls:

@@ -15,6 +15,7 @@ HELPERS = (
     "delay",
     "ground",
     "installed",
+    "link",
     "moving",
     "options",
     "picture",

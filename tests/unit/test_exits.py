@@ -14,7 +14,8 @@ from spot_connect.core import errors
         (errors.SshRefused("x"), 5),
         (errors.ScriptFailed("x", 37), 37),
         (KeyboardInterrupt(), 130),
-        (Terminated(), 143),
+        (Terminated(15), 143),
+        (Terminated(1), 129),
         (RuntimeError("x"), 1),
     ],
 )

@@ -94,3 +94,13 @@ def test_an_image_that_cannot_boot_is_refused_with_what_would():
 def test_image_ids(text):
     with pytest.raises(UsageError):
         images.image_id(text)
+
+
+@pytest.mark.parametrize(
+    "name", ["Amazon Linux 2023 AMI (kernel 6.1)", "al2023-ami-2023.9.20260727.0-kernel-6.1-arm64"]
+)
+def test_an_image_that_a_type_does_not_start_is_refused_before_a_launch(name):
+    images.check_starts("ami-1", name, "t4g.nano")
+    images.check_starts("ami-1", "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-arm64-server-20260101", "a1.large")
+    with pytest.raises(UsageError, match=r"ami-1 does not start on a1\.large"):
+        images.check_starts("ami-1", name, "a1.large")

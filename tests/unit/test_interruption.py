@@ -22,7 +22,9 @@ from spot_connect.runs.agent import program
 INTERRUPTION = Path(noticing.__code__.co_filename).parent
 OLD_ENOUGH = ("__init__", "__main__", "answers", "asking", "batch", "capacity", "enlisting")
 """Of what jobs need on an instance, what has to run before there is a Python with dask."""
-MODULES = sorted((*INTERRUPTION.glob("*.py"), *(INTERRUPTION.parent / "crew" / f"{name}.py" for name in OLD_ENOUGH)))
+SHARED = (INTERRUPTION.parent / "core" / f"{name}.py" for name in ("booting", "packages"))
+CREW = (INTERRUPTION.parent / "crew" / f"{name}.py" for name in OLD_ENOUGH)
+MODULES = sorted((*INTERRUPTION.glob("*.py"), *CREW, *SHARED))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -37,7 +39,7 @@ def test_no_module_needs_more_than_the_standard_library(path):
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         for name in names:
-            ours = name.startswith(("spot_connect.interruption", "spot_connect.crew"))
+            ours = name.startswith(("spot_connect.interruption", "spot_connect.crew", "spot_connect.core."))
             assert ours or name.partition(".")[0] in sys.stdlib_module_names
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spot_connect.core.images import ARCHITECTURES, DEFAULT_IMAGE_NAME
+from spot_connect.core.images import ARCHITECTURES, DEFAULT_IMAGE_NAME, starts_on
 from spot_connect.core.profiles import KEYS, parse_profiles
-from spot_connect.store import tables
+from spot_connect.store import moves, tables, type_profiles
 from spot_connect.store.profiles import SHIPPED
 
 PRICES = list(csv.DictReader((tables.DATA / "spot_instance_pricing.csv").open(encoding="utf-8")))
@@ -134,11 +134,11 @@ def test_shipped_profiles_are_what_the_tables_say():
     for name, settings in profiles.items():
         assert sorted(settings) == list(KEYS)
         assert settings["instance_type"] == name
-        assert settings["image_id"] == tables.default_image("us-east-1", spot[name]).id
+        assert settings["image_id"] == tables.fitting(tables.default_image("us-east-1", spot[name]), name).id
         assert decimal(settings["price"]) == decimal(here[name]["on_demand_usd_per_hour"])
         assert decimal(settings["min_price"]) == Decimal(here[name]["spot_price_usd_per_hour"])
         assert (settings["efs_mount"], settings["firewall_ingress"], settings["scripts"]) == (False, None, [])
-        assert (settings["region"], settings["username"]) == ("us-east-1", "ec2-user")
+        assert settings["region"] == "us-east-1"
 
 
 def test_the_tables_can_be_built_again_from_themselves(tmp_path, monkeypatch):
@@ -159,3 +159,23 @@ def test_the_tables_can_be_built_again_from_themselves(tmp_path, monkeypatch):
 def test_the_dates_of_the_tables_are_days():
     for day in (tables.prices_date(), tables.interruptions_date()):
         assert date.fromisoformat(day).year >= 2025
+
+
+def test_every_shipped_profile_has_an_image_that_its_type_starts():
+    wrong = []
+    for name, settings in parse_profiles(SHIPPED.read_text(encoding="utf-8"), "profiles.txt").items():
+        row = tables.image_by_id(settings["image_id"])
+        architecture = tables.architecture(settings["instance_type"])
+        if (row.architecture, row.name, row.username) != (architecture, settings["image_name"], settings["username"]):
+            wrong.append(name)
+        if not starts_on(row.name, settings["instance_type"]):
+            wrong.append(name)
+    assert not wrong
+
+
+def test_a_type_that_amazon_linux_2023_does_not_start_on_gets_another_image_in_every_region():
+    for region in tables.regions():
+        made = type_profiles.of_type("a1.medium", region)
+        assert starts_on(made.image_name, "a1.medium")
+        moved = moves.fresh(region, "amazon-linux-2023", Decimal("1.5")).get("a1.medium", {"image_name": ""})
+        assert starts_on(moved["image_name"], "a1.medium")

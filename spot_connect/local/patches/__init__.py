@@ -12,12 +12,15 @@ from spot_connect.local.patches import (
     answers,
     console,
     describing,
+    dry_runs,
     ending,
     filesystems,
     fleets,
     groups,
     images,
+    lagging,
     launching,
+    networks,
     prices,
     quotas,
     spot,
@@ -31,18 +34,22 @@ if TYPE_CHECKING:
 PATCHES: tuple[Patch, ...] = (
     *account.PATCHES,
     *answers.PATCHES,
+    *dry_runs.PATCHES,
     *tags.PATCHES,
     *launching.PATCHES,
     *ending.PATCHES,
     *describing.PATCHES,
     *spot.PATCHES,
     *groups.PATCHES,
+    *networks.PATCHES,
     *images.PATCHES,
     *fleets.PATCHES,
     *filesystems.PATCHES,
     *prices.PATCHES,
     *console.PATCHES,
     *quotas.PATCHES,
+    # Above all others, so that what they tell of themselves lags, too.
+    *lagging.PATCHES,
 )
 
 
@@ -53,3 +60,4 @@ def install(cloud: Cloud) -> None:
     launching.add_fields()
     describing.add_filters()
     filesystems.lengthen_ids()
+    account.enable_regions()

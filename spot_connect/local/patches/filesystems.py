@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from moto.efs import models
@@ -50,11 +52,37 @@ def info(cloud: Cloud, original: Any, thing: Any) -> Any:
 
 
 def create(cloud: Cloud, original: Any, backend: Any, creation_token: str, **rest: Any) -> Any:
-    """A new file system, which is available soon; the refusal for a token in use names the one that has it."""
+    """A new file system, which is available soon; the refusal for a token in use names the one that has it.
+
+    Its tags are checked like all of EFS's: https://docs.aws.amazon.com/efs/latest/ug/API_Tag.html
+    """
+    _check_tags(rest.get("tags") or ())
     for existing in list(backend.file_systems_by_id.values()):
         if existing.creation_token == creation_token:
             raise _already_exists(existing)
     return _begin(cloud, original(backend, creation_token, **rest))
+
+
+def tag(_: Cloud, original: Any, backend: Any, arn: str, tags: Mapping[str, str]) -> None:
+    """Refuses what no tag of EFS may hold."""
+    _check_tags({"Key": key, "Value": value} for key, value in tags.items())
+    original(backend, arn, tags)
+
+
+def _check_tags(tags: Iterable[Mapping[str, str]]) -> None:
+    for one in tags:
+        wrong = next((letter for letter in f"{one['Key']}{one['Value']}" if not _may_stand_in_a_tag(letter)), "")
+        if wrong:
+            raise refusal(
+                "ValidationException",
+                f"1 validation error detected: Value '{one['Value']}' at 'tags.1.member.value' failed to satisfy "
+                r"constraint: Member must satisfy regular expression pattern: ^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$",
+                400,
+            )
+
+
+def _may_stand_in_a_tag(letter: str) -> bool:
+    return unicodedata.category(letter)[0] in "LZN" or letter in "_.:/=+-@"
 
 
 def create_mount_target(
@@ -112,6 +140,7 @@ PATCHES = (
     Patch(FileSystem, "info_json", info, "is creating for a while"),
     Patch(MountTarget, "info_json", info, "is creating for a while"),
     Patch(EFSBackend, "create_file_system", create, "names the file system that has the token already"),
+    Patch(EFSBackend, "tag_resource", tag, "refuses signs in tags that EC2 takes"),
     Patch(EFSBackend, "create_mount_target", create_mount_target, "waits for the file system; uses the default group"),
     Patch(EFSBackend, "delete_file_system", delete, "removes the files"),
 )

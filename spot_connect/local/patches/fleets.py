@@ -16,7 +16,7 @@ from moto.ec2.responses.fleets import Fleets
 
 from spot_connect.local import market
 from spot_connect.local.machines import FAILED
-from spot_connect.local.patches import errors, idempotency, spot
+from spot_connect.local.patches import errors, idempotency, lagging, spot
 from spot_connect.local.patches.patch import Patch
 
 if TYPE_CHECKING:
@@ -92,17 +92,18 @@ def describe_fleet_instances(_: Cloud, original: Any, backend: Any, fleet_id: st
     return [one for one in original(backend, fleet_id) if _lives(one)]
 
 
-def describe_fleets(_: Cloud, original: Any, backend: Any, fleet_ids: list[str] | None) -> Any:
+def describe_fleets(cloud: Cloud, original: Any, backend: Any, fleet_ids: list[str] | None) -> Any:
     """Instant fleets only when they are asked for by id."""
-    found = original(backend, fleet_ids)
+    found = [fleet for fleet in original(backend, fleet_ids) if not cloud.lag.hides(fleet.id)]
     return found if fleet_ids else [fleet for fleet in found if fleet.fleet_type != "instant"]
 
 
-def delete_fleets(_: Cloud, original: Any, response: Any) -> Any:
+def delete_fleets(cloud: Cloud, original: Any, response: Any) -> Any:
     """Deletes the fleets that exist, with the instances of instant ones, and says which it did not delete."""
     wanted = list(response._get_param("FleetIds", []))
     ends = response._get_bool_param("TerminateInstances")
-    refused = {fleet_id: _undeletable(response.ec2_backend.fleets.get(fleet_id), fleet_id, ends) for fleet_id in wanted}
+    known = {one: response.ec2_backend.fleets.get(one) for one in wanted if not cloud.lag.hides(one)}
+    refused = {fleet_id: _undeletable(known.get(fleet_id), fleet_id, ends) for fleet_id in wanted}
     response.params["FleetIds"] = [fleet_id for fleet_id in wanted if not refused[fleet_id]]
     result = original(response)
     result.result["UnsuccessfulFleetDeletions"] = [
@@ -170,6 +171,7 @@ def _refusals(fleet: Any) -> list[dict[str, Any]]:
 def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     template = _template(fleet, spec)
     _must_be_allowed(cloud, fleet, spec, {**template, "InstanceMarketOptions": {"MarketType": "spot"}})
+    _must_be_known(cloud, fleet, spec, template)
     price = (spec.overrides or {}).get("MaxPrice") or spec.spot_price
     subnet = spec.subnet_id or _subnet(fleet, spec)
     if price:
@@ -205,6 +207,7 @@ def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
 def _on_demand(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
     template = _template(fleet, spec)
     _must_be_allowed(cloud, fleet, spec, template)
+    _must_be_known(cloud, fleet, spec, template)
     tagged = {one.get("ResourceType") for one in template.get("TagSpecifications") or ()}
     if "spot-instances-request" in tagged:
         raise errors.refusal(
@@ -242,6 +245,12 @@ def _must_be_allowed(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, An
     said = cloud.rights.refused_launch(backend.region_name, template_id, template, spec.overrides)
     if said:
         raise errors.refusal("UnauthorizedOperation", said)
+
+
+def _must_be_known(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, Any]) -> None:
+    profile = template.get("IamInstanceProfile") or {}
+    named = str(profile.get("Name") or profile.get("Arn") or "")
+    lagging.check_launch(cloud, fleet.ec2_backend, spec.key_name, _groups(template), named)
 
 
 def _lives(entry: Any) -> bool:

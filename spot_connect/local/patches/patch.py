@@ -29,7 +29,10 @@ class Patch:
         if isinstance(original, property):
             setattr(self.owner, self.name, property(functools.partial(_read, self.body, cloud, original)))
         else:
-            setattr(self.owner, self.name, _wrap(self.body, cloud, original))
+            patched = _wrap(self.body, cloud, original)
+            # Saved resources hold methods by name.
+            patched.__name__ = self.name
+            setattr(self.owner, self.name, patched)
 
 
 def _wrap(body: Callable[..., Any], cloud: Cloud, original: Any) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,24 +35,27 @@ def xml_error(code: str, message: str = "no", status: int = 400) -> Answer:
 
 @dataclass
 class Asked:
-    """One request: to which service, what for, and with whose key."""
+    """One request: to which service, what for, and with whose key, made for which Region."""
 
     service: str
     path: str
     said: dict[str, str]
     headers: dict[str, str]
     key: str
+    region: str = ""
 
 
 @dataclass
 class Endpoints:
     """What was asked, and what is answered instead of the usual.
 
-    ``instead`` has a function of the request by service. ``seconds`` is how long the keys last that are given.
+    ``instead`` has a function of the request by service. ``seconds`` is how long the keys last that are given. The
+    clock of these endpoints is ``ahead`` by so many seconds.
     """
 
     url: str = ""
     seconds: float = 3600
+    ahead: float = 0
     asked: list[Asked] = field(default_factory=list)
     instead: dict[str, Callable[[Asked], Answer]] = field(default_factory=dict)
     _given: int = 0
@@ -85,6 +89,8 @@ class Endpoints:
 
     def _sts(self, asked: Asked) -> Answer:
         action = asked.said["Action"]
+        if action == "GetCallerIdentity":
+            return self._identity(asked)
         credentials = (
             f"<Credentials><AccessKeyId>{self._key('ROLE')}</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
             f"<SessionToken>t</SessionToken><Expiration>{at(self.seconds)}</Expiration></Credentials>"
@@ -93,6 +99,13 @@ class Endpoints:
             f"<AssumedRoleUser><Arn>{asked.said['RoleArn']}</Arn><AssumedRoleId>r:s</AssumedRoleId></AssumedRoleUser>"
         )
         return 200, f"<{action}Response><{action}Result>{credentials}{user}</{action}Result></{action}Response>"
+
+    def _identity(self, asked: Asked) -> Answer:
+        if not asked.key:
+            return xml_error("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+        said = "<Arn>arn:aws:iam::123456789012:user/me</Arn><UserId>AIDA</UserId><Account>123456789012</Account>"
+        result = f"<GetCallerIdentityResult>{said}</GetCallerIdentityResult>"
+        return 200, f"<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>"
 
     def _sso(self, asked: Asked) -> Answer:
         found = {
@@ -138,10 +151,10 @@ def _handler(endpoints: Endpoints) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             parts = urlsplit(self.path)
             _, service, *rest = parts.path.split("/")
-            signed = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization", ""))
+            signed = re.search(r"Credential=([^/]+)/\d+/([^/]+)/", self.headers.get("Authorization", ""))
             headers = {name.lower(): value for name, value in self.headers.items()}
             said = _said(body) | _form(parts.query)
-            asked = Asked(service, "/" + "/".join(rest), said, headers, signed[1] if signed else "")
+            asked = Asked(service, "/" + "/".join(rest), said, headers, *(signed.groups() if signed else ("", "")))
             status, text = endpoints.answer(asked)
             self.send_response(status)
             if text.startswith('{"__type"'):
@@ -151,6 +164,9 @@ def _handler(endpoints: Endpoints) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(text.encode())
 
         do_GET = do_POST = do_PUT = _reply  # noqa: N815
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string((timestamp or time.time()) + endpoints.ahead)
 
         def log_message(self, *_: Any) -> None:
             pass

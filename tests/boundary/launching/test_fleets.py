@@ -22,7 +22,7 @@ from spot_connect.ssh.command import run_commands
 from tests.local_cloud import somebody_else
 
 REFUSED = """<CreateFleetResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>x</requestId>
-<fleetId>fleet-00000000-0000-0000-0000-000000000000</fleetId><errorSet>{}</errorSet>
+<fleetId>{}</fleetId><errorSet>{}</errorSet>
 <fleetInstanceSet>{}</fleetInstanceSet></CreateFleetResponse>"""
 GIVEN = """<item><instanceIds><item>{}</item></instanceIds><instanceType>t3.micro</instanceType></item>"""
 ERROR = """<item><errorCode>{}</errorCode><errorMessage>injected</errorMessage><lifecycle>spot</lifecycle>
@@ -51,13 +51,13 @@ def templates(realm):
 
 @pytest.fixture
 def answering(realm):
-    """Let CreateFleet answer 200 with errors, and with the instances in ``given``."""
+    """Let CreateFleet answer 200 with errors, and with the instances in ``given`` that are those of ``fleet_id``."""
     events = realm.cloud("us-east-1").ec2_once.meta.events
     registered = []
 
-    def answering(*codes, given=()):
+    def answering(*codes, given=(), fleet_id="fleet-00000000-0000-0000-0000-000000000000"):
         def send(request, **_):
-            text = REFUSED.format("".join(map(ERROR.format, codes)), "".join(map(GIVEN.format, given)))
+            text = REFUSED.format(fleet_id, "".join(map(ERROR.format, codes)), "".join(map(GIVEN.format, given)))
             return AWSResponse(request.url, 200, {}, _Raw(text.encode()))
 
         events.register_first("before-send.ec2.CreateFleet", send)
@@ -189,8 +189,9 @@ def test_an_answer_of_errors_alone_is_an_error(realm, launched, answering, codes
 
 
 def test_part_of_what_was_asked_for_is_told_pool_by_pool(launched, answering, heard):
-    [instance_id] = launched(count=1).ids
-    answering("InsufficientInstanceCapacity", "UnfulfillableCapacity", given=[instance_id])
+    first = launched(count=1)
+    [instance_id] = first.ids
+    answering("InsufficientInstanceCapacity", "UnfulfillableCapacity", given=[instance_id], fleet_id=first.id)
     fleet = launched(count=3)
     assert fleet.ids == (instance_id,)
     assert [one.code for one in fleet.errors] == ["InsufficientInstanceCapacity", "UnfulfillableCapacity"]

@@ -10,10 +10,12 @@ from botocore.awsrequest import AWSResponse
 
 from spot_connect import sutils
 from spot_connect.core.errors import AwsError, AwsObjectMissing, UsageError
-from spot_connect.core.waiting import Clock
-from spot_connect.launching import ending, instance_profiles
+from spot_connect.launching import ending
 from spot_connect.launching.fleets import cancel_fleet, launch_fleet
 from spot_connect.launching.launch import launch
+from spot_connect.launching.realm import Realm
+from spot_connect.launching.realm import _shared as cloud_of_another_process
+from tests.boundary.launching.conftest import Wire
 
 TRUST = {
     "Version": "2012-10-17",
@@ -171,57 +173,30 @@ def test_whoever_may_not_ask_iam_can_launch_all_the_same(realm, name, role, keys
     ending.terminate(realm, [made])
 
 
-class Refusing:
-    """A launch that EC2 refuses a few times, as it does until IAM has told it of a new profile."""
-
-    def __init__(self, times, code="InvalidParameterValue"):
-        self.left = times
-        self.code = code
-        self.calls = 0
-
-    def __call__(self):
-        self.calls += 1
-        if self.left:
-            self.left -= 1
-            raise AwsError("cannot launch vm1", "Invalid IAM Instance Profile name", code=self.code)
-        return "launched"
-
-
-@pytest.fixture
-def clock():
-    now = [0.0]
-    return Clock(now=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
-
-
-def test_a_new_profile_is_waited_for(cloud, name, role, clock):
+def test_a_launch_is_tried_again_for_a_new_profile(realm, wire, name, role, keys, heard, request_for):
     sutils.create_instance_profile(name, role, local=True)
-    assert instance_profiles.patiently(cloud, name, Refusing(3), clock) == "launched"
-
-
-def test_not_longer_than_two_minutes(cloud, name, role, clock):
-    sutils.create_instance_profile(name, role, local=True)
-    with pytest.raises(AwsError, match="Invalid IAM Instance Profile"):
-        instance_profiles.patiently(cloud, name, Refusing(1000), clock)
-    assert 120 <= clock.now() < 130
-
-
-@pytest.mark.parametrize("profile", ["", "not-there"])
-def test_other_refusals_are_passed_on_at_once(cloud, name, role, clock, profile):
-    attempt = Refusing(1)
-    with pytest.raises(AwsError):
-        instance_profiles.patiently(cloud, profile, attempt, clock)
-    sutils.create_instance_profile(name, role, local=True)
-    other = Refusing(1, "InvalidAMIID.NotFound")
-    with pytest.raises(AwsError):
-        instance_profiles.patiently(cloud, name, other, clock)
-    assert (attempt.calls, other.calls, clock.now()) == (1, 1, 0)
-
-
-def test_a_launch_is_tried_again_for_a_new_profile(realm, wire, name, role, keys, heard, request_for, monkeypatch):
-    sutils.create_instance_profile(name, role, local=True)
-    real = instance_profiles.wait_for
-    monkeypatch.setattr(instance_profiles, "wait_for", lambda *a, **k: real(*a, **{**k, "every": 0.01}))
-    wire.refuse("RunInstances", "InvalidParameterValue")
+    wire.refuse("RunInstances", "InvalidParameterValue", "InvalidParameterValue")
     made = launch(realm, request_for(instance_profile=name), keys, heard)
-    assert wire.calls["RunInstances"] == 2
+    assert wire.calls["RunInstances"] == 3
     ending.terminate(realm, [made])
+
+
+def test_a_profile_that_somebody_else_has_just_made_is_waited_for_too(iam, name, keys, heard, request_for):
+    iam.create_instance_profile(InstanceProfileName=name)
+    cloud_of_another_process.cache_clear()
+    other = Realm(local=True)
+    wire = Wire(other).tap()
+    wire.refuse("RunInstances", "InvalidParameterValue")
+    made = launch(other, request_for(instance_profile=name), keys, heard)
+    assert wire.calls["RunInstances"] == 2
+    ending.terminate(other, [made])
+
+
+@pytest.mark.parametrize("profile", [True, False])
+def test_other_refusals_of_a_launch_are_passed_on_at_once(realm, wire, name, role, keys, heard, request_for, profile):
+    sutils.create_instance_profile(name, role, local=True)
+    code = "InvalidAMIID.NotFound" if profile else "InvalidParameterValue"
+    wire.refuse("RunInstances", code)
+    with pytest.raises(AwsError):
+        launch(realm, request_for(instance_profile=name if profile else ""), keys, heard)
+    assert wire.calls["RunInstances"] == 1

@@ -436,3 +436,20 @@ def test_ctrl_c_right_after_the_launch_terminates_what_was_launched(realm, reque
 def test_user_data_that_would_never_run_is_told_before_the_launch(realm, request_for, keys, heard, text, warned):
     preparing.prepare(realm, request_for(user_data=text), keys, heard)
     assert sum("cloud-init ignores it" in warning for warning in heard.warnings) == warned
+
+
+def test_a_type_that_amazon_linux_2023_does_not_start_on_gets_an_image_that_it_starts(realm, request_for, keys, heard):
+    for profile in ("a1.medium", "t4g.nano"):
+        changes = {"instance_type": "a1.medium"} if profile != "a1.medium" else {}
+        prepared = preparing.prepare(realm, request_for(profile, **changes), keys, heard)
+        assert "ubuntu" in prepared.spec.image.name.lower()
+        assert prepared.spec.username == "ubuntu"
+
+
+def test_an_image_that_the_type_does_not_start_is_refused_before_anything_is_made(
+    realm, request_for, keys, heard, wire
+):
+    image = realm.profiles.get("t4g.nano").image_id
+    with pytest.raises(UsageError, match=r"does not start on a1\.medium"):
+        preparing.prepare(realm, request_for("a1.medium", image_id=image), keys, heard)
+    assert not wire.calls["CreateSecurityGroup"] + wire.calls["ImportKeyPair"]

@@ -298,3 +298,14 @@ def test_a_reset_removes_file_systems(tmp_path):
         service.reset(home)
         assert cloud.client("efs").describe_file_systems()["FileSystems"] == []
         assert not (home / "local" / "efs").exists()
+
+
+@pytest.mark.parametrize("value", ["a(b)", "a#b", "a,b", "a[b]", "a{b}", "a&b", "a;b", "a!b", "a$b", "a*b"])
+def test_a_tag_of_a_file_system_takes_fewer_signs_than_its_token(efs, name, refused, value):
+    """https://docs.aws.amazon.com/efs/latest/ug/API_Tag.html"""
+    token = f"{name}{value}"
+    wrong = [{"Key": "Name", "Value": token}]
+    assert refused(efs.create_file_system, CreationToken=token, Tags=wrong)[0] == "ValidationException"
+    assert efs.describe_file_systems(CreationToken=token)["FileSystems"] == []
+    made = efs.create_file_system(CreationToken=token, Tags=[{"Key": "Name", "Value": "Ä 1_.:/=+-@"}])
+    assert refused(efs.tag_resource, ResourceId=made["FileSystemId"], Tags=wrong)[0] == "ValidationException"

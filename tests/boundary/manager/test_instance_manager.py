@@ -357,6 +357,18 @@ def test_a_failed_copy_ends_the_instance_too(manager, bucket, name, monkeypatch)
     ended(transfer)
 
 
+def test_a_machine_that_can_get_no_aws_cli_says_so_and_ends(manager, bucket, name, cloud, monkeypatch):
+    fails = "spot_aws_cli() { echo 'cannot install awscli: no network' >&2; return 1; }\n"
+    monkeypatch.setattr(s3_transfers, "aws_cli", lambda: fails)
+    with pytest.raises(ScriptFailed, match=r"has no AWS CLI.*no network") as caught:
+        manager.instance_s3_transfer(
+            f"s3://{bucket}/in/", "~/efs/in", name, efs=f"fs-{name}", instance_name=f"{name}-t", profile="t2.micro"
+        )
+    assert caught.value.exit_status == 1
+    assert manager.instances == {}
+    assert instances.named(cloud, f"{name}-t") == ()
+
+
 def test_a_directory_that_does_not_exist_is_told_at_once_and_the_instance_ends(manager, bucket, name, cloud):
     with pytest.raises(TransferFailed, match="no such directory"):
         manager.instance_s3_transfer(

@@ -31,6 +31,24 @@ def test_a_script_ended_by_a_signal_counts_as_a_shell_counts(shared):
     assert run.wait(60) == 137
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("environment", {"A": "1"}),
+        ("on_interrupt", "true"),
+        ("on_rebalance", "true"),
+        ("resume", True),
+        ("max_replacements", 2),
+        ("max_cost", "1.50"),
+        ("fallback", "on-demand"),
+    ],
+)
+def test_what_only_a_detached_run_can_have_is_refused_without_it(shared, name, value):
+    with pytest.raises(UsageError, match=f"{name} can be given with detach=True alone"):
+        shared.run("touch ran", cmd=True, **{name: value})
+    assert shared.run("test ! -e ran && echo none", cmd=True, return_output=True) == "none\n"
+
+
 def test_scripts_run_in_order_and_the_first_failure_ends_the_run(shared, tmp_path):
     scripts = []
     for name, text in (("a b.sh", "echo one"), ("two.py", "print('two')"), ("c.sh", "exit 3")):

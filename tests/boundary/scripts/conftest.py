@@ -26,6 +26,7 @@ REAL = (
     "rm",
     "ln",
     "git",
+    "tail",
 )
 RECORD = (
     '#!/bin/sh\nfor word in "${0##*/}" "$@"; do printf "%s\\037" "$word"; done >>"$CALLS"\nprintf "\\n" >>"$CALLS"\n'

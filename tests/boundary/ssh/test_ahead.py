@@ -68,11 +68,22 @@ def test_one_line_is_enough_where_the_guesses_are_right(place: Place, tmp_path: 
     assert proxy.calls == 1
 
 
-@pytest.mark.parametrize("kind", ["curve25519-sha256@libssh.org", "diffie-hellman-group14-sha256"])
+@pytest.mark.parametrize("kind", ["curve25519-sha256@libssh.org", "curve25519-sha256", "diffie-hellman-group14-sha256"])
 def test_a_server_that_wants_another_key_exchange_gets_it_on_a_second_line(place: Place, kind: str) -> None:
     server, proxy = place.openssh(f"KexAlgorithms {kind}")
     assert said(server, proxy) == (b"first", b"second\n")
     assert proxy.calls == 2
+
+
+def test_further_lines_do_not_guess_again_what_was_wrong(place: Place) -> None:
+    """Sixteen lines that are given up would have OpenSSH shut us out."""
+    server, proxy = place.openssh("KexAlgorithms diffie-hellman-group14-sha256")
+    with server.connection(address=proxy.address) as connection:
+        connection.open()
+        for _ in range(3):
+            with connection.another() as further:
+                further.open()
+    assert proxy.calls == 2 + 3
 
 
 def test_the_second_line_checks_the_host_key_again(place: Place) -> None:
