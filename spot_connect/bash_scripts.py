@@ -197,6 +197,7 @@ def shutdown_instance_after_command(
 
 
 _CANCEL = """(
+{aws_cli}spot_aws_cli || {{ echo "cannot cancel the fleet: there is no AWS CLI" >&2; exit 1; }}
 imds=${{AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}}
 imds=${{imds%/}}/latest
 token=$(curl -sf -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$imds/api/token")
@@ -229,7 +230,8 @@ def cancel_fleet_after_command(
     """Run ``command``, then cancel the fleet that the instance belongs to and end **all its instances**.
 
     The fleet is found by the tag that EC2 puts on its instances. The instance needs an instance profile that allows
-    ``ec2:DescribeTags``, ``ec2:DeleteFleets`` and ``ec2:TerminateInstances``, and the AWS CLI.
+    ``ec2:DescribeTags``, ``ec2:DeleteFleets`` and ``ec2:TerminateInstances``. The AWS CLI is installed where the image
+    lacks it.
 
     Args:
         command: one or several lines of bash.
@@ -242,7 +244,8 @@ def cancel_fleet_after_command(
     Raises:
         UsageError: ``command`` is empty, or another value has several lines.
     """
-    cancel = _CANCEL.format(region=shlex.quote(one_line("a Region", region)))
+    there = shlex.quote(one_line("a Region", region))
+    cancel = _CANCEL.format(region=there, aws_cli=packages.aws_cli(in_user_data=True))
     return f"{script}{_logged(command, command_log, run_as_user)}; {cancel}{delimiter}"
 
 

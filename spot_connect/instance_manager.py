@@ -24,6 +24,7 @@ from spot_connect.jobs.supply import supply
 from spot_connect.jobs.versions import dask_here, same_dask, same_python, told_by
 from spot_connect.jobs.yard import Line, Yard
 from spot_connect.launching import doors, finding, fleets
+from spot_connect.launching.running_on import ended_again
 from spot_connect.many_instances import ManyInstances
 
 
@@ -301,11 +302,13 @@ class InstanceManager(ManyInstances):
             supplied = supply(run_id, fleet, [line.seen for line in lines], head.seen if head else None, order)
             crew = self._crew(prefix, fleet.region, [head, *lines] if head else lines)
             starting.start(lines, prefix, planned, terms, supply=supplied, reporter=self._reporter, head=head, key=key)
-        except BaseException:
+        except BaseException as error:
             # Nobody would use them, and nobody end them for hours.
             self.cancel_fleet(fleet.id)
             if order is not None:
                 yard.withdraw(order)
+            if isinstance(error, SpotConnectError):
+                raise ended_again(error) from error
             raise
         what = f"{len(planned.jobs)} jobs run" if planned.jobs else "a cluster runs"
         self._reporter.note(f"{what} as {run_id} on {len(lines)} instances {prefix}_*")

@@ -38,11 +38,11 @@ def _guarded_connect(self: socket.socket, address: object) -> None:
 
 
 def pytest_addoption(parser):
+    words = "local clouds are late: what was just made is unknown to other calls for up to so long"
+    parser.addoption("--lag", type=float, default=0.0, metavar="SECONDS", help=words)
     group = parser.getgroup("live", "tests of a real AWS account, in tests/live")
     group.addoption("--live", action="store_true", help="run them, with the environment's credentials; it costs cents")
     group.addoption("--live-endpoint", default="", metavar="URL", help="what stands in for AWS, such as a local cloud")
-    words = "local clouds are late: what was just made is unknown to other calls for up to so long"
-    parser.addoption("--lag", type=float, default=0.0, metavar="SECONDS", help=words)
 
 
 def pytest_configure(config):
@@ -57,6 +57,12 @@ def pytest_unconfigure():
 def recorded_calls():
     """What local clouds were asked since this test began."""
     return _RECORDED
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items if local_cloud.lag_seconds else ():
+        if item.get_closest_marker("punctual"):
+            item.add_marker(pytest.mark.skip(reason="it holds only where every call knows at once what was made"))
 
 
 @pytest.fixture(autouse=True)

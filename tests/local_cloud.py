@@ -13,10 +13,10 @@ from spot_connect.core.waiting import Seen, wait_for
 from spot_connect.local import service
 
 PATIENCE = 60
-TESTS_OWN = "sent-by-a-test"
-"""What tells the requests of tests themselves, which may be wrong on purpose, from those of our code."""
 lag_seconds = 0.0
 """How late calls to every cloud hear of what others have made; ``--lag`` sets it."""
+TESTS_OWN = "sent-by-a-test"
+"""What tells the requests of tests themselves, which may be wrong on purpose, from those of our code."""
 AMAZON_LINUX = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 
 

@@ -307,13 +307,20 @@ class Recent:
         text = self._cache.get(_FILE) if self._cache else None
         try:
             found = json.loads(text or b"[]")
-            return [one for one in found if _LIKE_OURS.items() == {k: type(v) for k, v in one.items()}.items()]
-        except (ValueError, TypeError, AttributeError):
+            return [one for one in found if _is_entry(one)]
+        except (ValueError, TypeError):
             return []
 
 
 _here = threading.local()
-_LIKE_OURS = {"where": str, "region": str, "kind": str, "names": list, "tags": dict, "at": float}
+_ENTRY = {"where": str, "region": str, "kind": str, "names": list, "tags": dict, "at": float}
+
+
+def _is_entry(one: Any) -> bool:
+    """Whether it is as we write it."""
+    if not isinstance(one, dict) or {key: type(value) for key, value in one.items()} != _ENTRY:
+        return False
+    return all(isinstance(text, str) for text in (*one["names"], *one["tags"].values()))
 
 
 @contextmanager

@@ -13,6 +13,6 @@ def exactly(values: Iterable[str]) -> list[str]:
 
     Example:
         >>> exactly(["SG-vm*"])
-        ['SG-vm\\\\*']
+        ['SG-vm\\*']
     """
     return [re.sub(r"[\\*?]", r"\\\g<0>", value) for value in values]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ def find(cloud: Cloud, name_or_arn: str) -> InstanceProfile | None:
             return None
         raise
     found = _profile(answer["InstanceProfile"])
-    cloud.recent.seen(cloud.region, PROFILE, found.name, found.created.timestamp())
+    cloud.recent.seen(cloud.region, PROFILE, found.name, found.created.timestamp(), found)
     return found
 
 
@@ -40,8 +40,11 @@ def every(cloud: Cloud) -> tuple[InstanceProfile, ...]:
     """The instance profiles of the account, by name."""
     with asking("list the instance profiles"):
         pages = list(cloud.client("iam").get_paginator("list_instance_profiles").paginate())
-    found = [_profile(raw) for page in pages for raw in page["InstanceProfiles"]]
-    return tuple(sorted(found, key=lambda profile: profile.name))
+    found = {raw["InstanceProfileName"]: _profile(raw) for page in pages for raw in page["InstanceProfiles"]}
+    # One that was made moments ago IAM may not list yet.
+    young: Iterable[InstanceProfile] = filter(None, cloud.recent.told(cloud.region, PROFILE).values())
+    known = {profile.name: profile for profile in young} | found
+    return tuple(sorted(known.values(), key=lambda profile: profile.name))
 
 
 def create(cloud: Cloud, name: str, tags: Mapping[str, str]) -> None:

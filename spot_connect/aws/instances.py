@@ -341,9 +341,10 @@ def _late(cloud: Cloud, what: str, wanted: Mapping[str, Sequence[str]], shown: C
 
     cloud.recent.patiently(unknown, bool)
     states = wanted.get("instance-state-name", ())
-    for one in (found.get(one) or young.get(one) for one in missing):
+    for name in missing:
+        one: Instance | None = found.get(name) or young.get(name)
         if one is not None and (not states or one.state in states):
-            yield one
+            yield replace(one, tags={**one.tags, **fitting(given.get(name, {}))[0]})
 
 
 def _means(wanted: Mapping[str, Sequence[str]], instance_id: str, tags: Mapping[str, str], told: Any) -> bool:

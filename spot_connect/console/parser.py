@@ -223,6 +223,9 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     boot.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="e.g. 40 or 2m")
     late = kinds.add_parser("host-keys", help="consoles show host keys late, as old instance types do")
     late.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="after the launch, e.g. 40 or 5m")
+    lag = kinds.add_parser("lag", help="calls do not know for a while what others have just made, as in AWS")
+    lag.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="for up to so long, e.g. 2")
+    lag.add_argument("--seed", type=read("count"), default=1, metavar="N", help="which calls (default: 1)")
     deny = kinds.add_parser("deny", help="an action is refused for want of rights, as by a policy")
     deny.add_argument("right", metavar="ACTION", help="as policies name it, e.g. ec2:CreateTags or ec2:*")
     only = kinds.add_parser("allow-only", help="nothing is allowed but what a policy allows")
@@ -230,9 +233,6 @@ def _faults(parser: argparse.ArgumentParser) -> None:
     for limited in (deny, only):
         whom = "for instances with this role (default: for you)"
         limited.add_argument("--role", default="", metavar="R", help=whom)
-    lag = kinds.add_parser("lag", help="calls do not know for a while what others have just made, as in AWS")
-    lag.add_argument("seconds", type=read("seconds"), metavar="SECONDS", help="for up to so long, e.g. 2")
-    lag.add_argument("--seed", type=read("count"), default=1, metavar="N", help="which calls (default: 1)")
     line = kinds.add_parser("line", help="break every SSH connection of an instance now; what runs in it goes on")
     line.add_argument("names", nargs="+", metavar="NAME", help="name or instance id")
     line.add_argument("-reg", "--region", default="", help="the Region it runs in")

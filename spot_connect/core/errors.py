@@ -33,6 +33,8 @@ class SpotConnectError(Exception):
     """
 
     exit_code = 1
+    runs_on: SpotConnectError | None = None
+    """The same error without the words that a machine runs on and what it costs, where they were added."""
 
     def __init__(self, what: str, said: str = "", advice: str = "") -> None:
         self.what = printable(masked(what.strip()))

@@ -294,16 +294,9 @@ def _with_members(realm: Realm, cloud: Cloud, fleet: Fleet, ids: Sequence[str]) 
 
 
 def _numbered(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:
-    """The instances with their numbers, once EC2 shows them: whoever looks for one finds it by its name then."""
-    tags = member_tags(ids)
-    instances.tag(cloud, ids, tags)
-
-    def look() -> Seen[tuple[Instance, ...]]:
-        found = instances.by_ids(cloud, ids)
-        shown = sum(tags.items() <= one.tags.items() for one in found)
-        return Seen(found if shown == len(ids) else None, f"EC2 shows {shown} of {len(ids)}")
-
-    return wait_for("names of the fleet", look, seconds=_SEEN_SECONDS, every=0.5)
+    """The instances with their numbers."""
+    instances.tag(cloud, ids, member_tags(ids))
+    return instances.by_ids(cloud, ids)
 
 
 def arrived(cloud: Cloud, ids: Sequence[str]) -> tuple[Instance, ...]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 from spot_connect.aws import prices
-from spot_connect.core.errors import AwsError, DeadlinePassed, SshError
+from spot_connect.core.errors import AwsError, DeadlinePassed, PartlyFailed, SpotConnectError, SshError
 from spot_connect.core.models import Instance
 from spot_connect.core.prices import money
 from spot_connect.launching.realm import Realm, typed
@@ -25,7 +25,16 @@ def told(realm: Realm, instance: Instance) -> Iterator[None]:
         end = typed(realm, "terminate", instance.name)
         words = f"{instance.name} ({instance.id}, {instance.type}) runs on{cost}; `{end}` ends it."
         advice = f"{error.advice.rstrip('.')}. {words}" if error.advice else words
-        raise type(error)(error.what, error.said, advice) from error
+        told_so = type(error)(error.what, error.said, advice)
+        told_so.runs_on = error
+        raise told_so from error
+
+
+def ended_again(error: SpotConnectError) -> SpotConnectError:
+    """The error of a machine that could not be reached, once the machine does not run on: it was ended meanwhile."""
+    if isinstance(error, PartlyFailed):
+        return PartlyFailed(error.succeeded, {name: ended_again(one) for name, one in error.failed.items()})
+    return error.runs_on or error
 
 
 def _an_hour(realm: Realm, instance: Instance) -> Decimal | None:

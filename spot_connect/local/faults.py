@@ -74,6 +74,18 @@ class ConsoleFault:
 
 
 @dataclass(frozen=True, slots=True)
+class LagFault:
+    """What was just made is unknown to other calls for up to that long; the seed decides to which."""
+
+    kind: str
+    seconds: float
+    seed: int
+
+    def __str__(self) -> str:
+        return f"what was just made unknown to other calls for up to {self.seconds:g} s (seed {self.seed})"
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyFault:
     """A policy is enforced for a role, or where none is named, for whoever is none; ``only``: the rest is forbidden."""
 
@@ -87,18 +99,6 @@ class PolicyFault:
         if self.only:
             return f"nothing but what {len(self.statements)} statements of a policy allow is allowed for {whom}"
         return f"{self.statements[0]['Action']} is denied for {whom}"
-
-
-@dataclass(frozen=True, slots=True)
-class LagFault:
-    """What was just made is unknown to other calls for up to that long; the seed decides to which."""
-
-    kind: str
-    seconds: float
-    seed: int
-
-    def __str__(self) -> str:
-        return f"what was just made unknown to other calls for up to {self.seconds:g} s (seed {self.seed})"
 
 
 Fault = PoolFault | CallFault | BootFault | ConsoleFault | LagFault | PolicyFault
@@ -236,11 +236,11 @@ def _fault(body: Body) -> Fault:
         "error": _error,
         "boot": lambda kind, body: BootFault(kind, float(body["seconds"])),
         "host-keys": lambda kind, body: ConsoleFault(kind, float(body["seconds"])),
+        "lag": lambda kind, body: LagFault(kind, float(body["seconds"]), int(body.get("seed") or 1)),
         "deny": _denial,
         "allow-only": lambda kind, body: PolicyFault(
             kind, statements(body.get("policy")), str(body.get("role") or ""), only=True
         ),
-        "lag": lambda kind, body: LagFault(kind, float(body["seconds"]), int(body.get("seed") or 1)),
     }
     if kind not in makers:
         raise LocalCloudError(f"cannot plan {kind}", f"the faults are {', '.join(makers)}")

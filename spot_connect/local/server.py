@@ -38,8 +38,8 @@ class Router:
         self._parts: dict[str, Wsgi] = {CONTROL: control, METADATA: Metadata(cloud)}
         self._extra = extra_services.handlers(cloud)
         self._faults = cloud.faults
-        self._rights = cloud.rights
         self._lag = cloud.lag
+        self._rights = cloud.rights
         self._saver = saver
         self._record = Record()
         self._moto = _moto()

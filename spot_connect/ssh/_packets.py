@@ -83,9 +83,16 @@ class Packetizer(paramiko.packet.Packetizer):
 
     def __init__(self, line: Line) -> None:
         super().__init__(line)
+        self.told = ""
+        """The last line that the server has said before its packets."""
         self._line = line
         self._noise = b""
         self._held: list[Buffer] | None = None
+
+    def readline(self, timeout: float) -> str:
+        """The next line of what comes before packets."""
+        self.told = str(super().readline(timeout))
+        return self.told
 
     def hold_back(self) -> None:
         """Let what is sent from now on wait for more, so that the server wakes up once for all of it."""

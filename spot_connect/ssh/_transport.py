@@ -242,7 +242,12 @@ class Transport(paramiko.Transport):
             self._exchange = Exchange(self)
             self._exchange.begin()
         self.packetizer.let_go()
-        super()._check_banner()  # type: ignore[misc]
+        try:
+            super()._check_banner()  # type: ignore[misc]
+        except paramiko.SSHException as error:
+            if not self.packetizer.told:
+                raise
+            raise paramiko.SSHException(f"the server said {self.packetizer.told!r} and no more") from error
 
     def _send_kex_init(self) -> None:
         if self.local_kex_init is None:

@@ -11,6 +11,13 @@ from spot_connect.core.models import Address
 from spot_connect.core.untrusted import printable
 
 _LONGEST = 300
+_LOOK_AT = "Check that the instance is running and that its security group lets your address reach the port."
+_NOT_NOW = "Not allowed at this time"
+"""What OpenSSH says to an address that it penalises: sshd_config(5), PerSourcePenalties."""
+_SHUT_OUT = (
+    "The server shuts your address out for at most ten minutes, because logins from it failed or were given up; "
+    "wait, and see that no other program there goes on trying."
+)
 
 if TYPE_CHECKING:
     from spot_connect.ssh.connection import Connection
@@ -37,11 +44,7 @@ def lost(connection: Connection, what: str) -> Iterator[None]:
 
 def unreachable(address: Address, said: str) -> SshUnreachable:
     """The error for an address where no SSH server answers, with what to look at."""
-    return SshUnreachable(
-        f"no SSH server answers at {address}",
-        said,
-        "Check that the instance is running and that its security group lets your address reach the port.",
-    )
+    return SshUnreachable(f"no SSH server answers at {address}", said, _SHUT_OUT if _NOT_NOW in said else _LOOK_AT)
 
 
 def nonsense(said: str) -> TransferFailed:

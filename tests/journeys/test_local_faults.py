@@ -167,3 +167,17 @@ def test_closing_the_terminal_during_a_launch_ends_what_was_launched(person, nam
         return Seen(True if instance not in person.types("list").stdout else None, "it is listed")
 
     assert wait_for("end of the instance", look, seconds=60, every=0.5)
+
+
+def test_a_cloud_that_is_late_is_worked_with_as_if_it_were_not(person, name, fault):
+    said = fault("lag", "2", "--seed", "7").stderr
+    assert "planned: what was just made unknown to other calls for up to 2 s (seed 7)" in said
+    result = person.types("-n", name, "-p", "t3.micro", "-c", "echo here")
+    assert (result.returncode, result.stdout) == (0, "here\n"), result.stderr
+    listed = json.loads(person.types("list", "--json").stdout)
+    assert [one["name"] for one in listed].count(name) == 1
+    result = person.types("terminate", name)
+    assert result.returncode == 0, result.stderr
+    fault("clear")
+    listed = json.loads(person.types("list", "--json").stdout)
+    assert name not in [one["name"] for one in listed]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spot_connect.aws import consistency
 from spot_connect.aws.consistency import GROUP, INSTANCE, PROFILE, Recent, until
+from spot_connect.aws.service_models import EC2_OPERATIONS
 from spot_connect.core.waiting import Clock
 
 HERE, THERE = "us-east-1", "eu-west-1"
@@ -38,6 +39,9 @@ MADE_BY = {
     "role": ("CreateRole", {"Role": {"RoleName": "role"}}),
 }
 things = st.sampled_from(sorted(UNKNOWN))
+
+
+_TORN = b'[{"where": "", "region": "us-east-1", "kind": "group", "names": [1], "tags": {"a": 2}, "at": 1000000.0}]'
 
 
 class Aws:
@@ -79,6 +83,12 @@ class Aws:
             return "done"
 
         return recent.call(region, "SomeCall", {"Names": ["other", {"Deep": thing}]}, ask)
+
+
+def test_every_call_of_ours_that_makes_something_is_in_the_table():
+    making = {name for name in EC2_OPERATIONS if name.startswith(("Create", "Run", "Import", "Request", "Allocate"))}
+    # Tags are noted with the instances that they are given to.
+    assert making - {"CreateTags"} <= consistency._MAKES.keys()
 
 
 @given(things, st.floats(0, 100))
@@ -148,7 +158,7 @@ def test_a_name_of_one_region_means_nothing_in_another_but_for_those_of_iam():
     assert aws.use(recent, "profile", region=THERE) == "done"
 
 
-@given(st.binary(max_size=200) | st.sampled_from([b"[1]", b'[{"names": 1}]', b"{}", b"null"]))
+@given(st.binary(max_size=200) | st.sampled_from([b"[1]", b'[{"names": 1}]', _TORN, b"{}", b"null"]))
 def test_whatever_is_on_disk_in_its_place_is_no_error(data):
     aws = Aws(lag=5)
     aws.cache["made.json"] = data

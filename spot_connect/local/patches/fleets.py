@@ -170,8 +170,8 @@ def _refusals(fleet: Any) -> list[dict[str, Any]]:
 
 def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
     template = _template(fleet, spec)
-    _must_be_allowed(cloud, fleet, spec, {**template, "InstanceMarketOptions": {"MarketType": "spot"}})
     _must_be_known(cloud, fleet, spec, template)
+    _must_be_allowed(cloud, fleet, spec, {**template, "InstanceMarketOptions": {"MarketType": "spot"}})
     price = (spec.overrides or {}).get("MaxPrice") or spec.spot_price
     subnet = spec.subnet_id or _subnet(fleet, spec)
     if price:
@@ -206,8 +206,8 @@ def _requests(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[Any]:
 
 def _on_demand(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[dict[str, Any]]:
     template = _template(fleet, spec)
-    _must_be_allowed(cloud, fleet, spec, template)
     _must_be_known(cloud, fleet, spec, template)
+    _must_be_allowed(cloud, fleet, spec, template)
     tagged = {one.get("ResourceType") for one in template.get("TagSpecifications") or ()}
     if "spot-instances-request" in tagged:
         raise errors.refusal(
@@ -238,6 +238,12 @@ def _on_demand(cloud: Cloud, fleet: Any, spec: Any, count: int) -> list[dict[str
     return [{"id": reservation.id, "instance": one, "launch_spec": spec} for one in reservation.instances]
 
 
+def _must_be_known(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, Any]) -> None:
+    profile = template.get("IamInstanceProfile") or {}
+    named = str(profile.get("Name") or profile.get("Arn") or "")
+    lagging.check_launch(cloud, fleet.ec2_backend, spec.key_name, _groups(template), named)
+
+
 def _must_be_allowed(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, Any]) -> None:
     """What a fleet launches, it launches with the rights of whoever asked for it."""
     backend = fleet.ec2_backend
@@ -245,12 +251,6 @@ def _must_be_allowed(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, An
     said = cloud.rights.refused_launch(backend.region_name, template_id, template, spec.overrides)
     if said:
         raise errors.refusal("UnauthorizedOperation", said)
-
-
-def _must_be_known(cloud: Cloud, fleet: Any, spec: Any, template: dict[str, Any]) -> None:
-    profile = template.get("IamInstanceProfile") or {}
-    named = str(profile.get("Name") or profile.get("Arn") or "")
-    lagging.check_launch(cloud, fleet.ec2_backend, spec.key_name, _groups(template), named)
 
 
 def _lives(entry: Any) -> bool:

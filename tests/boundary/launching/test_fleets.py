@@ -94,6 +94,7 @@ def test_its_instances_have_names_tags_and_one_door(realm, launched, request_for
     assert [one.id for one in found] == [fleet.ids[1]]
 
 
+@pytest.mark.punctual
 def test_one_call_launches_all_and_the_price_is_told_before_and_after(wire, launched, heard):
     launched(count=4)
     assert "an hour in all" in heard.steps[-1]
@@ -151,6 +152,7 @@ def test_a_count_that_makes_no_sense_is_refused(launched, wire, count):
     assert not wire.calls
 
 
+@pytest.mark.punctual
 def test_a_fleet_that_runs_is_not_launched_twice(realm, wire, launched, request_for):
     request = request_for("t3.micro")
     launched(request, count=1)

@@ -173,6 +173,7 @@ def test_whoever_may_not_ask_iam_can_launch_all_the_same(realm, name, role, keys
     ending.terminate(realm, [made])
 
 
+@pytest.mark.punctual
 def test_a_launch_is_tried_again_for_a_new_profile(realm, wire, name, role, keys, heard, request_for):
     sutils.create_instance_profile(name, role, local=True)
     wire.refuse("RunInstances", "InvalidParameterValue", "InvalidParameterValue")
@@ -181,6 +182,7 @@ def test_a_launch_is_tried_again_for_a_new_profile(realm, wire, name, role, keys
     ending.terminate(realm, [made])
 
 
+@pytest.mark.punctual
 def test_a_profile_that_somebody_else_has_just_made_is_waited_for_too(iam, name, keys, heard, request_for):
     iam.create_instance_profile(InstanceProfileName=name)
     cloud_of_another_process.cache_clear()

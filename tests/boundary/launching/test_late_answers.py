@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from urllib.parse import parse_qs
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from spot_connect.aws import filesystems, groups, instances
 from spot_connect.aws import keys as key_pairs
-from spot_connect.core.errors import AwsError
+from spot_connect.core.errors import AwsError, NoCapacity
 from spot_connect.core.firewall import parse_rule
 from spot_connect.core.fleets import FLEET_TAG
 from spot_connect.core.names import SUCCESSOR_TAG
@@ -20,6 +23,7 @@ from spot_connect.launching.launch import launch
 from spot_connect.launching.realm import Realm
 from spot_connect.local import service
 from tests.boundary.launching.conftest import Wire
+from tests.boundary.launching.test_fleets import ERROR, REFUSED, _Raw
 
 REGION = "us-east-1"
 A_WHILE, FOR_EVER = 1.5, 3600
@@ -58,6 +62,10 @@ def made(realm):
     ending.terminate(realm, found)
 
 
+def tokens(wire, action):
+    return {parse_qs(body)["ClientToken"][0] for body in wire.bodies(action)}
+
+
 def running(name):
     """The ids of the live instances of that name, as somebody sees them who knows all."""
     service.call(None, "DELETE", "faults")
@@ -66,12 +74,14 @@ def running(name):
 
 
 def test_a_launch_needs_patience_with_everything_and_launches_once(realm, request_for, keys, heard, lag, made, wire):
-    lag(A_WHILE)
     request = request_for()
+    unknown = ("InvalidGroup.NotFound", "InvalidKeyPair.NotFound", "InvalidSecurityGroupID.NotFound")
+    wire.refuse("RunInstances", *unknown)
+    wire.refuse("AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound")
+    lag(A_WHILE)
     made.append(launch(realm, request, keys, heard))
-    assert wire.calls["RunInstances"] > 1
-    # All attempts have one token.
-    assert len({body.split("ClientToken=")[1].split("&")[0] for body in map(str, wire.bodies("RunInstances"))}) == 1
+    assert wire.calls["RunInstances"] > len(unknown)
+    assert len(tokens(wire, "RunInstances")) == 1
     assert running(request.name) == [made[0].id]
 
 
@@ -177,14 +187,25 @@ def test_a_maintained_fleet_that_ec2_has_not_heard_of_is_ended_with_all_it_has(r
     assert next(one["FleetState"] for one in told).startswith("deleted")
 
 
-def test_a_fleet_that_got_nothing_for_want_of_its_group_is_asked_for_anew(realm, request_for, keys, heard, lag, wire):
-    lag(A_WHILE)
-    fleet = launch_fleet(realm, request_for("t3.micro"), keys, heard, count=1)
-    tokens = {str(body).split("ClientToken=")[1].split("&")[0] for body in wire.bodies("CreateFleet")}
-    assert len(fleet.ids) == 1
-    # One token for each fleet that was made, since a token that was granted nothing is spent.
-    assert len(tokens) >= 1
-    cancel_fleet(realm, fleet, heard)
+@pytest.mark.parametrize("code", ["InvalidGroup.NotFound", "InvalidKeyPair.NotFound", "InvalidFleetConfiguration"])
+def test_a_fleet_that_got_nothing_for_want_of_what_is_new_is_asked_for_anew(
+    realm, request_for, keys, heard, wire, code
+):
+    is_new = code != "InvalidFleetConfiguration"
+    left = [REFUSED.format("fleet-00000000-0000-0000-0000-000000000000", ERROR.format(code), "")]
+
+    def send(request, **_):
+        return AWSResponse(request.url, 200, {}, _Raw(left.pop().encode())) if left else None
+
+    events = realm.cloud(REGION).ec2_once.meta.events
+    events.register_last("before-send.ec2.CreateFleet", send)
+    with nullcontext() if is_new else pytest.raises(NoCapacity):
+        fleet = launch_fleet(realm, request_for("t3.micro"), keys, heard, count=1)
+        assert len(fleet.ids) == 1
+        cancel_fleet(realm, fleet, heard)
+    events.unregister("before-send.ec2.CreateFleet", send)
+    # A token that was granted a fleet of nothing is spent.
+    assert len(tokens(wire, "CreateFleet")) == wire.calls["CreateFleet"] == 1 + is_new
 
 
 def test_a_head_on_demand_gets_its_tag(realm, request_for, keys, heard, lag, made):
@@ -194,6 +215,15 @@ def test_a_head_on_demand_gets_its_tag(realm, request_for, keys, heard, lag, mad
     found = instances.tagged(realm.cloud(REGION), FLEET_TAG, [fleet.name])
     assert made[0].id in [one.id for one in found]
     lag(0)
+    cancel_fleet(realm, fleet, heard)
+
+
+def test_a_head_that_cannot_be_tagged_is_ended_again(realm, request_for, keys, heard, wire):
+    fleet = launch_fleet(realm, request_for("t3.micro"), keys, heard, count=1)
+    wire.refuse("CreateTags", "UnauthorizedOperation")
+    with pytest.raises(AwsError):
+        keeping.keeper(realm, fleet.instances[0], f"{fleet.name}_head", keys, heard)
+    assert running(f"{fleet.name}_head") == []
     cancel_fleet(realm, fleet, heard)
 
 

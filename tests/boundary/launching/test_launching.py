@@ -110,6 +110,7 @@ def test_what_another_zone_cannot_mend_stops_at_once(realm, request_for, keys, h
 @pytest.mark.parametrize(
     ("code", "is_told"), [("InvalidSpotInstanceRequestID.NotFound", False), ("UnauthorizedOperation", True)]
 )
+@pytest.mark.punctual
 def test_a_request_that_cannot_be_cancelled_keeps_no_instance_running(
     realm, request_for, keys, heard, wire, code, is_told
 ):
@@ -302,6 +303,7 @@ def test_advice_on_a_rehearsal_leads_to_a_rehearsal(realm, request_for, keys, he
         ending.terminate_names(realm, ["i-notebook"], "us-east-1", heard)
 
 
+@pytest.mark.punctual
 def test_an_instance_of_an_old_launch_group_is_found(realm, keys, heard, request_for):
     cloud = realm.cloud("us-east-1")
     request = request_for()

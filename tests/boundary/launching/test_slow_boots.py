@@ -124,3 +124,15 @@ def test_a_machine_that_somebody_launched_lately_is_given_the_rest_of_its_time(
         assert least <= connecting._left_to_boot(one) <= most
     finally:
         ended(realm, request.name)
+
+
+@pytest.mark.usefixtures("never_boots", "impatient")
+def test_jobs_whose_machines_cannot_be_reached_end_them_and_do_not_say_that_they_run_on(realm, heard):
+    manager = InstanceManager(local=True, reporter=heard)
+    with pytest.raises(PartlyFailed) as caught:
+        manager.run_distributed_jobs("slowjobs", 2, "true\n", "t2.micro", n_instances=2)
+    assert "runs on" not in str(caught.value)
+    assert "no SSH server answers" in str(caught.value)
+    assert any("cancelled the fleet slowjobs" in note for note in heard.notes)
+    for number in range(2):
+        assert instances.named(realm.cloud(REGION), f"slowjobs_{number}") == ()

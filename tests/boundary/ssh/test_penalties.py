@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from spot_connect.core.errors import SshUnreachable
 from spot_connect.core.models import Address
 from spot_connect.ssh.command import run
 from spot_connect.ssh.connection import Connection
@@ -188,6 +189,36 @@ def test_servers_that_hang_up_are_asked_ever_less_often() -> None:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
     assert 2 <= len(accepted) <= 6
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_is_shut_out_is_told_so(tmp_path: Path, waits: bool) -> None:
+    make_key(tmp_path / "key")
+
+    def knock(address: Address) -> None:
+        if waits:
+            wait_until_ready(address, seconds=0.5)
+        Connection(address, "somebody", tmp_path / "key", verify=lambda key: None).open()
+
+    def refuse() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connected, _ = listener.accept()
+                connected.sendall(b"Not allowed at this time\r\n")
+                connected.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address(*listener.getsockname())
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        try:
+            with pytest.raises(SshUnreachable) as caught:
+                knock(address)
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert "Not allowed at this time" in caught.value.said
+    assert "shuts your address out" in caught.value.advice
 
 
 @pytest.fixture
