@@ -38,9 +38,7 @@ class Replacer:
             try:
                 self._place(one)
             except Exception as error:  # noqa: BLE001 - boto3's errors are known only where there is boto3
-                # What EC2 adds to a denial is hundreds of characters that only AWS can read.
-                said = str(error).partition("Encoded authorization failure message:")[0].rstrip()
-                self._say(f"no instance in the place of {one['lost']}: {said}")
+                self._say(f"no instance in the place of {one['lost']}: {error}")
 
     def _finish(self) -> None:
         """Do what could not be done yet to machines that were launched moments ago."""
@@ -55,8 +53,9 @@ class Replacer:
                     self._say(f"cannot {what}: {error}")
 
     def _say(self, trouble: str) -> None:
-        self.trouble = trouble
-        sys.stderr.write(f"{time.strftime('%FT%T')} {trouble}\n")
+        # What EC2 adds to a denial is hundreds of characters that only AWS can read.
+        self.trouble = trouble.partition("Encoded authorization failure message:")[0].rstrip()
+        sys.stderr.write(f"{time.strftime('%FT%T')} {self.trouble}\n")
 
     def _place(self, wanted: Mapping[str, str]) -> None:
         order = self._capacity.order() or {}

@@ -135,10 +135,10 @@ def of_instances():
 
 
 def called_there():
-    """What the program on such instances asks of EC2."""
+    """What the program on such instances asks of EC2, at once or later."""
     tree = ast.parse((ROOT / "spot_connect/crew/replacing.py").read_text(encoding="utf-8"))
-    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    methods = [one.attr for one in functions if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "ec2"]
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    methods = [one.attr for one in attributes if ast.unparse(one.value) == "ec2"]
     return {action("ec2", method) for method in methods}
 
 
