@@ -151,7 +151,7 @@ class Lag:
                 del self._made[thing]
                 return False
             made.asked += 1
-            unknown_for = Random(f"{plan.seed} {made.number} {made.asked}").random() * plan.seconds  # noqa: S311
+            unknown_for = Random(f"{plan.seed} {made.number} {made.asked}").random() * plan.seconds  # noqa: S311 - a draw that a seed repeats, no secret
             return age < unknown_for
 
     def refusal(self, service: str, region: str, environ: dict[str, Any]) -> Refusal | None:
