@@ -147,6 +147,9 @@ def test_tags_that_we_write_ourselves_all_fit():
         FILE_SYSTEM_TAG: "data",
         SUCCESSOR_TAG: "i-0fedcba9876543210",
         PROFILE_TAG: "mein großes",
+        GROUP_TAG: "sg-0123456789abcdef0",
+        SUBNET_TAG: "subnet-01234567",
+        INSTANCE_PROFILE_TAG: "spot-connect-web@2",
     }
     one = seen(**tags)
     assert (one.refused, one.tags, one.address) == ((), tags, Address("127.0.0.2", 2222))
