@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from typing import Any
 
 from spot_connect.crew.capacity import LOST, Capacity
@@ -82,10 +81,10 @@ class Replacer:
         kind = str(made["InstanceType"])
         machine = {"instance": instance, "name": name, "type": kind, "price": price, "market": market}
         if self._capacity.say_placed(lost, machine)["instance"] != instance:
-            self._do(f"terminate {instance}", partial(ec2.terminate_instances, InstanceIds=[instance]))
+            self._do(f"terminate {instance}", lambda: ec2.terminate_instances(InstanceIds=[instance]))
         elif name:
             tags = [{"Key": key, "Value": name} for key in NAME_TAGS]
-            self._do(f"name {instance} {name}", partial(ec2.create_tags, Resources=[instance], Tags=tags))
+            self._do(f"name {instance} {name}", lambda: ec2.create_tags(Resources=[instance], Tags=tags))
 
     def _do(self, what: str, do: Callable[[], object]) -> None:
         """Do it now, or at one of the next looks: EC2 may not have heard yet of what it has launched."""
