@@ -73,7 +73,7 @@ def test_an_interruption_is_announced_and_the_run_goes_on_elsewhere(person, name
         pytest.skip(f"{FAULT_ROLE} names no role that may interrupt spot instances")
     token = f"{prefix}-kept"
     person.launches(name, "-f", token)
-    last = 60 if live else 600
+    last = 45 if live else 600
     counting = f"for number in $(seq {last}); do echo $number; sleep 1; done\n"
     told = ("--on-interrupt", "echo told >> ~/efs/told")
     person.does("-n", name, "-f", token, "-s", person.writes("count.sh", counting), "--detach", "True", *told)

@@ -24,7 +24,7 @@ from tests.local_cloud import running_local_cloud
 
 ROOT = Path(__file__).parents[3]
 WHO = "checkip.amazonaws.com"
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture

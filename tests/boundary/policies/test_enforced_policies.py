@@ -155,7 +155,7 @@ def test_another_prefix_is_refused_and_told_of(account, manager, name):
     places = {"YOUR_REGION": "us-east-1", "YOUR_PREFIX": "another", "spot_connect_YOUR_ROLE": account.role}
     account.enforce(page_policies(**places)[1], role=account.role)
     settings = {"n_instances": 2, "instance_profile": account.role, "linger": 30, "lease": 5}
-    run = manager.run_distributed_jobs(name, 4, counting(60), "t2.micro", f"fs-{name}", **settings)
+    run = manager.run_distributed_jobs(name, 6, counting(100), "t2.micro", f"fs-{name}", **settings)
     interrupt(manager, victim_of(run).instance, 5)
 
     record = until(run, "a word of it", lambda record: record.capacity)
