@@ -60,6 +60,14 @@ class Places:
         return self.root / "state.pickle"
 
     @property
+    def made(self) -> Path:
+        """What commands remember of what they made moments ago, which must not outlive the cloud that it was made in.
+
+        It is of all clouds, AWS too: losing it only means that the next command asks AWS what it would have known.
+        """
+        return self.home / "cache" / "made.json"
+
+    @property
     def log(self) -> Path:
         """What the daemon wrote."""
         return self.root / "daemon.log"

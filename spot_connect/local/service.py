@@ -97,6 +97,8 @@ def up(
     """
     places = _places(home)
     with _ups_lock(places):
+        if fresh:
+            places.made.unlink(missing_ok=True)
         endpoint = _running(places)
         said = _ask(places, endpoint, "GET", "status") if endpoint else None
         if endpoint is None or said is None:
@@ -149,6 +151,7 @@ def reset(home: Path | None = None) -> None:
             places.state.unlink(missing_ok=True)
         else:
             _call(endpoint, "POST", "reset")
+        places.made.unlink(missing_ok=True)
 
 
 def log_text(home: Path | None = None) -> str:

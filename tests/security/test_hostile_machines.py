@@ -39,15 +39,16 @@ def instance(ec2, person, machine):
     ec2.terminate_instances(InstanceIds=[found])
 
 
-def tagged(ec2, instance: str, **tags: str) -> None:
-    """Write the tags, as somebody may who has ec2:CreateTags."""
+def tagged(ec2, person, instance: str, **tags: str) -> None:
+    """Write the tags, as somebody may who has ec2:CreateTags, when the launch is no longer moments ago."""
+    (person.home / "cache" / "made.json").unlink(missing_ok=True)
     marks = [{"Key": f"spot-connect:{key}", "Value": value} for key, value in tags.items()]
     ec2.create_tags(Resources=[instance], Tags=marks)
 
 
 def test_a_machine_of_any_name_is_one_row_of_the_list_on_a_terminal_and_in_a_pipe(ec2, person, instance):
     for name in NAMES:
-        tagged(ec2, instance, name=name)
+        tagged(ec2, person, instance, name=name)
         piped = person.types("list")
         assert piped.returncode == 0, piped.stderr
         terminal = person.sits_at("list", size=(60, 300))
@@ -81,7 +82,7 @@ def test_nothing_connects_with_it_and_one_line_says_which_tag_of_which_instance_
 ):
     folder = person.home / "local" / "client" / "ssh"
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    tagged(ec2, instance, **{key: value})
+    tagged(ec2, person, instance, **{key: value})
     for words in (("-n", machine, "-s", str(person.writes("job.sh", "true"))), ("runs", machine)):
         refused = person.types(*words)
         assert refused.returncode == 1, refused.stderr
@@ -109,7 +110,7 @@ def test_the_real_client_runs_no_command_for_another_host_after_a_hostile_tag(ec
 
     unrelated = openssh("other")
     assert "proxycommand" not in unrelated
-    tagged(ec2, instance, login=INJECTED)
+    tagged(ec2, person, instance, login=INJECTED)
     person.types("-n", machine, "-c", "true", "-reg", "us-east-1")
     assert openssh("other") == unrelated
     assert "proxycommand" not in openssh(machine)

@@ -178,7 +178,7 @@ def image_for(realm):
     def choose(name, region="us-east-1"):
         profile = realm.profiles.get(name)
         request = LaunchRequest("vm1", profile=profile, region=region)
-        return preparing._image_id(realm.cloud(region), request, profile, "x86_64")
+        return preparing._image_id(realm.cloud(region), request, profile, profile.instance_type, "x86_64")
 
     return choose
 
@@ -195,7 +195,11 @@ def test_where_parameters_may_not_be_read_a_refreshed_profile_launches_its_own_i
     sutils.refresh_images(local=True)
     wire.refuse("GetParameter", "AccessDeniedException")
     assert preparing._image_id(
-        wire._realm.cloud("us-east-1"), LaunchRequest("vm1"), wire._realm.profiles.get("mine"), "x86_64"
+        wire._realm.cloud("us-east-1"),
+        LaunchRequest("vm1"),
+        wire._realm.profiles.get("mine"),
+        "t3.micro",
+        "x86_64",
     ) == (now("mine")["image_id"], "ec2-user")
 
 

@@ -215,6 +215,7 @@ def test_a_console_that_cannot_be_read_for_a_while_is_read_later(realm, request_
 
 def strict(monkeypatch, seconds):
     monkeypatch.setattr(trust, "_STRICT_SECONDS", seconds)
+    monkeypatch.setattr(trust, "boot_seconds", lambda _: seconds)
     return Realm(local=True, strict_host_key=True)
 
 
@@ -271,6 +272,7 @@ def test_strict_never_logs_in_to_a_stranger(request_for, keys, heard, machine, l
 def test_the_environment_makes_every_connection_strict(request_for, keys, heard, machine, monkeypatch):
     monkeypatch.setenv("SPOT_CONNECT_STRICT_HOST_KEY", "True")
     monkeypatch.setattr(trust, "_STRICT_SECONDS", 0)
+    monkeypatch.setattr(trust, "boot_seconds", lambda _: 0)
     with pytest.raises(HostKeyUnknown):
         open_line(Realm(local=True), request_for, keys, heard, machine)
     assert not Realm(local=True, strict_host_key=False).strict_host_key
