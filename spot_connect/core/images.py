@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from spot_connect.core.errors import UsageError
 
-DEFAULT_FAMILY = "amazon-linux-2023"
 DEFAULT_IMAGE_NAME = "Amazon Linux 2023 AMI (kernel 6.1)"
 """The stable kernel; the name is the same in every Region and for both architectures."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 
 from spot_connect.core.errors import UsageError
 
@@ -28,6 +29,7 @@ SSH_TAG = "spot-connect:ssh"
 # Security group names are the narrowest of the names we derive; the length leaves room for "SG-" and a variant.
 _ALLOWED = re.compile(r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,240}")
 _OF_FILE_SYSTEMS = "SG-EFS-"
+_IN_FILE_SYSTEM_TAGS = frozenset("_.:/=+-@")
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 _LONGEST_FILE_NAME = 220
 """File systems take 255 bytes; the rest is for ``KP-``, ``.pem`` and what SSH and a safe write put after them."""
@@ -112,7 +114,19 @@ def file_system_label(token: str) -> str:
         >>> file_system_label("data (old)")
         'data _old_'
     """
-    return re.sub(r"[^A-Za-z0-9 _.:/=+\-@]", "_", token)
+    return "".join(letter if fits_file_system(letter) else "_" for letter in token)
+
+
+def fits_file_system(text: str) -> bool:
+    """Whether EFS takes the text as the key or the value of a tag: letters, digits, blanks and any of ``_.:/=+-@``.
+
+    https://docs.aws.amazon.com/efs/latest/ug/API_Tag.html
+
+    Example:
+        >>> fits_file_system("Zürich 1"), fits_file_system("a#b")
+        (True, False)
+    """
+    return all(letter in _IN_FILE_SYSTEM_TAGS or unicodedata.category(letter)[0] in "LNZ" for letter in text)
 
 
 def file_system_group_name(token: str) -> str:

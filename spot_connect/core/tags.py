@@ -31,6 +31,7 @@ from spot_connect.core.names import (
     SUCCESSOR_TAG,
     USER_TAG,
     file_system_token,
+    fits_file_system,
     instance_name,
 )
 from spot_connect.core.untrusted import Refused, host, login_name, port, printable
@@ -50,7 +51,6 @@ _MEMBERS_IN_A_TAG = 32
 """In 256 characters, when the ends of ids are as long as a thousand of them need."""
 _UNTOLD = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, line ends, and halves of characters, which no answer could tell."""
-_OF_FILE_SYSTEMS = frozenset("_.:/=+-@")
 
 
 def fitting(tags: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -139,18 +139,6 @@ def room(members: int = 0) -> int:
         (37, 5)
     """
     return _MOST - len(_OWN_TAGS) - -(-members // _MEMBERS_IN_A_TAG)
-
-
-def fits_file_system(text: str) -> bool:
-    """Whether EFS takes the text as the key or the value of a tag: letters, digits, blanks and any of ``_.:/=+-@``.
-
-    https://docs.aws.amazon.com/efs/latest/ug/API_Tag.html
-
-    Example:
-        >>> fits_file_system("Zürich 1"), fits_file_system("a#b")
-        (True, False)
-    """
-    return all(letter in _OF_FILE_SYSTEMS or unicodedata.category(letter)[0] in "LNZ" for letter in text)
 
 
 def file_system_tags(tags: Mapping[str, str]) -> dict[str, str]:

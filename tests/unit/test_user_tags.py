@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from spot_connect.core.errors import UsageError
 from spot_connect.core.fleets import common_tags
 from spot_connect.core.members import member_tags
+from spot_connect.core.names import fits_file_system
 from spot_connect.core.profiles import Profile
 from spot_connect.core.requests import LaunchRequest
-from spot_connect.core.tags import file_system_tags, fits_file_system, given_tags, inherited_tags, listed_tags, room
+from spot_connect.core.tags import file_system_tags, given_tags, inherited_tags, listed_tags, room
 from spot_connect.launching.preparing import _tags
 from spot_connect.launching.realm import Realm
 from spot_connect.launching.requesting import launch_request
